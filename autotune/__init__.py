@@ -1,0 +1,1 @@
+"""autotune searches training settings and data-selection policy together."""

@@ -1,0 +1,1 @@
+"""Who runs trials: in this process, in virtual time; the Ray engine lives in `cluster/`."""

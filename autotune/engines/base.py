@@ -1,0 +1,96 @@
+"""The contract between a study, which decides, and an engine, which gets work done."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from autotune.events import Config, Outcome
+
+Beat: TypeAlias = Callable[[], None]  # called whenever a trial makes progress
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Advance one trial to a fidelity.
+
+    Attributes:
+        id: Unique within the study; the answer carries it.
+        trial: The trial's number.
+        config: Its settings and policy.
+        seed: Its seed.
+        rung: Index of the rung to reach.
+        since: Its fidelity now, in its own epoch-equivalents; 0 starts it.
+        until: Its fidelity at the rung.
+        test: Whether to score the test split instead of training (the verdict's single read).
+    """
+
+    id: int
+    trial: int
+    config: Config
+    seed: int
+    rung: int
+    since: float
+    until: float
+    test: bool = False
+
+
+class Worker(ABC):
+    """What runs assignments one after another in one process; it may keep its last trial in memory."""
+
+    @abstractmethod
+    def advance(self, assignment: Assignment, beat: Beat) -> Outcome:
+        """Train to `assignment.until`, evaluate and answer; never raises for a trial's own fault."""
+
+    def close(self) -> None:
+        """Let go of what is held."""
+
+
+class Workload(ABC):
+    """What a study asks engines to do; picklable within one cluster, and cheap to pickle.
+
+    The data it reads is not part of it: `bulk` travels once per node and is shared by all its workers.
+    """
+
+    @property
+    @abstractmethod
+    def bulk(self) -> Any:
+        """Large read-only arrays as a mapping of names to numpy arrays; `{}` when there are none."""
+
+    @abstractmethod
+    def worker(self, bulk: Any) -> Worker:
+        """A worker for this process, reading `bulk` in place."""
+
+
+class Engine(ABC):
+    """Runs assignments. The loop that decides lives in `Study`, once, for every engine.
+
+    Entering `poll` tells the engine that the study has reacted to everything that it was given before: an
+    assignment submitted for the trial that has just reported may then be extended in place.
+    """
+
+    @abstractmethod
+    def start(self, workload: Workload) -> None:
+        """Make ready for `workload`; called once, before anything else."""
+
+    @abstractmethod
+    def submit(self, assignment: Assignment) -> None:
+        """Queue an assignment; returns at once."""
+
+    @abstractmethod
+    def poll(self, timeout_s: float) -> list[Outcome]:
+        """Wait for outcomes, at most `timeout_s` seconds; none when the time is up."""
+
+    @abstractmethod
+    def cancel(self, assignment: int) -> None:
+        """Give up an assignment if it has not finished; its outcome may still arrive."""
+
+    @abstractmethod
+    def capacity(self) -> int:
+        """How many assignments, those in flight included, the study should keep submitted (>= 1)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop all work and let everything go; safe to call twice."""

@@ -1,0 +1,102 @@
+"""Every error autotune raises on purpose, as one tree.
+
+```
+AutotuneError
+├── ConfigurationError (ValueError)      what the user wrote cannot work; CLI exit code 4
+│   ├── DataError                        the data set or its splits
+│   ├── SpaceError                       the search space
+│   ├── SelectorError                    a selector, its parameters or the signals it needs
+│   └── PolicyError                      a data policy
+├── StudyError (RuntimeError)            a study that cannot go on; CLI exit code 1
+│   ├── LogError                         a trial log that is damaged, foreign or of a newer format
+│   ├── LockedError                      another driver owns the study; CLI exit code 3
+│   └── StudyFailedError                 every one of the first trials failed alike
+├── StorageError (OSError)               a path that cannot be read or written; CLI exit code 3
+├── CheckpointError (RuntimeError)       a checkpoint that is incomplete or does not fit the model
+└── TrialError (RuntimeError)            ends one trial, never the study
+    ├── DivergedError                    a loss that is no longer finite
+    ├── MissingMetricError               a report without its score
+    └── HungError                        no progress for longer than the watchdog allows
+```
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AutotuneError(Exception):
+    """Base of every error that autotune raises on purpose."""
+
+
+class ConfigurationError(AutotuneError, ValueError):
+    """What the user wrote cannot work; nothing was spent."""
+
+
+class DataError(ConfigurationError):
+    """A data set or its splits cannot be used."""
+
+
+class SpaceError(ConfigurationError):
+    """A search space cannot be searched."""
+
+
+class SelectorError(ConfigurationError):
+    """A selector is unknown, badly parametrised or lacks a signal."""
+
+
+class PolicyError(ConfigurationError):
+    """A data policy cannot be followed."""
+
+
+class StudyError(AutotuneError, RuntimeError):
+    """A study cannot go on."""
+
+
+class LogError(StudyError):
+    """A trial log is damaged, belongs to another study or is of a newer format."""
+
+
+class LockedError(StudyError):
+    """Another driver owns the study."""
+
+
+class StudyFailedError(StudyError):
+    """Every one of the first trials failed in the same way."""
+
+
+class StorageError(AutotuneError, OSError):
+    """A path cannot be read or written."""
+
+
+class CheckpointError(AutotuneError, RuntimeError):
+    """A checkpoint is incomplete or does not fit."""
+
+
+class TrialError(AutotuneError, RuntimeError):
+    """One trial ends; the study goes on."""
+
+
+class DivergedError(TrialError):
+    """The training loss is no longer finite."""
+
+
+class MissingMetricError(TrialError):
+    """A trial reached a rung without reporting its score."""
+
+
+class HungError(TrialError):
+    """A trial made no progress for longer than the watchdog allows."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The text for a name that does not exist: what was asked, the nearest known one, and all of them.
+
+    >>> unknown("selector", "el2m", ["el2n", "full"])
+    "unknown selector 'el2m'; did you mean 'el2n'? known: el2n, full"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    return f"unknown {kind} {name!r}{hint} known: {', '.join(names) or 'none'}"

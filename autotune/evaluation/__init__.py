@@ -1,0 +1,1 @@
+"""Judging a model, and judging a winner."""

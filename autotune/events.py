@@ -1,0 +1,219 @@
+"""What can happen in a study, as plain values; the trial log is a list of these."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from autotune.errors import LogError
+from autotune.ledger import Ledger
+
+Config: TypeAlias = Mapping[str, Any]  # flat: dotted names to bool, int, float or str
+
+SEARCH: Final = "search"
+CONFIRM: Final = "confirm"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A study was created; first event of every log.
+
+    Attributes:
+        study: Its name and identity (name, seed, data fingerprint, space, objective, rungs, ...).
+    """
+
+    study: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DriverStarted:
+    """A driver took over; `epoch` fences off the ones before it."""
+
+    epoch: int
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A new trial exists.
+
+    Attributes:
+        trial: Its number, counted from 0 over the whole study.
+        config: Its settings and policy.
+        seed: Seeds its initial weights, data order and draws.
+        source: What proposed it: a searcher's name, `given`, or `confirm`.
+        phase: `search`, or `confirm` for a leader trained again.
+        origin: In the confirm phase, the search trial it repeats; else None.
+    """
+
+    trial: int
+    config: Config
+    seed: int
+    source: str
+    phase: str = SEARCH
+    origin: int | None = None
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """A decision: advance a trial to a rung.
+
+    Attributes:
+        assignment: Counted from 0 over the whole study.
+        rung: Index of the rung to reach; in the confirm phase always the last.
+        since: The trial's fidelity before, in its own epoch-equivalents.
+        until: Its fidelity at the rung.
+    """
+
+    assignment: int
+    trial: int
+    rung: int
+    since: float
+    until: float
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A trial reached its rung.
+
+    Attributes:
+        fidelity: Reached, in its own epoch-equivalents; at least the rung's.
+        score: Higher is better, whatever the metric; NaN when it diverged.
+        metrics: All metrics on the validation split, as the task names them.
+        ledger: Spent since the trial's previous event, in this assignment only.
+        selections: How often the policy has selected so far.
+        node: Type of the machine, for its price.
+    """
+
+    assignment: int
+    trial: int
+    rung: int
+    fidelity: float
+    score: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    selections: int = 0
+    node: str = "local"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A trial ended by its own fault (diverged, out of memory, raised, hung, missing metric).
+
+    Attributes:
+        kind: One word: `diverged`, `memory`, `error`, `hung`, `metric`, `crashed`.
+        message: The last line of the error, for a person.
+    """
+
+    assignment: int
+    trial: int
+    rung: int
+    kind: str
+    message: str
+    ledger: Ledger = field(default_factory=Ledger)
+    node: str = "local"
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """An assignment was lost to the infrastructure; it stays due and the trial is not to blame."""
+
+    assignment: int
+    trial: int
+    reason: str
+    ledger: Ledger = field(default_factory=Ledger)
+    node: str = "local"
+
+
+@dataclass(frozen=True)
+class PhaseStarted:
+    """A decision: the study moves on (`confirm`, `verdict`), and why."""
+
+    phase: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TestRead:
+    """The test split was read by one confirmed trial; each may do so once."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of the name
+
+    trial: int
+    score: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+@dataclass(frozen=True)
+class Concluded:
+    """The study is over.
+
+    Attributes:
+        winner: The search trial whose configuration won; None when nothing could be confirmed.
+        verdict: The comparison of the winner with its baselines, as JSON.
+    """
+
+    winner: int | None
+    verdict: Mapping[str, Any] = field(default_factory=dict)
+
+
+Event: TypeAlias = (
+    Opened | DriverStarted | Proposed | Assigned | Reported | Failed | Interrupted
+    | PhaseStarted | TestRead | Concluded
+)  # fmt: skip
+Outcome: TypeAlias = Reported | Failed | Interrupted  # what an engine answers to an assignment
+
+_KINDS: Final[dict[str, type[Any]]] = {
+    cls.__name__: cls
+    for cls in (
+        Opened, DriverStarted, Proposed, Assigned, Reported, Failed, Interrupted,
+        PhaseStarted, TestRead, Concluded,
+    )
+}  # fmt: skip
+
+
+def to_json(event: Event) -> dict[str, Any]:
+    """An event as strict JSON: numbers that are not finite become the strings `nan`, `inf` and `-inf`."""
+    body: dict[str, Any] = {"event": type(event).__name__}
+    for f in dataclasses.fields(event):
+        value = getattr(event, f.name)
+        body[f.name] = value.to_json() if isinstance(value, Ledger) else _encode(value)
+    return body
+
+
+def from_json(body: Mapping[str, Any]) -> Event:
+    """Undo `to_json`.
+
+    Raises:
+        LogError: When the kind of event or one of its fields is unknown (a newer format).
+    """
+    fields = dict(body)
+    kind = fields.pop("event", None)
+    cls = _KINDS.get(str(kind))
+    if cls is None:
+        raise LogError(f"unknown event {kind!r}: the log was written by a newer autotune; upgrade to read it")
+    if "ledger" in fields:
+        fields["ledger"] = Ledger.from_json(fields["ledger"])
+    if "score" in fields:
+        fields["score"] = float(fields["score"])
+    if "metrics" in fields:
+        fields["metrics"] = {name: float(value) for name, value in fields["metrics"].items()}
+    try:
+        event: Event = cls(**fields)
+    except TypeError as error:
+        raise LogError(f"event {kind!r} does not fit this version of autotune: {error}") from error
+    return event
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _encode(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encode(item) for item in value]
+    return value

@@ -1,0 +1,140 @@
+"""A data policy: which selector, how much of the data, and when to choose again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from autotune.errors import PolicyError, SelectorError, unknown
+from autotune.selection import Scope, Selector, make_selector, selector_class, selector_name
+
+PREFIX: Final = "policy."
+
+
+class Weighting(StrEnum):
+    """Whether the selector's importance weights are used."""
+
+    SELECTOR = "selector"
+    UNIFORM = "uniform"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a policy selects, in progress: the share of the trial's own horizon spent, from 0 to 1.
+
+    Attributes:
+        interval: Progress between two selections, in [0, 1]; 0 selects after every pass over the subset.
+            A subset is always passed at least once before the next is chosen.
+        warmup: Leading share of the horizon trained on all data, in [0, 1).
+        anneal: Trailing share of the horizon trained on all data, in [0, 1).
+    """
+
+    interval: float = 0.0
+    warmup: float = 0.0
+    anneal: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.interval <= 1.0:
+            raise PolicyError(f"interval must be in [0, 1] (a share of the horizon), got {self.interval}")
+        for name in ("warmup", "anneal"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise PolicyError(
+                    f"{name} must be in [0, 1) (a share of the horizon), got {getattr(self, name)}"
+                )
+        if self.warmup + self.anneal >= 1.0:
+            raise PolicyError(
+                f"warmup + anneal must leave room to select: below 1, got {self.warmup + self.anneal}"
+            )
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Selector x fraction x schedule: the part of a configuration that decides what is trained on.
+
+    Attributes:
+        selector: The rule.
+        fraction: Share of the training split in each subset, in (0, 1].
+        pool: Share of the training split drawn afresh as candidates for each selection, in (0, 1]; signals
+            are collected on the pool only. It must hold the subset: pool >= fraction.
+        schedule: When to select.
+        weighting: Use the selector's importance weights, or weight all alike.
+    """
+
+    selector: Selector
+    fraction: float = 1.0
+    pool: float = 1.0
+    schedule: Schedule = field(default_factory=Schedule)
+    weighting: Weighting = Weighting.SELECTOR
+
+    def __post_init__(self) -> None:
+        for name in ("fraction", "pool"):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise PolicyError(f"{name} must be in (0, 1], got {getattr(self, name)}")
+        if self.pool < self.fraction:
+            raise PolicyError(f"pool must be at least fraction={self.fraction}, got {self.pool}")
+
+    @property
+    def name(self) -> str:
+        """The selector's registered name, which is also the name of the policy's arm in a report."""
+        return selector_name(self.selector)
+
+    @property
+    def selects(self) -> bool:
+        """Whether anything is ever left out."""
+        return self.fraction < 1.0
+
+    def budget(self, n: int) -> int:
+        """How many of n training samples a subset holds: at least 1."""
+        return max(1, round(self.fraction * n))
+
+    def candidates(self, n: int) -> int:
+        """How many of n training samples are drawn as candidates: at least the budget."""
+        return max(self.budget(n), round(self.pool * n))
+
+    def fair_fidelity(self, horizon: float) -> float:
+        """Epoch-equivalents after which the policy has selected twice, so that it can be judged.
+
+        Rules that read no signal are fair from the start: judging them early wrongs no one.
+        """
+        if not self.selector.needs or self.selector.scope is Scope.STUDY or not self.selects:
+            return 0.0
+        one_selection = self.pool / 3 + self.fraction
+        gap = max(self.schedule.interval * horizon, one_selection)
+        return min(horizon, self.schedule.warmup * horizon + gap + one_selection)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Policy:
+        """Build the policy of a configuration: `policy` names the selector, `policy.*` its parameters.
+
+        A configuration without `policy` trains on all data. Where `policy.pool` is absent the pool is all
+        data; a pool smaller than the fraction is raised to it.
+
+        Raises:
+            PolicyError, SelectorError: When a name is unknown or a value out of range.
+        """
+        name = str(config.get("policy", "full"))
+        given = {key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)}
+        schedule = {f.name: given.pop(f.name) for f in dataclasses.fields(Schedule) if f.name in given}
+        own = {key: given.pop(key) for key in ("fraction", "pool", "weighting") if key in given}
+        if "pool" in own:
+            own["pool"] = max(own["pool"], own.get("fraction", 1.0))
+        if "weighting" in own:
+            known = [weighting.value for weighting in Weighting]
+            if own["weighting"] not in known:
+                raise PolicyError(unknown("policy weighting", str(own["weighting"]), known))
+            own["weighting"] = Weighting(own["weighting"])
+        try:
+            selector = make_selector(name, **given)
+        except SelectorError as error:
+            raise SelectorError(f"policy {name!r}: {error}") from error
+        return cls(selector, schedule=Schedule(**schedule), **own)
+
+
+def policy_parameters(name: str) -> frozenset[str]:
+    """The parameter names a space may give under the policy `name`, without the `policy.` prefix."""
+    own = {"fraction", "pool", "weighting"} | {f.name for f in dataclasses.fields(Schedule)}
+    fields = dataclasses.fields(selector_class(name))  # type: ignore[arg-type]  # selectors are dataclasses
+    return frozenset(own | {f.name for f in fields if f.init})

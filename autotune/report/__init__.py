@@ -1,0 +1,1 @@
+"""Showing a study to a person."""

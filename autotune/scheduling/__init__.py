@@ -1,0 +1,1 @@
+"""Pure rules over the trial log: who is advanced next."""

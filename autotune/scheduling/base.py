@@ -1,0 +1,58 @@
+"""The contract of a scheduler: who is advanced next, from what has happened so far."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
+
+from autotune.events import Event
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True)
+class Start:
+    """Ask the searcher for a new trial and advance it to its first rung."""
+
+
+@dataclass(frozen=True)
+class Promote:
+    """Advance a trial to a higher rung."""
+
+    trial: int
+    rung: int
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do until something in flight reports."""
+
+
+Decision: TypeAlias = Start | Promote | Wait
+
+
+class Scheduler(ABC, Generic[State]):
+    """A pure rule over the trial log; concrete schedulers are frozen dataclasses.
+
+    Its state is an incremental fold: `state = scheduler.apply(state, event)` for each event of the log, in
+    order, starting from `initial()`, equals a full replay. `apply` may reuse the state it is given, which
+    must not be used afterwards. Events that do not concern it leave the state as it is.
+    """
+
+    @property
+    @abstractmethod
+    def rungs(self) -> tuple[float, ...]:
+        """Fidelities at which trials are compared, ascending, in epoch-equivalents; the last is full."""
+
+    @abstractmethod
+    def initial(self) -> State:
+        """The state before anything has happened."""
+
+    @abstractmethod
+    def apply(self, state: State, event: Event) -> State:
+        """The state after one more event."""
+
+    @abstractmethod
+    def decide(self, state: State) -> Decision:
+        """What to do with one free worker; asking twice without an event gives the same answer."""

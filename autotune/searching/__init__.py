@@ -1,0 +1,1 @@
+"""Pure proposals over the trial log: which configuration comes next."""

@@ -1,0 +1,31 @@
+"""The contract of a searcher: which configuration to try next, from what has happened so far."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
+
+from autotune.events import Config, Event
+from autotune.space import SearchSpace
+
+State = TypeVar("State")
+
+
+class Searcher(ABC, Generic[State]):
+    """A pure rule over the trial log; concrete searchers are frozen dataclasses.
+
+    Its state is an incremental fold, as a scheduler's is. A proposal is a function of the state, the
+    trial's number and the study's seed, and of nothing else. Scores in the log are higher-is-better.
+    """
+
+    @abstractmethod
+    def initial(self, space: SearchSpace) -> State:
+        """The state before anything has happened."""
+
+    @abstractmethod
+    def apply(self, state: State, event: Event) -> State:
+        """The state after one more event."""
+
+    @abstractmethod
+    def propose(self, state: State, trial: int, seed: int) -> Config | None:
+        """A configuration for trial number `trial`; None when there is nothing left to try."""

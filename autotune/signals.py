@@ -1,0 +1,117 @@
+"""What a selector may look at: per-sample arrays, in one canonical order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from autotune.errors import SelectorError
+
+
+class Signal(StrEnum):
+    """A per-sample array a selector may ask for (n: candidates, m: samples of the *target* split).
+
+    `LOSS` comes for free from the training passes where it is recent enough; every other signal costs a
+    forward pass over the candidates. Signals named `TARGET_SPLIT_*` describe the target split instead.
+    """
+
+    LOSS = "loss"  # (n,) per-sample training loss
+    LOGITS = "logits"  # (n, classes)
+    PROBABILITIES = "probabilities"  # (n, classes) softmax of the logits
+    TARGETS = "targets"  # (n,) class ids, or (n, outputs) regression targets
+    EMBEDDINGS = "embeddings"  # (n, width) input of the last linear layer
+    ERRORS = "errors"  # (n, outputs) gradient of the loss with respect to the last layer's output
+    TARGET_SPLIT_EMBEDDINGS = "target_split/embeddings"  # (m, width)
+    TARGET_SPLIT_ERRORS = "target_split/errors"  # (m, outputs)
+
+    @property
+    def of_target_split(self) -> bool:
+        """Whether the signal describes the target split instead of the candidates."""
+        return self.value.startswith("target_split/")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One signal as it was collected.
+
+    Attributes:
+        values: The array; its first dimension is the samples.
+        age: Epoch-equivalents since each value was collected, shape (n,); 0 is fresh.
+        covered: Which samples have a value at all, shape (n,); the rest of `values` is undefined.
+    """
+
+    values: Tensor
+    age: Tensor
+    covered: Tensor
+
+    @classmethod
+    def fresh(cls, values: Tensor) -> Reading:
+        """A reading collected just now, for every sample."""
+        n = len(values)
+        return cls(values, torch.zeros(n), torch.ones(n, dtype=torch.bool))
+
+    def take(self, positions: Tensor) -> Reading:
+        """The same reading for some of the samples, in the order of `positions`."""
+        return Reading(self.values[positions], self.age[positions], self.covered[positions])
+
+
+class Signals(Mapping[Signal, Tensor]):
+    """The signals of n candidate samples, sorted by sample id.
+
+    Sorting here, once, is what makes every selector independent of the order in which its candidates were
+    collected: a stable sort breaks ties by sample id, and the k-th draw belongs to the k-th id.
+
+    Args:
+        ids: Distinct sample ids, shape (n,), any order.
+        readings: One reading per signal; a plain tensor is taken as fresh.
+
+    Raises:
+        SelectorError: When ids repeat, there are none, or a reading's length differs from theirs.
+    """
+
+    def __init__(self, ids: Tensor, readings: Mapping[Signal, Reading | Tensor]) -> None:
+        order = ids.argsort(stable=True)
+        self.ids = ids[order]
+        if len(ids) == 0:
+            raise SelectorError("ids must name at least one candidate sample, got none")
+        if bool((self.ids[1:] == self.ids[:-1]).any()):
+            raise SelectorError("ids must be distinct; the same sample id was given twice")
+        self._readings: dict[Signal, Reading] = {}
+        for signal, given in readings.items():
+            reading = given if isinstance(given, Reading) else Reading.fresh(given)
+            if signal.of_target_split:
+                self._readings[signal] = reading
+                continue
+            if len(reading.values) != len(ids):
+                raise SelectorError(
+                    f"signal {signal.value!r} must have one row per candidate: "
+                    f"{len(ids)} ids, got {len(reading.values)} rows"
+                )
+            self._readings[signal] = reading.take(order)
+
+    def __getitem__(self, signal: Signal) -> Tensor:
+        return self.reading(signal).values
+
+    def __iter__(self) -> Iterator[Signal]:
+        return iter(self._readings)
+
+    def __len__(self) -> int:
+        return len(self._readings)
+
+    @property
+    def n(self) -> int:
+        """How many candidates there are."""
+        return len(self.ids)
+
+    def reading(self, signal: Signal) -> Reading:
+        """The values of a signal with their age and coverage."""
+        if signal not in self._readings:
+            have = ", ".join(sorted(self._readings)) or "none"
+            raise SelectorError(
+                f"signal {signal.value!r} was not collected; add it to the selector's `needs` (have: {have})"
+            )
+        return self._readings[signal]

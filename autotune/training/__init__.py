@@ -1,0 +1,1 @@
+"""One trial: build, feed, step, evaluate, checkpoint, account."""

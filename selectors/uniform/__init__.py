@@ -1,0 +1,1 @@
+"""Rules that ignore the data: everything, or chance."""
