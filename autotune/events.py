@@ -15,6 +15,8 @@ Config: TypeAlias = Mapping[str, Any]  # flat: dotted names to bool, int, float 
 
 SEARCH: Final = "search"
 CONFIRM: Final = "confirm"
+VERDICT: Final = "verdict"
+DONE: Final = "done"
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,13 @@ class Interrupted:
 
 
 @dataclass(frozen=True)
+class BudgetSpent:
+    """A limit that no log can foresee (wall clock, a person) ended the search."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class PhaseStarted:
     """A decision: the study moves on (`confirm`, `verdict`), and why."""
 
@@ -142,6 +151,7 @@ class TestRead:
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
 
+    assignment: int
     trial: int
     score: float
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -163,7 +173,7 @@ class Concluded:
 
 Event: TypeAlias = (
     Opened | DriverStarted | Proposed | Assigned | Reported | Failed | Interrupted
-    | PhaseStarted | TestRead | Concluded
+    | BudgetSpent | PhaseStarted | TestRead | Concluded
 )  # fmt: skip
 Outcome: TypeAlias = Reported | Failed | Interrupted  # what an engine answers to an assignment
 
@@ -171,7 +181,7 @@ _KINDS: Final[dict[str, type[Any]]] = {
     cls.__name__: cls
     for cls in (
         Opened, DriverStarted, Proposed, Assigned, Reported, Failed, Interrupted,
-        PhaseStarted, TestRead, Concluded,
+        BudgetSpent, PhaseStarted, TestRead, Concluded,
     )
 }  # fmt: skip
 

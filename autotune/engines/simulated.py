@@ -1,0 +1,103 @@
+"""Trials in virtual time: N workers, stragglers and crashes, without waiting for any of them."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import TypeAlias, final
+
+from autotune.engines.base import Assignment, Engine, Worker, Workload
+from autotune.errors import ConfigurationError
+from autotune.events import Interrupted, Outcome
+
+Duration: TypeAlias = Callable[[Assignment, Outcome], float]
+
+
+def declared(assignment: Assignment, outcome: Outcome) -> float:
+    """The compute that was asked for, in the trial's own epoch-equivalents."""
+    return assignment.until - assignment.since
+
+
+@final
+class Simulated(Engine):
+    """Runs each assignment at once, and delivers its outcome when virtual time reaches its end.
+
+    Args:
+        workers: How many assignments run at the same virtual time; at least 1.
+        duration: Virtual time that an assignment takes.
+        crash_rate: Probability that an assignment is interrupted once before it succeeds, in [0, 1).
+        seed: Seeds the crashes.
+    """
+
+    def __init__(
+        self, workers: int = 1, duration: Duration = declared, crash_rate: float = 0.0, seed: int = 0
+    ) -> None:
+        if workers < 1:
+            raise ConfigurationError(f"workers must be at least 1, got {workers}")
+        if not 0.0 <= crash_rate < 1.0:
+            raise ConfigurationError(f"crash_rate must be in [0, 1), got {crash_rate}")
+        self.now = 0.0
+        self._workers = workers
+        self._duration = duration
+        self._crash_rate = crash_rate
+        self._random = random.Random(seed)
+        self._queue: deque[Assignment] = deque()
+        self._running: set[int] = set()
+        self._events: list[tuple[float, int, int, Outcome]] = []
+        self._worker: Worker | None = None
+
+    def start(self, workload: Workload) -> None:
+        """Build the one worker that really computes."""
+        self._worker = workload.worker(workload.bulk)
+
+    def submit(self, assignment: Assignment) -> None:
+        """Start on a free worker at the present virtual time, or queue."""
+        self._queue.append(assignment)
+        self._fill()
+
+    def poll(self, timeout_s: float) -> list[Outcome]:
+        """Jump to the next event."""
+        if not self._events:
+            return []
+        self.now, _, order, outcome = heapq.heappop(self._events)
+        if order == 1:
+            self._running.discard(outcome.assignment)
+            self._fill()
+        return [outcome]
+
+    def cancel(self, assignment: int) -> None:
+        """Forget an assignment; one that runs frees its worker now."""
+        self._queue = deque(queued for queued in self._queue if queued.id != assignment)
+        if assignment in self._running:
+            self._running.discard(assignment)
+            self._events = [event for event in self._events if event[1] != assignment]
+            heapq.heapify(self._events)
+            self._fill()
+
+    def capacity(self) -> int:
+        """As many as there are workers."""
+        return self._workers
+
+    def close(self) -> None:
+        """Let the worker go."""
+        self._queue.clear()
+        self._events.clear()
+        self._running.clear()
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def _fill(self) -> None:
+        while self._queue and len(self._running) < self._workers and self._worker is not None:
+            assignment = self._queue.popleft()
+            outcome = self._worker.advance(assignment, lambda: None)
+            end = self.now + self._duration(assignment, outcome)
+            self._running.add(assignment.id)
+            if self._random.random() < self._crash_rate:
+                crash = self.now + self._random.random() * (end - self.now)
+                lost = Interrupted(assignment.id, assignment.trial, "simulated crash")
+                heapq.heappush(self._events, (crash, assignment.id, 0, lost))
+                end += crash - self.now
+            heapq.heappush(self._events, (end, assignment.id, 1, outcome))

@@ -1,0 +1,165 @@
+"""What a trial log says so far, as one incremental fold over its events."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from autotune.events import (
+    DONE,
+    SEARCH,
+    Assigned,
+    BudgetSpent,
+    Concluded,
+    Config,
+    DriverStarted,
+    Event,
+    Failed,
+    Interrupted,
+    Opened,
+    PhaseStarted,
+    Proposed,
+    Reported,
+    TestRead,
+)
+from autotune.ledger import Ledger
+
+
+class Status(StrEnum):
+    """What a trial is doing."""
+
+    RUNNING = "running"  # assigned, and not yet answered
+    WAITING = "waiting"  # at a rung; may be promoted
+    DONE = "done"  # at the last rung
+    FAILED = "failed"
+
+
+@dataclass
+class Trial:
+    """One trial, so far.
+
+    Attributes:
+        scores: Score by rung; higher is better.
+        fidelity: Own epoch-equivalents trained.
+        ledger: Everything it was charged.
+        failure: Kind and message when it failed.
+    """
+
+    number: int
+    config: Config
+    seed: int
+    source: str
+    phase: str = SEARCH
+    origin: int | None = None
+    status: Status = Status.RUNNING
+    scores: dict[int, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    fidelity: float = 0.0
+    ledger: Ledger = field(default_factory=Ledger)
+    failure: tuple[str, str] | None = None
+
+    @property
+    def rung(self) -> int:
+        """The highest rung reached; -1 before the first."""
+        return max(self.scores, default=-1)
+
+    @property
+    def score(self) -> float:
+        """The score at the highest rung reached; NaN before the first."""
+        return self.scores.get(self.rung, math.nan)
+
+    @property
+    def arm(self) -> str:
+        """The name of its policy."""
+        return str(self.config.get("policy", "full"))
+
+
+@dataclass
+class History:
+    """The state of a study: what exists, what is in flight, what was spent.
+
+    Attributes:
+        study: The identity that the log was opened with.
+        in_flight: Assignments without an answer, by id.
+        due: When each of them ends in virtual time, in epoch-equivalents.
+        now: Virtual time.
+        lost: What interrupted assignments had spent.
+        reads: Test scores by confirmed trial.
+    """
+
+    study: Mapping[str, Any] = field(default_factory=dict)
+    epoch: int = 0
+    trials: dict[int, Trial] = field(default_factory=dict)
+    in_flight: dict[int, Assigned] = field(default_factory=dict)
+    due: dict[int, float] = field(default_factory=dict)
+    now: float = 0.0
+    assignments: int = 0
+    phase: str = SEARCH
+    reasons: dict[str, str] = field(default_factory=dict)
+    spent: dict[str, Ledger] = field(default_factory=dict)
+    lost: Ledger = field(default_factory=Ledger)
+    reads: dict[int, TestRead] = field(default_factory=dict)
+    stopped: str | None = None
+    concluded: Concluded | None = None
+    last_rung: int = 0
+
+    def apply(self, event: Event) -> History:
+        """Take in one more event, in place, and return the same object."""
+        match event:
+            case Opened():
+                self.study = event.study
+                self.last_rung = len(event.study.get("rungs", [0.0])) - 1
+            case DriverStarted():
+                self.epoch = event.epoch
+            case Proposed():
+                self.trials[event.trial] = Trial(
+                    event.trial, event.config, event.seed, event.source, event.phase, event.origin
+                )
+            case Assigned():
+                self.in_flight[event.assignment] = event
+                self.due[event.assignment] = self.now + event.until - event.since
+                self.assignments = max(self.assignments, event.assignment + 1)
+                self.trials[event.trial].status = Status.RUNNING
+            case Reported():
+                trial = self._answered(event.assignment, event.trial, event.ledger)
+                trial.scores[event.rung] = event.score
+                trial.metrics = event.metrics
+                trial.fidelity = event.fidelity
+                trial.status = Status.DONE if event.rung >= self.last_rung else Status.WAITING
+            case Failed():
+                trial = self._answered(event.assignment, event.trial, event.ledger)
+                trial.status = Status.FAILED
+                trial.failure = (event.kind, event.message)
+            case Interrupted():
+                self.lost = self.lost + event.ledger
+            case TestRead():
+                self._answered(event.assignment, event.trial, event.ledger).status = Status.DONE
+                self.reads[event.trial] = event
+            case BudgetSpent():
+                self.stopped = event.reason
+            case PhaseStarted():
+                self.phase = event.phase
+                self.reasons[event.phase] = event.reason
+            case Concluded():
+                self.phase = DONE
+                self.concluded = event
+        return self
+
+    def _answered(self, assignment: int, number: int, ledger: Ledger) -> Trial:
+        self.in_flight.pop(assignment, None)
+        self.now = max(self.now, self.due.pop(assignment, self.now))
+        trial = self.trials[number]
+        trial.ledger = trial.ledger + ledger
+        self.spent[self.phase] = self.spent.get(self.phase, Ledger()) + ledger
+        return trial
+
+    def first_due(self) -> int | None:
+        """The assignment in flight that ends first in virtual time; the lower id where two end together."""
+        return min(self.due, key=lambda assignment: (self.due[assignment], assignment), default=None)
+
+    def of_phase(self, phase: str) -> list[Trial]:
+        """The trials of one phase, by number."""
+        return [trial for trial in self.trials.values() if trial.phase == phase]

@@ -1,0 +1,105 @@
+"""Asynchronous successive halving over compute (Li et al., 2020, https://arxiv.org/abs/1810.05934)."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import final
+
+from autotune.errors import ConfigurationError
+from autotune.events import SEARCH, Assigned, Event, Failed, Proposed, Reported
+from autotune.scheduling.base import Decision, Promote, Scheduler, Start
+from autotune.scheduling.rung import Rung, geometric_rungs
+
+
+class Variant(StrEnum):
+    """When a trial at a rung moves on."""
+
+    PROMOTION = "promotion"  # once it is among the best 1/reduction there, however long that takes
+    STOPPING = "stopping"  # at once or never
+
+
+@dataclass
+class AshaState:
+    """What ASHA remembers: results by rung, and (stopping) who may go on."""
+
+    rungs: list[Rung]
+    searching: set[int] = field(default_factory=set)
+    going_on: deque[Promote] = field(default_factory=deque)
+
+
+@final
+@dataclass(frozen=True)
+class ASHA(Scheduler[AshaState]):
+    """Give many trials a little compute, and the best 1/reduction at each rung `reduction` times more.
+
+    Attributes:
+        horizon: Fidelity of full training, in epoch-equivalents.
+        lowest: The first rung is the lowest `horizon / reduction**k` that is at least this; may be below 1.
+        reduction: Share kept at each rung is 1/reduction; at least 2.
+        variant: Promotion waits for a trial's turn and wastes least; stopping decides at once.
+    """
+
+    horizon: float
+    lowest: float = 0.1
+    reduction: int = 3
+    variant: Variant = Variant.PROMOTION
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.horizon) and self.horizon > 0):
+            raise ConfigurationError(
+                f"horizon must be finite and above 0 epoch-equivalents, got {self.horizon}"
+            )
+        if not 0 < self.lowest <= self.horizon:
+            raise ConfigurationError(f"lowest must be in (0, horizon={self.horizon}], got {self.lowest}")
+        if self.reduction < 2:
+            raise ConfigurationError(f"reduction must be at least 2, got {self.reduction}")
+        Variant(self.variant)
+
+    @property
+    def rungs(self) -> tuple[float, ...]:
+        """Fidelities at which trials are compared, ascending."""
+        return geometric_rungs(self.lowest, self.horizon, self.reduction)
+
+    def initial(self) -> AshaState:
+        """Empty rungs."""
+        return AshaState([Rung() for _ in self.rungs])
+
+    def apply(self, state: AshaState, event: Event) -> AshaState:
+        """Record, then compare: a result counts among those that it is compared with."""
+        match event:
+            case Proposed(phase=phase) if phase == SEARCH:
+                state.searching.add(event.trial)
+            case Reported() if event.trial in state.searching:
+                rung = state.rungs[event.rung]
+                rung.record(event.score, event.trial)
+                last = event.rung == len(state.rungs) - 1
+                if self.variant == Variant.STOPPING and not last and judge(event.score, rung, self.reduction):
+                    state.going_on.append(Promote(event.trial, event.rung + 1))
+            case Failed() if event.trial in state.searching:
+                state.rungs[event.rung].record(math.nan, event.trial)
+            case Assigned() if event.trial in state.searching and event.rung > 0:
+                state.rungs[event.rung - 1].promoted(event.trial)
+                if state.going_on and state.going_on[0].trial == event.trial:
+                    state.going_on.popleft()
+        return state
+
+    def decide(self, state: AshaState) -> Decision:
+        """Advance whoever has earned it, at the highest rung first; else start a new trial."""
+        if self.variant == Variant.STOPPING:
+            return state.going_on[0] if state.going_on else Start()
+        for index in range(len(state.rungs) - 2, -1, -1):
+            trial = state.rungs[index].promotable(self.reduction)
+            if trial is not None:
+                return Promote(trial, index + 1)
+        return Start()
+
+
+def judge(score: float, rung: Rung, reduction: int) -> bool:
+    """Whether a trial goes on: among the best 1/reduction of all results at its rung, this one included.
+
+    A result that is not finite never goes on. The first results at a rung are kept (at least one always is).
+    """
+    return math.isfinite(score) and score >= rung.kth_best(max(1, rung.count // reduction))

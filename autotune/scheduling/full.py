@@ -1,0 +1,63 @@
+"""No early stopping: every trial is trained to the end."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import final
+
+from autotune.errors import ConfigurationError
+from autotune.events import SEARCH, Assigned, Event, Proposed, Reported
+from autotune.scheduling.base import Decision, Promote, Scheduler, Start
+
+
+@dataclass
+class FullState:
+    """Which search trials go on next."""
+
+    searching: set[int] = field(default_factory=set)
+    going_on: deque[Promote] = field(default_factory=deque)
+
+
+@final
+@dataclass(frozen=True)
+class FullTraining(Scheduler[FullState]):
+    """Train every trial to the horizon; the reports on the way change nothing.
+
+    Attributes:
+        horizon: Fidelity of full training, in epoch-equivalents.
+        reports: How many evenly spaced reports a trial makes, the last at the horizon.
+    """
+
+    horizon: float
+    reports: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.horizon > 0:
+            raise ConfigurationError(f"horizon must be above 0 epoch-equivalents, got {self.horizon}")
+        if self.reports < 1:
+            raise ConfigurationError(f"reports must be at least 1, got {self.reports}")
+
+    @property
+    def rungs(self) -> tuple[float, ...]:
+        """Evenly spaced fidelities up to the horizon."""
+        return tuple(self.horizon * (k + 1) / self.reports for k in range(self.reports))
+
+    def initial(self) -> FullState:
+        """Nobody waits."""
+        return FullState()
+
+    def apply(self, state: FullState, event: Event) -> FullState:
+        """Whoever reports goes on."""
+        match event:
+            case Proposed(phase=phase) if phase == SEARCH:
+                state.searching.add(event.trial)
+            case Reported() if event.trial in state.searching and event.rung < self.reports - 1:
+                state.going_on.append(Promote(event.trial, event.rung + 1))
+            case Assigned() if state.going_on and state.going_on[0].trial == event.trial:
+                state.going_on.popleft()
+        return state
+
+    def decide(self, state: FullState) -> Decision:
+        """Go on with whoever waits, else start a new trial."""
+        return state.going_on[0] if state.going_on else Start()

@@ -1,0 +1,158 @@
+"""Who is trained again at full cost, and who wins."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Final
+
+from autotune.evaluation.comparison import Answer, compare
+from autotune.events import CONFIRM, SEARCH, Config
+from autotune.history import History, Trial
+from autotune.study.plan import BASELINES, Confirm
+
+DEFAULT_FRACTION: Final = 0.3  # of a fresh-random baseline where the leader trains on all data
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration to confirm; `origin` is the search trial it comes from, None for a made baseline."""
+
+    origin: int | None
+    config: Config
+
+
+def candidates(history: History, confirm: Confirm, arms: Sequence[str]) -> list[Candidate]:
+    """The leaders of the search, and the best of each baseline arm among `arms`.
+
+    A baseline arm without a finite result is represented by the best leader's settings under that policy,
+    so that the comparison is never won by default.
+    """
+    ranked = sorted(
+        (trial for trial in history.of_phase(SEARCH) if math.isfinite(trial.score)),
+        key=lambda trial: (-trial.rung, -trial.score, trial.number),
+    )
+    chosen: list[Candidate] = []
+    for trial in ranked:
+        if len(chosen) < confirm.leaders and all(trial.config != other.config for other in chosen):
+            chosen.append(Candidate(trial.number, trial.config))
+    for arm in BASELINES:
+        if arm not in arms or not chosen:
+            continue
+        best = next((trial for trial in ranked if trial.arm == arm), None)
+        baseline = (
+            Candidate(best.number, best.config) if best else Candidate(None, _under(chosen[0].config, arm))
+        )
+        if all(baseline.config != other.config for other in chosen):
+            chosen.append(baseline)
+    return chosen
+
+
+def _under(config: Config, arm: str) -> Config:
+    settings = {
+        key: value for key, value in config.items() if key != "policy" and not key.startswith("policy.")
+    }
+    if arm == "full":
+        return {**settings, "policy": arm}
+    return {**settings, "policy": arm, "policy.fraction": config.get("policy.fraction", DEFAULT_FRACTION)}
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A candidate with its paired repetitions, in the order of seeds."""
+
+    candidate: Candidate
+    trials: tuple[Trial, ...]
+
+    @property
+    def arm(self) -> str:
+        """The name of its policy."""
+        return str(self.candidate.config.get("policy", "full"))
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """Greater is better: first how many seeds ended well, then the mean validation score."""
+        finite = [trial.score for trial in self.trials if math.isfinite(trial.score)]
+        return (len(finite), fmean(finite) if finite else -math.inf)
+
+
+def confirmed(history: History, chosen: Sequence[Candidate]) -> list[Confirmed]:
+    """Each candidate with its repetitions; the confirm phase proposes all candidates for each seed in turn."""
+    trials = history.of_phase(CONFIRM)
+    return [
+        Confirmed(candidate, tuple(trials[index :: len(chosen)])) for index, candidate in enumerate(chosen)
+    ]
+
+
+def contest(entries: Sequence[Confirmed]) -> tuple[Confirmed | None, dict[str, Confirmed]]:
+    """The winner by validation, and the best other candidate of each baseline arm."""
+    winner = max(entries, key=lambda entry: entry.rank, default=None)
+    if winner is None or winner.rank[0] == 0:
+        return None, {}
+    baselines = {}
+    for arm in BASELINES:
+        rivals = [entry for entry in entries if entry.arm == arm and entry is not winner]
+        if rivals and max(rivals, key=lambda entry: entry.rank).rank[0] > 0:
+            baselines[arm] = max(rivals, key=lambda entry: entry.rank)
+    return winner, baselines
+
+
+def verdict(history: History, confirm: Confirm, chosen: Sequence[Candidate]) -> dict[str, Any]:
+    """Everything that the study concludes, as plain data.
+
+    Scores are test scores where the test split was read and validation scores where there is none.
+    """
+    winner, baselines = contest(confirmed(history, chosen))
+    if winner is None:
+        return {"winner": None, "comparisons": [], "reason": "no candidate could be confirmed"}
+    comparisons = []
+    for arm in BASELINES:
+        if winner.arm == arm:
+            comparisons.append({"baseline": arm, "answer": None, "reason": "the winner's own policy"})
+        elif arm not in baselines:
+            comparisons.append(
+                {"baseline": arm, "answer": None, "reason": "removed from the space, or failed"}
+            )
+        else:
+            comparisons.append(_compared(history, winner, baselines[arm], confirm))
+    return {
+        "winner": _summary(history, winner),
+        "baselines": {arm: _summary(history, entry) for arm, entry in baselines.items()},
+        "comparisons": comparisons,
+        "margin": confirm.margin,
+        "confidence": confirm.confidence,
+    }
+
+
+def _compared(history: History, ours: Confirmed, theirs: Confirmed, confirm: Confirm) -> dict[str, Any]:
+    pairs = [
+        (_judged(history, a), _judged(history, b)) for a, b in zip(ours.trials, theirs.trials, strict=True)
+    ]
+    finite = [(a, b) for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
+    if len(finite) < 2:
+        reason = f"only {len(finite)} seeds ended well on both sides"
+        return {"baseline": theirs.arm, "answer": Answer.INCONCLUSIVE.value, "reason": reason}
+    mine, other = zip(*finite, strict=True)
+    comparison = compare(theirs.arm, mine, other, confirm.margin, confirm.confidence)
+    return {**dataclasses.asdict(comparison), "answer": comparison.answer.value, "pairs": len(finite)}
+
+
+def _judged(history: History, trial: Trial) -> float:
+    read = history.reads.get(trial.number)
+    return trial.score if read is None else read.score
+
+
+def _summary(history: History, entry: Confirmed) -> Mapping[str, Any]:
+    reads = [history.reads[trial.number] for trial in entry.trials if trial.number in history.reads]
+    return {
+        "origin": entry.candidate.origin,
+        "config": dict(entry.candidate.config),
+        "arm": entry.arm,
+        "trials": [trial.number for trial in entry.trials],
+        "validation": [trial.score for trial in entry.trials],
+        "test": [read.score for read in reads],
+        "test_metrics": [dict(read.metrics) for read in reads],
+    }

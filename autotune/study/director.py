@@ -1,0 +1,178 @@
+"""Every decision of a study, as a function of its log: what is tried, advanced, confirmed and concluded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from autotune.space import SearchSpace
+
+from autotune.errors import LogError
+from autotune.events import (
+    CONFIRM,
+    SEARCH,
+    VERDICT,
+    Assigned,
+    Concluded,
+    Config,
+    Event,
+    PhaseStarted,
+    Proposed,
+)
+from autotune.history import History, Trial
+from autotune.scheduling.base import Promote, Wait
+from autotune.seeds import derive
+from autotune.study.confirmation import Candidate, candidates, confirmed, contest, verdict
+from autotune.study.plan import Plan
+
+Entry: TypeAlias = Callable[[Config], float]  # fidelity below which a configuration cannot be judged
+DECISIONS = (Proposed, Assigned, PhaseStarted, Concluded)
+
+
+@dataclass
+class Director:
+    """The fold that decides; feed it every event of the log in order.
+
+    Attributes:
+        plan: How to search.
+        space: Where to search.
+        arms: Names of the policies in the space.
+        reference_flops: FLOPs of one reference epoch-equivalent.
+        entry: Lowest fidelity at which a configuration can be judged fairly.
+        test: Whether there is a test split to read.
+    """
+
+    plan: Plan
+    space: SearchSpace
+    arms: tuple[str, ...] = ()
+    reference_flops: float = 1.0
+    entry: Entry = lambda config: 0.0
+    test: bool = True
+    history: History = field(default_factory=History)
+
+    def __post_init__(self) -> None:
+        self._rungs = self.plan.scheduler.rungs
+        self._scheduling: Any = self.plan.scheduler.initial()
+        self._searching: Any = self.plan.searcher.initial(self.space)
+        self._chosen: list[Candidate] | None = None
+
+    def apply(self, event: Event) -> None:
+        """Take in one more event, decisions included."""
+        self.history.apply(event)
+        self._scheduling = self.plan.scheduler.apply(self._scheduling, event)
+        self._searching = self.plan.searcher.apply(self._searching, event)
+
+    def decide(self) -> list[Event]:
+        """What to do with one free worker: events that belong together; none means wait for an answer."""
+        phases = {SEARCH: self._search, CONFIRM: self._confirm, VERDICT: self._judge}
+        decide = phases.get(self.history.phase)
+        return decide() if decide else []
+
+    def chosen(self) -> list[Candidate]:
+        """The candidates to confirm; fixed once the search has ended."""
+        if self._chosen is None:
+            self._chosen = candidates(self.history, self.plan.confirm, self.arms)
+        return self._chosen
+
+    def search_epochs(self) -> float:
+        """Reference epoch-equivalents that the search has spent."""
+        spent = self.history.spent.get(SEARCH)
+        return spent.epochs(self.reference_flops) if spent else 0.0
+
+    def _search(self) -> list[Event]:
+        reason = self._exhausted()
+        decision = Wait() if reason else self.plan.scheduler.decide(self._scheduling)
+        if isinstance(decision, Promote):
+            return [self._assign(self.history.trials[decision.trial], decision.rung)]
+        if not reason and not isinstance(decision, Wait):
+            number = len(self.history.trials)
+            config = None
+            if self.plan.budget.trials is None or number < self.plan.budget.trials:
+                config = self.plan.searcher.propose(self._searching, number, self.plan.seed)
+                reason = "the searcher has nothing left to try"
+            else:
+                reason = f"all {number} trials of the budget were started"
+            if config is not None:
+                return self._propose(config, type(self.plan.searcher).__name__, SEARCH, None, number)
+        if self.history.in_flight or not reason:
+            return []
+        return [PhaseStarted(CONFIRM, reason)]
+
+    def _exhausted(self) -> str | None:
+        if self.history.stopped is not None:
+            return self.history.stopped
+        limit = self.plan.budget.epochs
+        if limit is None:
+            return None
+        committed = sum(assigned.until - assigned.since for assigned in self.history.in_flight.values())
+        spent = self.search_epochs() + committed
+        return f"the budget of {limit:g} epoch-equivalents is spent" if spent >= limit else None
+
+    def _confirm(self) -> list[Event]:
+        chosen = self.chosen()
+        done = len(self.history.of_phase(CONFIRM))
+        if done < len(chosen) * self.plan.confirm.seeds:
+            candidate, repetition = chosen[done % len(chosen)], done // len(chosen)
+            return self._propose(candidate.config, "confirm", CONFIRM, candidate.origin, repetition)
+        if self.history.in_flight:
+            return []
+        return [
+            PhaseStarted(VERDICT, f"{len(chosen)} candidates were trained {self.plan.confirm.seeds} times")
+        ]
+
+    def _judge(self) -> list[Event]:
+        winner, baselines = contest(confirmed(self.history, self.chosen()))
+        if self.test and winner is not None:
+            entries = [winner, *baselines.values()]
+            for trial in (trial for entry in entries for trial in entry.trials):
+                reading = any(a.trial == trial.number for a in self.history.in_flight.values())
+                if trial.failure is None and trial.number not in self.history.reads and not reading:
+                    return [self._assign(trial, len(self._rungs) - 1)]
+        if self.history.in_flight:
+            return []
+        origin = winner.candidate.origin if winner else None
+        return [Concluded(origin, verdict(self.history, self.plan.confirm, self.chosen()))]
+
+    def _propose(
+        self, config: Config, source: str, phase: str, origin: int | None, repetition: int
+    ) -> list[Event]:
+        seed = derive(self.plan.seed, phase, repetition)
+        trial = Trial(len(self.history.trials), config, seed, source, phase, origin)
+        proposed = Proposed(trial.number, config, seed, source, phase, origin)
+        return [proposed, self._assign(trial, self._entry_rung(config, phase))]
+
+    def _assign(self, trial: Trial, rung: int) -> Assigned:
+        since = self._rungs[trial.rung] if trial.scores else 0.0
+        return Assigned(self.history.assignments, trial.number, rung, since, self._rungs[rung])
+
+    def _entry_rung(self, config: Config, phase: str) -> int:
+        last = len(self._rungs) - 1
+        if phase == CONFIRM:
+            return last
+        fair = self.entry(config)
+        return next((index for index, rung in enumerate(self._rungs) if rung >= fair), last)
+
+
+def replay(director: Director, events: Iterable[Event]) -> int:
+    """Fold a log into a director, checking that it would have decided each decision in it.
+
+    Returns:
+        The number of decisions checked.
+
+    Raises:
+        LogError: At the first decision that differs.
+    """
+    checked = 0
+    expected: list[Event] = []
+    for position, event in enumerate(events, start=1):
+        if isinstance(event, DECISIONS):
+            expected = expected or director.decide()
+            if not expected or expected[0] != event:
+                raise LogError(
+                    f"event {position} records {event}, but a replay decides {expected[:1] or 'to wait'}"
+                )
+            expected = expected[1:]
+            checked += 1
+        director.apply(event)
+    return checked

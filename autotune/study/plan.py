@@ -1,0 +1,107 @@
+"""What a study is asked to do: how to search, when to stop, how to confirm."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from autotune.searching.tpe import TPE
+
+from autotune.errors import ConfigurationError
+from autotune.scheduling.asha import ASHA
+from autotune.scheduling.base import Scheduler
+from autotune.searching.base import Searcher
+
+BASELINES: Final = ("fresh_random", "full")  # the arms that every winner is compared with
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When the search ends; whichever limit is reached first. Confirmation comes on top.
+
+    Attributes:
+        epochs: Reference epoch-equivalents, everything included.
+        trials: Configurations tried.
+        hours: Wall-clock hours of this driver.
+    """
+
+    epochs: float | None = None
+    trials: int | None = None
+    hours: float | None = None
+
+    def __post_init__(self) -> None:
+        limits = (self.epochs, self.trials, self.hours)
+        if all(limit is None for limit in limits):
+            raise ConfigurationError("budget must set at least one of epochs, trials and hours")
+        for name, limit in zip(("epochs", "trials", "hours"), limits, strict=True):
+            if limit is not None and not (math.isfinite(limit) and limit > 0):
+                raise ConfigurationError(f"budget.{name} must be finite and above 0, got {limit}")
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """How the leaders are trained again before one is called the winner.
+
+    Attributes:
+        leaders: How many of the best configurations, at least 1; the best of each baseline arm is added.
+        seeds: Paired repetitions of each, at least 2; more can detect smaller differences.
+        margin: Difference in score that would not matter to the user, at least 0.
+        confidence: Of the paired intervals, in (0, 1).
+    """
+
+    leaders: int = 2
+    seeds: int = 5
+    margin: float = 0.003
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if self.leaders < 1:
+            raise ConfigurationError(f"confirm.leaders must be at least 1, got {self.leaders}")
+        if self.seeds < 2:
+            raise ConfigurationError(
+                f"confirm.seeds must be at least 2 to give an interval, got {self.seeds}"
+            )
+        if not self.margin >= 0:
+            raise ConfigurationError(f"confirm.margin must be at least 0, got {self.margin}")
+        if not 0 < self.confidence < 1:
+            raise ConfigurationError(f"confirm.confidence must be in (0, 1), got {self.confidence}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a study searches.
+
+    Attributes:
+        budget: When the search ends.
+        scheduler: Who is advanced next, and the rungs.
+        searcher: Which configuration comes next.
+        confirm: How the winner is made sure of.
+        seed: Seeds everything.
+        ordered: Commit results in the order of virtual time, so that several workers decide as they would
+            in any other run; costs waiting for stragglers.
+    """
+
+    budget: Budget
+    scheduler: Scheduler[Any] = field(default_factory=lambda: ASHA(horizon=3.0))
+    searcher: Searcher[Any] = field(default_factory=TPE)
+    confirm: Confirm = field(default_factory=Confirm)
+    seed: int = 0
+    ordered: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain data, for the log and for comparing two plans."""
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        named = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"kind": type(value).__name__, **named}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
