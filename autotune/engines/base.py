@@ -59,6 +59,20 @@ class Workload(ABC):
     def bulk(self) -> Any:
         """Large read-only arrays as a mapping of names to numpy arrays; `{}` when there are none."""
 
+    def describe(self) -> dict[str, Any]:
+        """What makes two workloads the same, as plain data: a study never continues with another one."""
+        return {"workload": type(self).__name__}
+
+    @property
+    def reference_flops(self) -> float:
+        """FLOPs of one reference epoch-equivalent: forward and backward over the whole training split."""
+        return 1.0
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test split to read in the verdict."""
+        return False
+
     @abstractmethod
     def worker(self, bulk: Any) -> Worker:
         """A worker for this process, reading `bulk` in place."""

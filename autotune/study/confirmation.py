@@ -80,7 +80,7 @@ class Confirmed:
 
 
 def confirmed(history: History, chosen: Sequence[Candidate]) -> list[Confirmed]:
-    """Each candidate with its repetitions; the confirm phase proposes all candidates for each seed in turn."""
+    """Each candidate with its repetitions, which were proposed for all candidates, seed by seed."""
     trials = history.of_phase(CONFIRM)
     return [
         Confirmed(candidate, tuple(trials[index :: len(chosen)])) for index, candidate in enumerate(chosen)

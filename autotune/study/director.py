@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from autotune.space import SearchSpace
-
 from autotune.errors import LogError
 from autotune.events import (
     CONFIRM,
@@ -19,10 +17,12 @@ from autotune.events import (
     Event,
     PhaseStarted,
     Proposed,
+    to_json,
 )
 from autotune.history import History, Trial
 from autotune.scheduling.base import Promote, Wait
 from autotune.seeds import derive
+from autotune.space import SearchSpace
 from autotune.study.confirmation import Candidate, candidates, confirmed, contest, verdict
 from autotune.study.plan import Plan
 
@@ -95,9 +95,9 @@ class Director:
                 reason = f"all {number} trials of the budget were started"
             if config is not None:
                 return self._propose(config, type(self.plan.searcher).__name__, SEARCH, None, number)
-        if self.history.in_flight or not reason:
+        if self.history.in_flight:
             return []
-        return [PhaseStarted(CONFIRM, reason)]
+        return [PhaseStarted(CONFIRM, reason or "the scheduler has nothing left to do")]
 
     def _exhausted(self) -> str | None:
         if self.history.stopped is not None:
@@ -168,7 +168,7 @@ def replay(director: Director, events: Iterable[Event]) -> int:
     for position, event in enumerate(events, start=1):
         if isinstance(event, DECISIONS):
             expected = expected or director.decide()
-            if not expected or expected[0] != event:
+            if not expected or to_json(expected[0]) != to_json(event):
                 raise LogError(
                     f"event {position} records {event}, but a replay decides {expected[:1] or 'to wait'}"
                 )

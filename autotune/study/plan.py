@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from autotune.searching.tpe import TPE
-
 from autotune.errors import ConfigurationError
 from autotune.scheduling.asha import ASHA
 from autotune.scheduling.base import Scheduler
 from autotune.searching.base import Searcher
+from autotune.searching.tpe import TPE
 
 BASELINES: Final = ("fresh_random", "full")  # the arms that every winner is compared with
 
@@ -80,8 +79,9 @@ class Plan:
         searcher: Which configuration comes next.
         confirm: How the winner is made sure of.
         seed: Seeds everything.
-        ordered: Commit results in the order of virtual time, so that several workers decide as they would
-            in any other run; costs waiting for stragglers.
+        ordered_workers: With a number, work is given to that many workers and results are committed in the
+            order of declared compute, so that any engine takes the same decisions; costs waiting for
+            stragglers. None commits results as they arrive.
     """
 
     budget: Budget
@@ -89,7 +89,11 @@ class Plan:
     searcher: Searcher[Any] = field(default_factory=TPE)
     confirm: Confirm = field(default_factory=Confirm)
     seed: int = 0
-    ordered: bool = False
+    ordered_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.ordered_workers is not None and self.ordered_workers < 1:
+            raise ConfigurationError(f"ordered_workers must be at least 1, got {self.ordered_workers}")
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data, for the log and for comparing two plans."""

@@ -1,0 +1,84 @@
+"""What a study found, read from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from autotune.errors import LogError
+from autotune.events import DONE, Config
+from autotune.history import History, Status
+from autotune.ledger import Ledger
+from autotune.log import read_events
+
+
+@final
+@dataclass(frozen=True)
+class Result:
+    """What a study found so far, and what it cost.
+
+    Attributes:
+        path: The study's folder.
+        history: Every trial, and what was spent in each phase.
+    """
+
+    path: Path
+    history: History
+
+    @classmethod
+    def load(cls, path: str | Path) -> Result:
+        """Read a study's folder, finished or not, without owning it.
+
+        Raises:
+            LogError: When there is no study, or its log is damaged or of a newer format.
+        """
+        history = History()
+        for event in read_events(Path(path) / "log"):
+            history.apply(event)
+        if not history.study:
+            raise LogError(
+                f"{path} holds no study: give the folder that `Study(path=...)` or `autotune run` made"
+            )
+        return cls(Path(path), history)
+
+    @property
+    def done(self) -> bool:
+        """Whether the study has concluded."""
+        return self.history.phase == DONE
+
+    @property
+    def verdict(self) -> Mapping[str, Any]:
+        """The winner's comparison with its baselines; empty until the study is done."""
+        return self.history.concluded.verdict if self.history.concluded else {}
+
+    @property
+    def best_config(self) -> Config | None:
+        """The configuration that won; None until the study is done, or when nothing could be confirmed."""
+        winner = self.verdict.get("winner")
+        return winner["config"] if winner else None
+
+    @property
+    def reference_flops(self) -> float:
+        """FLOPs of one reference epoch-equivalent."""
+        return float(self.history.study["reference_flops"])
+
+    def epochs(self, phase: str | None = None) -> float:
+        """Reference epoch-equivalents spent in one phase, or in all."""
+        ledgers = [ledger for name, ledger in self.history.spent.items() if phase in (None, name)]
+        return sum(ledgers, Ledger()).epochs(self.reference_flops)
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain data, for a pipeline."""
+        states = [trial.status.value for trial in self.history.trials.values()]
+        return {
+            "study": self.history.study.get("name"),
+            "path": str(self.path),
+            "phase": self.history.phase,
+            "trials": {status.value: states.count(status.value) for status in Status},
+            "epochs": {phase: self.epochs(phase) for phase in self.history.spent},
+            "ledger": {phase: ledger.to_json() for phase, ledger in self.history.spent.items()},
+            "best_config": None if self.best_config is None else dict(self.best_config),
+            "verdict": dict(self.verdict),
+        }
