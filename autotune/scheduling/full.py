@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import final
@@ -22,7 +23,7 @@ class FullState:
 @final
 @dataclass(frozen=True)
 class FullTraining(Scheduler[FullState]):
-    """Train every trial to the horizon; the reports on the way change nothing.
+    """Train every trial to the horizon; a report on the way stops it only when it is not finite.
 
     Attributes:
         horizon: Fidelity of full training, in epoch-equivalents.
@@ -48,12 +49,13 @@ class FullTraining(Scheduler[FullState]):
         return FullState()
 
     def apply(self, state: FullState, event: Event) -> FullState:
-        """Whoever reports goes on."""
+        """Whoever reports a finite score goes on."""
         match event:
             case Proposed(phase=phase) if phase == SEARCH:
                 state.searching.add(event.trial)
             case Reported() if event.trial in state.searching and event.rung < self.reports - 1:
-                state.going_on.append(Promote(event.trial, event.rung + 1))
+                if math.isfinite(event.score):
+                    state.going_on.append(Promote(event.trial, event.rung + 1))
             case Assigned() if state.going_on and state.going_on[0].trial == event.trial:
                 state.going_on.popleft()
         return state
