@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, final
@@ -78,6 +77,11 @@ class SearchSpace:
                 found[name] = tuple(dict.fromkeys((*found.get(name, ()), *dim.values)))
         return found
 
+    def options(self, name: str) -> tuple[str, ...]:
+        """The values a choice or a fixed parameter may take, as names; none where there is no such."""
+        found = [dim.extremes() for own, _, dim in self.places() if own == name and _discrete(dim)]
+        return tuple(dict.fromkeys(str(value) for values in found for value in values))
+
     @property
     def dimensions(self) -> int:
         """The largest number of free parameters that one configuration has."""
@@ -95,18 +99,22 @@ class SearchSpace:
         return _resolve(self.parameters, lambda _name, _key, dim: dim.middle())
 
     def grid(self, points: int = 3) -> Iterator[dict[str, Any]]:
-        """Every combination of `points` values per range and all options of each choice, in a fixed order.
+        """Every combination of at most `points` values per range and all options of each choice."""
+        return (self.combination(index, points) for index in range(self.combinations(points)))
+
+    def combinations(self, points: int = 3) -> int:
+        """How many configurations `grid(points)` yields.
 
         Raises:
             SpaceError: When `points` is below 1.
         """
         if points < 1:
             raise SpaceError(f"points must be at least 1, got {points}")
-        return _grid(self.parameters, points)
-
-    def combinations(self, points: int = 3) -> int:
-        """How many configurations `grid(points)` yields."""
         return _count(self.parameters, points)
+
+    def combination(self, index: int, points: int = 3) -> dict[str, Any]:
+        """The configuration at one place of `grid(points)`, without building those before it."""
+        return _combination(self.parameters, points, index)
 
     def validate(self, config: Config) -> dict[str, Any]:
         """The configuration in the space's own order and types; fixed values may be left out.
@@ -234,26 +242,35 @@ def _resolve(
     return config
 
 
-def _grid(params: Mapping[str, Dimension], points: int, name: str = "") -> Iterator[dict[str, Any]]:
-    def one(own: str, dim: Dimension) -> list[dict[str, Any]]:
-        found = []
-        for value in dim.grid(points):
-            children = dim.children(value) if isinstance(dim, Choice) else {}
-            for below in _grid(children, points, f"{name}{own}."):
-                found.append({name + own: value, **below})
-        return found
-
-    for parts in itertools.product(*(one(own, dim) for own, dim in params.items())):
-        yield {key: value for part in parts for key, value in part.items()}
-
-
 def _count(params: Mapping[str, Dimension], points: int) -> int:
-    def one(dim: Dimension) -> int:
-        if isinstance(dim, Choice):
-            return sum(_count(dim.children(value), points) for value in dim.values)
-        return len(dim.grid(points))
+    return math.prod(sum(_weights(dim, points)) for dim in params.values())
 
-    return math.prod(one(dim) for dim in params.values())
+
+def _weights(dim: Dimension, points: int) -> list[int]:
+    """How many combinations each grid value of a dimension stands for."""
+    if isinstance(dim, Choice):
+        return [_count(dim.children(value), points) for value in dim.values]
+    return [1] * len(dim.grid(points))
+
+
+def _combination(params: Mapping[str, Dimension], points: int, index: int, name: str = "") -> dict[str, Any]:
+    """Read `index` as digits, one per dimension, the last one running fastest."""
+    parts: list[dict[str, Any]] = []
+    for own, dim in reversed(list(params.items())):
+        weights = _weights(dim, points)
+        index, digit = divmod(index, sum(weights))
+        for value, weight in zip(dim.grid(points), weights, strict=True):
+            if digit < weight:
+                children = dim.children(value) if isinstance(dim, Choice) else {}
+                below = _combination(children, points, digit, f"{name}{own}.")
+                parts.append({name + own: value, **below})
+                break
+            digit -= weight
+    return {key: value for part in reversed(parts) for key, value in part.items()}
+
+
+def _discrete(dim: Dimension) -> bool:
+    return isinstance(dim, Choice | Fixed)
 
 
 def _free(params: Mapping[str, Dimension]) -> int:

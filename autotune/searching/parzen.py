@@ -1,0 +1,93 @@
+"""Asking Optuna's TPE sampler for one configuration, without an Optuna study to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from optuna.distributions import BaseDistribution
+from optuna.samplers import TPESampler
+from optuna.storages import InMemoryStorage
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.space import Choice, Dimension, Fixed, Float, Int, SearchSpace
+from autotune.space.optuna_form import distribution
+
+if TYPE_CHECKING:
+    from autotune.searching.tpe import Observation
+
+STUDY = "snapshot"
+
+
+class Snapshot(InMemoryStorage):
+    """A read-only storage of trials that are given, not copied one by one as `add_trials` does."""
+
+    def __init__(self, trials: Sequence[FrozenTrial]) -> None:
+        super().__init__()
+        self._snapshot = trials
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """There is one study."""
+        return 0
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """Scores are higher-is-better."""
+        return [StudyDirection.MAXIMIZE]
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """The given trials themselves, which the sampler only reads."""
+        return [trial for trial in self._snapshot if states is None or trial.state in states]
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """The sampler notes what it drew for others to see; there are none."""
+
+
+def suggest(space: SearchSpace, told: Sequence[Observation], seed: int) -> dict[str, Any]:
+    """Draw a configuration from the model of the observations; a function of its arguments alone."""
+    sampler = TPESampler(n_startup_trials=0, multivariate=True, constant_liar=True, seed=seed % 2**32)
+    keyed: dict[str, Any] = {}
+    _suggest_level(space.parameters, "", [_frozen(one) for one in told], sampler, keyed)
+    return space.config_of(keyed)
+
+
+def _suggest_level(
+    parameters: Mapping[str, Dimension],
+    prefix: str,
+    trials: Sequence[FrozenTrial],
+    sampler: TPESampler,
+    keyed: dict[str, Any],
+) -> None:
+    """Draw the parameters of one level jointly, then those under each option that was drawn."""
+    free: dict[str, BaseDistribution] = {}
+    for own, dim in parameters.items():
+        if isinstance(dim, Fixed) or len(set(dim.extremes())) == 1:
+            keyed[prefix + own] = dim.middle()
+        else:
+            free[prefix + own] = distribution(dim)
+    if free:
+        study = Study(STUDY, Snapshot(trials), sampler)
+        drawn = sampler.sample_relative(study, _new_trial(), free)
+        keyed |= {key: _inside(parameters[key.removeprefix(prefix)], drawn[key]) for key in free}
+    for own, dim in parameters.items():
+        if isinstance(dim, Choice):
+            key, option = prefix + own, keyed[prefix + own]
+            same = [trial for trial in trials if trial.params[key] == option]
+            _suggest_level(dim.children(option), f"{key}[{option}].", same, sampler, keyed)
+
+
+def _inside(dim: Dimension, value: Any) -> Any:
+    """Undo what rounding in the sampler may have put past an end."""
+    return min(max(value, dim.low), dim.high) if isinstance(dim, Float | Int) else value
+
+
+def _frozen(one: Observation) -> FrozenTrial:
+    state = TrialState.RUNNING if one.score is None else TrialState.COMPLETE
+    return FrozenTrial(one.trial, state, one.score, None, None, dict(one.values), {}, {}, {}, {}, one.trial)
+
+
+def _new_trial() -> FrozenTrial:
+    """The trial that asks; the sampler leaves its number out of what it models."""
+    return FrozenTrial(-1, TrialState.RUNNING, None, None, None, {}, {}, {}, {}, {}, -1)
