@@ -1,0 +1,235 @@
+"""What a trial is saved as: tensors and JSON, complete or absent, and never code.
+
+```
+<path>/trial-000007/e000002-f0.3500012/     epoch 2, fidelity 0.3500012
+    tensors.safetensors  state.json  manifest.json
+```
+A checkpoint is written under another name, synchronised, and renamed last, so that a reader sees all of it or
+nothing; the manifest holds a hash of each file, so that what was damaged later is noticed too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+import safetensors
+from safetensors.torch import load as tensors_from_bytes
+from safetensors.torch import save as tensors_to_bytes
+from torch import Tensor
+
+from autotune.errors import CheckpointError, StorageError
+
+FORMAT: Final = 1
+TENSORS: Final = "tensors.safetensors"
+STATE: Final = "state.json"
+MANIFEST: Final = "manifest.json"
+_NAME: Final = re.compile(r"e(\d{6,})-f(.+)")
+_PARTIAL: Final = ".partial-"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and when a checkpoint was taken; places sort oldest first.
+
+    Attributes:
+        epoch: The driver that the worker belonged to; a later driver has a higher one.
+        fidelity: The trial's own epoch-equivalents.
+        path: Its folder.
+    """
+
+    epoch: int
+    fidelity: float
+    path: Path
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trial as it was saved.
+
+    Attributes:
+        trial: The trial's number.
+        fidelity: Its own epoch-equivalents.
+        epoch: The driver that its worker belonged to.
+        tensors: On the CPU.
+        state: JSON.
+    """
+
+    trial: int
+    fidelity: float
+    epoch: int
+    tensors: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+
+
+@final
+class CheckpointStore:
+    """The checkpoints of all trials of a study, in one folder.
+
+    Args:
+        path: The folder; made when the first checkpoint is saved.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def folder(self, trial: int) -> Path:
+        """Where a trial's checkpoints are."""
+        return self.path / f"trial-{trial:06d}"
+
+    def probe(self) -> None:
+        """Write and remove an empty file, so that a bad path is found before anything is spent.
+
+        Raises:
+            StorageError: When the path cannot be written.
+        """
+        with _storage("write to", self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / f"{_PARTIAL}{uuid.uuid4().hex}"
+            probe.touch()
+            probe.unlink()
+
+    def save(
+        self, trial: int, fidelity: float, tensors: Mapping[str, Tensor], state: Mapping[str, Any], epoch: int
+    ) -> Place:
+        """Save one checkpoint; when this returns it survives a crash of the machine.
+
+        Args:
+            trial: The trial's number.
+            fidelity: Its own epoch-equivalents.
+            tensors: Contiguous, none sharing memory with another.
+            state: JSON.
+            epoch: The driver this worker belongs to.
+
+        Raises:
+            CheckpointError: When a worker of a later driver has already saved this trial.
+            StorageError: When it cannot be written.
+        """
+        folder = self.folder(trial)
+        with _storage("save a checkpoint in", folder):
+            newest = self.newest(trial)
+            if newest is not None and newest.epoch > epoch:
+                raise CheckpointError(
+                    f"trial {trial} now belongs to driver {newest.epoch}; this worker of driver {epoch} stops"
+                )
+            target = folder / f"e{epoch:06d}-f{fidelity!r}"
+            partial = folder / f"{_PARTIAL}{uuid.uuid4().hex}"
+            partial.mkdir(parents=True)
+            files = {TENSORS: tensors_to_bytes(dict(tensors)), STATE: _json(state)}
+            for name, content in files.items():
+                _write(partial / name, content)
+            manifest = {
+                "format": FORMAT,
+                "trial": trial,
+                "fidelity": fidelity,
+                "epoch": epoch,
+                "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+            }
+            _write(partial / MANIFEST, _json(manifest))
+            _sync(partial)
+            if target.exists():  # saved before at the same place: maybe damaged, so replace it
+                target.rename(folder / f"{_PARTIAL}{uuid.uuid4().hex}")
+            partial.rename(target)
+            _sync(folder)
+        return Place(epoch, fidelity, target)
+
+    def newest(self, trial: int) -> Place | None:
+        """Where the newest checkpoint is, without reading it."""
+        return next(iter(self._places(trial)), None)
+
+    def latest(self, trial: int) -> Checkpoint | None:
+        """The newest complete checkpoint; incomplete and damaged ones are passed over.
+
+        Raises:
+            CheckpointError: When it was written by a newer autotune.
+        """
+        found = (_read(place, trial) for place in self._places(trial))
+        return next((checkpoint for checkpoint in found if checkpoint is not None), None)
+
+    def prune(self, trial: int, keep: int = 1) -> None:
+        """Remove all but the newest `keep` checkpoints, and what unfinished writes have left."""
+        for place in self._places(trial)[keep:]:
+            shutil.rmtree(place.path, ignore_errors=True)
+        for partial in self.folder(trial).glob(f"{_PARTIAL}*"):
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def drop(self, trial: int) -> None:
+        """Remove everything saved of a trial that will not go on."""
+        shutil.rmtree(self.folder(trial), ignore_errors=True)
+
+    def _places(self, trial: int) -> list[Place]:
+        """All checkpoints of a trial, newest first."""
+        try:
+            paths = list(self.folder(trial).iterdir())
+        except OSError:
+            return []
+        places = [place for path in paths if (place := _place(path)) is not None]
+        return sorted(places, key=lambda place: (place.epoch, place.fidelity), reverse=True)
+
+
+def _place(path: Path) -> Place | None:
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        return None
+    try:
+        return Place(int(match[1]), float(match[2]), path)
+    except ValueError:
+        return None
+
+
+def _read(place: Place, trial: int) -> Checkpoint | None:
+    """The checkpoint at a place; None when anything about it is wrong."""
+    try:
+        manifest = json.loads((place.path / MANIFEST).read_bytes())
+        if manifest["format"] > FORMAT:
+            raise CheckpointError(
+                f"{place.path} has format {manifest['format']}, this autotune reads up to {FORMAT}; upgrade"
+            )
+        files = {name: (place.path / name).read_bytes() for name in (TENSORS, STATE)}
+        if any(hashlib.sha256(files[name]).hexdigest() != manifest["sha256"][name] for name in files):
+            return None
+        tensors = tensors_from_bytes(files[TENSORS])
+        return Checkpoint(trial, place.fidelity, place.epoch, tensors, json.loads(files[STATE]))
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
+        return None
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make names in a folder survive a crash, where the system lets folders be synchronised."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _storage(action: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot {action} {path}: {error.strerror or error}; give a storage path that can be written"
+        ) from error
