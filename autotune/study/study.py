@@ -31,7 +31,7 @@ from autotune.events import (
 from autotune.history import History, Status
 from autotune.log import TrialLog, read_events
 from autotune.policy import Policy
-from autotune.space import SearchSpace
+from autotune.space import Choice, SearchSpace
 from autotune.study.director import Director, replay
 from autotune.study.export import export
 from autotune.study.plan import Plan
@@ -123,7 +123,7 @@ class Study:
         return Director(
             self._plan,
             self._space,
-            arms=self._space.options("policy"),
+            arms=_arms(self._space),
             reference_flops=workload.reference_flops,
             entry=(lambda config: Policy.from_config(config).fair_fidelity(horizon))
             if isinstance(workload, TrainingWorkload)
@@ -286,6 +286,13 @@ def _same_study(opened: Event, identity: Mapping[str, Any], path: Path) -> None:
             f"{path} holds another study: {', '.join(differing)} differ; choose another path, or go back to "
             "what it was started with to continue it"
         )
+
+
+def _arms(space: SearchSpace) -> tuple[str, ...]:
+    policy = space.parameters.get("policy")
+    if policy is None:
+        return ("full",)
+    return tuple(str(name) for name in (policy.values if isinstance(policy, Choice) else (policy.value,)))
 
 
 def _versions() -> dict[str, str]:

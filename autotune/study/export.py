@@ -1,0 +1,132 @@
+"""The result folder of a finished study: tables, settings and the model, for people and programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from safetensors.torch import save_file
+
+from autotune.checkpoint import CheckpointStore
+from autotune.errors import StorageError
+from autotune.events import DriverStarted
+from autotune.history import Trial
+from autotune.ledger import Label
+from autotune.log import read_events
+from autotune.study.result import Result
+
+FORMAT: Final = 1
+MODEL: Final = "model."  # prefix of the weights in a checkpoint
+AVERAGE: Final = "average."  # prefix of their moving average, which is what was judged
+
+
+def export(result: Result) -> Path:
+    """Write `trials.parquet`, and once the study is done its winner's settings, model and manifest.
+
+    Returns:
+        The folder, `result.path / "result"`.
+
+    Raises:
+        StorageError: When it cannot be written.
+    """
+    folder = result.path / "result"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(trials_table(result), folder / "trials.parquet")
+        if result.best_config is not None:
+            (folder / "config.yaml").write_text(yaml.safe_dump(dict(result.best_config), sort_keys=False))
+            model = _save_model(result, folder / "model.safetensors")
+            manifest = json.dumps({**_manifest(result), "model": model}, indent=2)
+            (folder / "manifest.json").write_text(manifest + "\n")
+    except OSError as error:
+        raise StorageError(
+            f"cannot write the result folder {folder}: {error.strerror or error}; free space or fix the "
+            "path, then run the study again: nothing is lost"
+        ) from error
+    return folder
+
+
+def trials_table(result: Result) -> pa.Table:
+    """One row per trial: what it was, how it did, what it cost."""
+    trials = result.history.trials.values()
+    return pa.Table.from_pylist([_row(trial, result.reference_flops) for trial in trials])
+
+
+def _row(trial: Trial, reference_flops: float) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "trial": trial.number,
+        "phase": trial.phase,
+        "origin": trial.origin,
+        "status": trial.status.value,
+        "source": trial.source,
+        "policy": trial.arm,
+        "rung": trial.rung,
+        "fidelity": trial.fidelity,
+        "score": trial.score,
+        "epochs": trial.ledger.epochs(reference_flops),
+        "failure": None if trial.failure is None else ": ".join(trial.failure),
+        "seed": trial.seed,
+        "config": json.dumps(dict(trial.config)),
+    }
+    for label in Label:
+        row[f"{label.value}_epochs"] = trial.ledger[label].flops / reference_flops
+        row[f"{label.value}_seconds"] = trial.ledger[label].seconds
+    return row
+
+
+def _save_model(result: Result, path: Path) -> Mapping[str, Any] | None:
+    """The weights of the winner's best seed on validation; None where trials keep no checkpoints."""
+    winner = result.verdict["winner"]
+    pairs = zip(winner["validation"], winner["trials"], strict=True)
+    best = max(pair for pair in pairs if math.isfinite(pair[0]))
+    checkpoint = CheckpointStore(result.path / "checkpoints").latest(best[1])
+    if checkpoint is None:
+        return None
+    for prefix in (AVERAGE, MODEL):
+        weights = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in checkpoint.tensors.items()
+            if name.startswith(prefix)
+        }
+        if weights:
+            save_file(weights, path)
+            return {"trial": best[1], "validation": best[0], "weights": prefix.rstrip("."), "file": path.name}
+    return None
+
+
+def _manifest(result: Result) -> dict[str, Any]:
+    started = [event for event in read_events(result.path / "log") if isinstance(event, DriverStarted)]
+    winner = result.verdict["winner"]
+    seeds = [result.history.trials[number].seed for number in winner["trials"]]
+    return {
+        "format": FORMAT,
+        "study": result.history.study,
+        "winner": {**winner, "seeds": seeds},
+        "versions": started[-1].versions,
+        "drivers": len(started),
+        "git": _git_revision(),
+    }
+
+
+def _git_revision() -> str | None:
+    """The revision of the script that runs the study, if it is under git; marked when it has changes."""
+    folder = Path(sys.argv[0] or ".").resolve().parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

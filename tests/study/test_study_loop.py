@@ -1,0 +1,205 @@
+"""The study's loop: the same decisions on every engine, after every interruption, and from every log."""
+
+import math
+import random
+from dataclasses import replace
+
+import pytest
+
+from autotune.engines.function import FunctionWorkload
+from autotune.engines.inprocess import InProcess
+from autotune.engines.simulated import Simulated
+from autotune.errors import LockedError, LogError, StudyFailedError
+from autotune.events import Assigned, Concluded, DriverStarted, Interrupted, Opened, PhaseStarted, Proposed
+from autotune.log import TrialLog, read_events
+from autotune.scheduling.asha import ASHA, Variant
+from autotune.searching.random import RandomSearch
+from autotune.searching.tpe import TPE
+from autotune.space import Float, SearchSpace
+from autotune.study import Budget, Confirm, Plan, Result, Study
+from autotune.study.director import Director, replay
+
+SPACE = SearchSpace({"x": Float(0.0, 1.0), "y": Float(1e-3, 1.0, log=True)})
+PLAN = Plan(
+    Budget(trials=24),
+    ASHA(horizon=3.0, lowest=0.3),
+    RandomSearch(),
+    Confirm(leaders=2, seeds=3),
+    seed=1,
+)
+
+
+def score(config, fidelity, seed):
+    """Peaks at x = 0.7; better with more fidelity; some configurations diverge or raise."""
+    if config["x"] < 0.05:
+        return math.nan
+    if config["x"] > 0.97:
+        raise RuntimeError("too far")
+    return 1.0 - (config["x"] - 0.7) ** 2 - 0.1 / (1 + fidelity) + (seed % 1000) * 1e-6
+
+
+WORK = FunctionWorkload(score)
+
+
+def decisions(path):
+    kinds = Proposed | Assigned | PhaseStarted | Concluded
+    return [event for event in read_events(path / "log") if isinstance(event, kinds)]
+
+
+def study(path, engine=None, plan=PLAN):
+    return Study(WORK, SPACE, path, plan, engine or InProcess())
+
+
+def test_a_study_ends_with_the_best_and_says_what_it_cost(tmp_path):
+    result = study(tmp_path).run()
+    assert result.done
+    assert abs(result.best_config["x"] - 0.7) < 0.1
+    assert result.epochs("confirm") == pytest.approx(2 * 3 * 3.0)
+    assert result.epochs("search") == pytest.approx(
+        sum(e.until - e.since for e in decisions(tmp_path) if isinstance(e, Assigned) and e.trial < 24)
+    )
+    assert Result.load(tmp_path).to_json() == result.to_json()
+
+
+@pytest.mark.parametrize("searcher", [RandomSearch(), TPE()])
+@pytest.mark.parametrize("variant", list(Variant))
+def test_every_engine_decides_the_same_with_one_worker(tmp_path, searcher, variant):
+    plan = replace(PLAN, searcher=searcher, scheduler=replace(PLAN.scheduler, variant=variant))
+    study(tmp_path / "a", InProcess(), plan).run()
+    study(tmp_path / "b", Simulated(1), plan).run()
+    assert decisions(tmp_path / "a") == decisions(tmp_path / "b")
+
+
+def test_ordered_workers_decide_the_same_whatever_the_speed_of_the_machines(tmp_path):
+    plan = replace(PLAN, ordered_workers=4, searcher=TPE())
+    chance = random.Random(3)
+    engines = {
+        "calm": Simulated(4),
+        "wild": Simulated(4, duration=lambda a, o: chance.random(), crash_rate=0.3),
+        "one": InProcess(),
+        "many": Simulated(9, duration=lambda a, o: chance.random()),
+    }
+    for name, engine in engines.items():
+        study(tmp_path / name, engine, plan).run()
+    calm = decisions(tmp_path / "calm")
+    assert all(decisions(tmp_path / name) == calm for name in engines)
+    assert any(isinstance(event, Interrupted) for event in read_events(tmp_path / "wild" / "log"))
+
+
+def test_asynchronous_workers_use_all_their_capacity_and_replay(tmp_path):
+    chance = random.Random(5)
+    study(tmp_path, Simulated(6, duration=lambda a, o: chance.expovariate(1.0)), PLAN).run()
+    in_flight, most = 0, 0
+    for event in read_events(tmp_path / "log"):
+        in_flight += isinstance(event, Assigned)
+        in_flight -= type(event).__name__ in ("Reported", "Failed", "TestRead")
+        most = max(most, in_flight)
+    assert most == 6
+    assert replay(Director(PLAN, SPACE, arms=("full",), test=False), read_events(tmp_path / "log")) > 40
+
+
+class _DiesError(Exception):
+    pass
+
+
+class _Mortal(InProcess.__mro__[1]):  # an Engine that dies at the n-th poll
+    def __init__(self, polls):
+        self._inner, self._left = InProcess(), polls
+
+    def poll(self, timeout_s):
+        self._left -= 1
+        if self._left < 0:
+            raise _DiesError
+        return self._inner.poll(timeout_s)
+
+    def start(self, workload):
+        self._inner.start(workload)
+
+    def submit(self, assignment):
+        self._inner.submit(assignment)
+
+    def cancel(self, assignment):
+        self._inner.cancel(assignment)
+
+    def capacity(self):
+        return 1
+
+    def close(self):
+        self._inner.close()
+
+
+def test_dying_again_and_again_changes_no_decision_and_repeats_no_finished_work(tmp_path):
+    study(tmp_path / "calm").run()
+    chance = random.Random(0)
+    deaths = 0
+    while True:
+        try:
+            study(tmp_path / "mortal", _Mortal(chance.randrange(1, 6))).run()
+        except _DiesError:
+            deaths += 1
+            continue
+        break
+    assert deaths >= 10
+    assert decisions(tmp_path / "mortal") == decisions(tmp_path / "calm")
+
+
+def test_running_a_finished_study_again_changes_nothing(tmp_path):
+    first = study(tmp_path).run()
+    before = len(list(read_events(tmp_path / "log")))
+    again = study(tmp_path).run()
+    assert again.verdict == first.verdict
+    new = list(read_events(tmp_path / "log"))[before:]
+    assert all(isinstance(event, DriverStarted) for event in new)
+
+
+def test_another_study_in_the_same_folder_is_refused(tmp_path):
+    study(tmp_path).run()
+    with pytest.raises(LogError, match="holds another study: plan differ"):
+        study(tmp_path, plan=replace(PLAN, seed=2)).run()
+    with pytest.raises(LogError, match="space"):
+        Study(WORK, SearchSpace({"x": Float(0.0, 2.0)}), tmp_path, PLAN).run()
+
+
+def test_a_second_driver_is_refused(tmp_path):
+    held = TrialLog(tmp_path / "log")
+    with pytest.raises(LockedError):
+        study(tmp_path).run()
+    held.close()
+
+
+def test_a_log_that_decides_otherwise_does_not_replay(tmp_path):
+    study(tmp_path).run()
+    events = list(read_events(tmp_path / "log"))
+    position = next(i for i, e in enumerate(events) if isinstance(e, Proposed) and e.trial == 5)
+    events[position] = replace(events[position], config={"x": 0.5, "y": 0.5})
+    with pytest.raises(LogError, match="a replay decides"):
+        replay(Director(PLAN, SPACE, arms=("full",), test=False), events)
+
+
+def test_ten_failures_alike_end_the_study_with_a_summary(tmp_path):
+    def broken(config, fidelity, seed):
+        raise ValueError("wrong shape")
+
+    with pytest.raises(StudyFailedError, match=r"first 10 trials failed alike.*wrong shape"):
+        Study(FunctionWorkload(broken), SPACE, tmp_path, PLAN).run()
+
+
+def test_a_study_where_nothing_works_for_different_reasons_concludes_without_a_winner(tmp_path):
+    def broken(config, fidelity, seed):
+        raise ValueError(str(config["x"]))
+
+    result = Study(FunctionWorkload(broken), SPACE, tmp_path, PLAN).run()
+    assert result.done and result.best_config is None
+
+
+def test_the_budget_in_epochs_is_kept_to_one_assignment_per_worker(tmp_path):
+    plan = replace(PLAN, budget=Budget(epochs=10.0))
+    result = study(tmp_path, Simulated(3), plan).run()
+    assert 10.0 <= result.epochs("search") <= 10.0 + 3 * 3.0
+
+
+def test_the_log_says_which_machine_and_versions_ran(tmp_path):
+    study(tmp_path).run()
+    events = list(read_events(tmp_path / "log"))
+    assert isinstance(events[0], Opened) and isinstance(events[1], DriverStarted)
+    assert {"python", "torch", "ray", "optuna"} <= set(events[1].versions)

@@ -1,0 +1,28 @@
+"""The ledger: sums, shares and money."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autotune.ledger import Charge, Label, Ledger
+
+charges = st.builds(Charge, st.integers(0, 10**6).map(float), st.integers(0, 10**6).map(float))
+ledgers = st.dictionaries(st.sampled_from(list(Label)), charges).map(Ledger)
+
+
+@given(ledgers, ledgers)
+def test_adding_adds_every_label(a, b):
+    total = a + b
+    for label in Label:
+        assert total[label] == a[label] + b[label]
+    assert total.total == a.total + b.total
+
+
+@given(ledgers)
+def test_json_round_trip(ledger):
+    assert Ledger.from_json(ledger.to_json()) == ledger
+
+
+def test_units():
+    ledger = Ledger({Label.TRAIN: Charge(30.0, 1800.0), Label.SCORE: Charge(10.0, 1800.0)})
+    assert ledger.epochs(reference_flops=20.0) == 2.0
+    assert ledger.money(price_per_hour=3.0) == 3.0

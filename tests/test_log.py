@@ -1,0 +1,147 @@
+"""The trial log: what is written is read, what is half-written never happened, and one writer at a time."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autotune.errors import LockedError, LogError, StorageError
+from autotune.events import Assigned, DriverStarted, Opened, Proposed, Reported, from_json, to_json
+from autotune.ledger import Charge, Label, Ledger
+from autotune.log import TrialLog, read_events
+
+OPENED = Opened({"name": "s", "rungs": [1.0, 3.0]})
+
+
+def reported(n, score=0.5):
+    return Reported(n, n, 0, 1.0, score, {"accuracy": score}, Ledger({Label.TRAIN: Charge(2.0, 0.1)}))
+
+
+def written(folder):
+    return sorted(folder.glob("*.jsonl"))
+
+
+def test_events_come_back_as_they_were_written(tmp_path):
+    events = [
+        OPENED,
+        Proposed(0, {"lr": 0.1, "policy": "full"}, 7, "TPE"),
+        Assigned(0, 0, 0, 0.0, 1.0),
+        reported(0),
+    ]
+    log = TrialLog(tmp_path)
+    log.append(events[0])
+    log.append(*events[1:])
+    log.close()
+    assert list(read_events(tmp_path)) == events
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_scores_survive_json_whatever_they_are(score):
+    back = from_json(to_json(reported(0, score)))
+    assert back.score == score or (math.isnan(back.score) and math.isnan(score))
+
+
+def test_a_second_writer_is_refused_until_the_first_lets_go(tmp_path):
+    log = TrialLog(tmp_path)
+    with pytest.raises(LockedError, match="another driver"):
+        TrialLog(tmp_path)
+    log.close()
+    TrialLog(tmp_path).close()
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 200))
+def test_a_truncated_last_commit_never_happened(tmp_path_factory, cut):
+    folder = tmp_path_factory.mktemp("log")
+    log = TrialLog(folder)
+    log.append(OPENED)
+    log.append(reported(0))
+    log.append(reported(1), reported(2))
+    log.close()
+    (segment,) = written(folder)
+    lines = segment.read_bytes().splitlines(keepends=True)
+    segment.write_bytes(b"".join(lines[:-1]) + lines[-1][: -min(cut, len(lines[-1]))])
+    assert list(read_events(folder)) == [OPENED, reported(0)]
+    again = TrialLog(folder)
+    again.append(reported(3))
+    again.close()
+    assert list(read_events(folder)) == [OPENED, reported(0), reported(3)]
+
+
+def test_damage_in_the_middle_is_an_error_not_a_shorter_log(tmp_path):
+    log = TrialLog(tmp_path)
+    for n in range(4):
+        log.append(reported(n))
+    log.close()
+    (segment,) = written(tmp_path)
+    segment.write_text(segment.read_text().replace('"trial":1', '"trial":8'))
+    with pytest.raises(LogError, match="damaged after event 1"):
+        list(read_events(tmp_path))
+
+
+def test_what_a_replaced_driver_still_writes_is_void(tmp_path):
+    old = TrialLog(tmp_path)
+    old.append(OPENED)
+    (segment,) = written(tmp_path)
+    old._lock.close()  # as a network file system that forgets its locks would
+    new = TrialLog(tmp_path)
+    before = segment.read_bytes()
+    new.append(DriverStarted(2))
+    with pytest.raises(LockedError, match="newer driver"):
+        old.append(reported(0))
+    # and even if it wrote at the very same moment
+    late = TrialLog(tmp_path.parent / "late")
+    late.append(OPENED)
+    late.append(reported(5))
+    late.close()
+    segment.write_bytes(
+        before + written(tmp_path.parent / "late")[0].read_bytes().splitlines(keepends=True)[-1]
+    )
+    assert list(read_events(tmp_path)) == [OPENED, DriverStarted(2)]
+    new.close()
+    old.close()
+
+
+def test_a_newer_format_is_refused(tmp_path):
+    (tmp_path / "000001-000000.jsonl").write_text('{"format": 99, "after": 0}\n')
+    with pytest.raises(LogError, match="upgrade autotune"):
+        list(read_events(tmp_path))
+
+
+def test_an_unknown_event_is_refused():
+    with pytest.raises(LogError, match="newer autotune"):
+        from_json({"event": "Teleported"})
+
+
+def test_a_missing_segment_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("autotune.log.ROLL_BYTES", 200)
+    log = TrialLog(tmp_path)
+    for n in range(6):
+        log.append(reported(n))
+    log.close()
+    assert len(written(tmp_path)) > 2
+    assert list(read_events(tmp_path)) == [reported(n) for n in range(6)]
+    written(tmp_path)[1].unlink()
+    with pytest.raises(LogError, match="a segment is missing"):
+        list(read_events(tmp_path))
+
+
+def test_a_path_that_cannot_be_written_says_so(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="choose another path"):
+        TrialLog(tmp_path / "file" / "log")
+
+
+def test_a_half_created_segment_holds_nothing(tmp_path):
+    log = TrialLog(tmp_path)
+    log.append(OPENED)
+    log.close()
+    Path(tmp_path / "000002-000000.jsonl").write_text('{"form')
+    assert list(read_events(tmp_path)) == [OPENED]
+    again = TrialLog(tmp_path)
+    assert again.epoch == 3
+    again.append(DriverStarted(3))
+    again.close()
+    assert list(read_events(tmp_path)) == [OPENED, DriverStarted(3)]
