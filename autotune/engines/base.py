@@ -3,79 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
 
-from autotune.events import Config, Outcome
+from autotune.events import Outcome
+from autotune.work import Assignment, Beat, Worker, Workload
 
-Beat: TypeAlias = Callable[[], None]  # called whenever a trial makes progress
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """Advance one trial to a fidelity.
-
-    Attributes:
-        id: Unique within the study; the answer carries it.
-        trial: The trial's number.
-        config: Its settings and policy.
-        seed: Its seed.
-        rung: Index of the rung to reach.
-        since: Its fidelity now, in its own epoch-equivalents; 0 starts it.
-        until: Its fidelity at the rung.
-        test: Whether to score the test split instead of training (the verdict's single read).
-    """
-
-    id: int
-    trial: int
-    config: Config
-    seed: int
-    rung: int
-    since: float
-    until: float
-    test: bool = False
-
-
-class Worker(ABC):
-    """What runs assignments one after another in one process; it may keep its last trial in memory."""
-
-    @abstractmethod
-    def advance(self, assignment: Assignment, beat: Beat) -> Outcome:
-        """Train to `assignment.until`, evaluate and answer; never raises for a trial's own fault."""
-
-    def close(self) -> None:
-        """Let go of what is held."""
-
-
-class Workload(ABC):
-    """What a study asks engines to do; picklable within one cluster, and cheap to pickle.
-
-    The data it reads is not part of it: `bulk` travels once per node and is shared by all its workers.
-    """
-
-    @property
-    @abstractmethod
-    def bulk(self) -> Any:
-        """Large read-only arrays as a mapping of names to numpy arrays; `{}` when there are none."""
-
-    def describe(self) -> dict[str, Any]:
-        """What makes two workloads the same, as plain data: a study never continues with another one."""
-        return {"workload": type(self).__name__}
-
-    @property
-    def reference_flops(self) -> float:
-        """FLOPs of one reference epoch-equivalent: forward and backward over the whole training split."""
-        return 1.0
-
-    @property
-    def has_test(self) -> bool:
-        """Whether there is a test split to read in the verdict."""
-        return False
-
-    @abstractmethod
-    def worker(self, bulk: Any) -> Worker:
-        """A worker for this process, reading `bulk` in place."""
+__all__ = ["Assignment", "Beat", "Engine", "Worker", "Workload"]
 
 
 class Engine(ABC):
