@@ -32,6 +32,7 @@ from autotune.history import History, Status
 from autotune.log import TrialLog, read_events
 from autotune.policy import Policy
 from autotune.space import Choice, SearchSpace
+from autotune.space.dimensions import Fixed
 from autotune.study.director import Director, replay
 from autotune.study.export import export
 from autotune.study.plan import Plan
@@ -165,7 +166,8 @@ class Study:
         if self._engine == "ray":
             from autotune.cluster.engine import RayEngine  # Ray is slow to import, and not always wanted
 
-            return RayEngine()
+            engine: Engine = RayEngine()
+            return engine
         raise ConfigurationError(unknown("engine", self._engine, ENGINES))
 
 
@@ -290,9 +292,9 @@ def _same_study(opened: Event, identity: Mapping[str, Any], path: Path) -> None:
 
 def _arms(space: SearchSpace) -> tuple[str, ...]:
     policy = space.parameters.get("policy")
-    if policy is None:
-        return ("full",)
-    return tuple(str(name) for name in (policy.values if isinstance(policy, Choice) else (policy.value,)))
+    if isinstance(policy, Choice):
+        return tuple(str(name) for name in policy.values)
+    return (str(policy.value),) if isinstance(policy, Fixed) else ("full",)
 
 
 def _versions() -> dict[str, str]:
