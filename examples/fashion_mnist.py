@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +29,40 @@ SGD = {
 ADAMW = {"lr": at.Float(1e-4, 1e-2, log=True), "weight_decay": at.Float(1e-4, 0.3, log=True)}
 
 
-def model(config: Mapping[str, Any]) -> nn.Module:
-    """Two convolutions and a hidden layer; `width` scales all of them."""
-    width = int(config["width"])
-    return nn.Sequential(
-        nn.LazyConv2d(width, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.LazyConv2d(2 * width, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.LazyLinear(4 * width),
-        nn.ReLU(),
-        nn.Linear(4 * width, 10),
-    )
+@dataclass(frozen=True)
+class SmallCNN:
+    """Builds two convolutions and a hidden layer for images of one shape; `width` scales all of them.
+
+    Attributes:
+        shape: Channels, height and width of an image.
+        classes: Number of classes.
+    """
+
+    shape: tuple[int, int, int]
+    classes: int
+
+    def __call__(self, config: Mapping[str, Any]) -> nn.Module:
+        """An untrained network."""
+        width = int(config["width"])
+        channels, height, breadth = self.shape
+        return nn.Sequential(
+            nn.Conv2d(channels, width, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(width, 2 * width, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(2 * width * (height // 4) * (breadth // 4), 4 * width),
+            nn.ReLU(),
+            nn.Linear(4 * width, self.classes),
+        )
+
+
+def task(data: at.Dataset) -> at.Classification:
+    """Classify images."""
+    channels, height, breadth = data.inputs.shape[1:]
+    return at.Classification(data=data, model=SmallCNN((channels, height, breadth), data.classes))
 
 
 def settings() -> dict[str, Any]:
@@ -81,10 +101,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="paired repetitions that confirm the winner")
     parser.add_argument("--engine", default="ray", choices=["ray", "inprocess"])
     arguments = parser.parse_args()
-    task = at.Classification(data=at.Dataset.from_idx(arguments.data_dir), model=model)
+    data = at.Dataset.from_idx(arguments.data_dir)
     search = plan(arguments.epochs, arguments.horizon, arguments.seeds)
     with Console() as console:
-        result = at.Study(task, space(), arguments.path, search, arguments.engine).run(observe=console)
+        result = at.Study(task(data), space(), arguments.path, search, arguments.engine).run(observe=console)
     page = write_page(result.path)
     print(summary(result.path))
     print(f"report: {page}")
