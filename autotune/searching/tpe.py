@@ -67,7 +67,7 @@ class TPE(Searcher[TPEState]):
     proposals in flight keep apart. Until a rung qualifies, proposals are random.
 
     A conditional space is modelled level by level: the parameters that every configuration has jointly,
-    then those of each chosen option jointly, from the trials that chose it.
+    then those of each chosen option jointly, from the trials that have them.
 
     Attributes:
         startup: Finite results that a rung needs, beside one more than a configuration has parameters.

@@ -70,6 +70,8 @@ def _refusal(name: str, values: Mapping[str, Any]) -> str | None:
     config = {POLICY: name, **{f"{POLICY}.{child}": value for child, value in values.items()}}
     try:
         Policy.from_config(config)
-    except (PolicyError, SelectorError, TypeError) as error:  # TypeError: a required field is not given
+    except (PolicyError, SelectorError) as error:
         return str(error)
+    except TypeError as error:  # a string where a number belongs, or a required field that is not given
+        return f"policy {name!r} cannot be built: {error}"
     return None

@@ -1,0 +1,75 @@
+"""Data policies: every selector with the parameters that make sense for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from autotune.errors import SelectorError, SpaceError, unknown
+from autotune.policy import policy_parameters
+from autotune.selection import Scope, selector_class, selector_names
+from autotune.space import Choice, Dimension, Float, Scalar
+
+BASELINES: Final = ("full", "fresh_random")
+SELECTORS: Final = (
+    *BASELINES, "random", "infobatch", "el2n", "small_loss", "k_center", "target_alignment",
+)  # fmt: skip
+
+FRACTION: Final = Float(0.05, 0.5, log=True)
+POOL: Final = Float(0.2, 1.0, log=True)
+INTERVAL: Final = Float(0.02, 0.3, log=True)
+
+# what one selector has and the others need not
+OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
+    "infobatch": {"anneal": Float(0.0, 0.2)},
+    "el2n": {"skip_hardest": Float(0.0, 0.3)},
+    "small_loss": {"warmup": Float(0.0, 0.3), "class_balanced": Choice([False, True])},
+}
+FREE_LOSSES: Final = frozenset({"infobatch"})  # training yields its signal: a pool would save nothing
+
+
+def policies(
+    names: Sequence[str] = SELECTORS,
+    *,
+    without: Collection[str] = (),
+    **ranges: Dimension | Scalar,
+) -> Choice:
+    """The parameter `policy`: which selector, and under each its own parameters.
+
+    The baselines `full` and `fresh_random` are arms whatever `names` says, for a winner means little without
+    them; remove them by `without`. Where the budget must see few dimensions, fix some: `policies(pool=0.2)`.
+
+    Args:
+        names: Registered selectors.
+        without: Selectors to leave out, baselines included.
+        ranges: Replace the range of a parameter in every policy that has it (`fraction`, `pool`,
+            `interval`, `skip_hardest`, ...), and add `warmup`, `anneal` and `weighting` to all that select.
+
+    Raises:
+        SpaceError: When a name is unknown or nothing is left.
+    """
+    for name in (*names, *without):
+        if name not in selector_names():
+            raise SelectorError(unknown("selector", name, selector_names()))
+    chosen = [name for name in dict.fromkeys((*BASELINES, *names)) if name not in without]
+    if not chosen:
+        raise SpaceError("policies must keep at least one selector, got none; shorten `without`")
+    known = frozenset().union(*(policy_parameters(name) for name in chosen))
+    for parameter in ranges:
+        if parameter not in known:
+            raise SpaceError(unknown("parameter of the chosen policies", parameter, known))
+    return Choice({name: _parameters(name, ranges) for name in chosen})
+
+
+def _parameters(name: str, ranges: Mapping[str, Dimension | Scalar]) -> dict[str, Dimension | Scalar]:
+    if name == "full":
+        return {}
+    selector = selector_class(name)
+    found: dict[str, Dimension | Scalar] = {"fraction": FRACTION}
+    if selector.needs and name not in FREE_LOSSES:
+        found["pool"] = POOL
+    if selector.needs and selector.scope is Scope.EPOCH:
+        found["interval"] = INTERVAL
+    found |= OWN.get(name, {})
+    everywhere = {"warmup", "anneal", "weighting"}
+    return found | {key: value for key, value in ranges.items() if key in found or key in everywhere}
