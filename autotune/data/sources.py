@@ -1,0 +1,110 @@
+"""Any supported data set from its path alone, for the command line and the benchmarks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import pyarrow.parquet as pq
+
+from autotune.data import csv, parquet, text
+from autotune.data.dataset import Dataset
+from autotune.data.digits import digits
+from autotune.data.files import find, neighbours
+from autotune.errors import DataError, StorageError
+
+_TARGETS: Final = ("label", "target", "class", "y")
+_GLOB: Final = re.compile(r"[*?\[]")
+
+
+def open_dataset(
+    source: str | Path,
+    *,
+    target: str | None = None,
+    inputs: str | Sequence[str] | None = None,
+    keep: Sequence[str] = (),
+    kind: str | None = None,
+    header: Sequence[str] | None = None,
+) -> Dataset:
+    """Read `digits`, a file, a folder or a glob pattern, in the format that its names show.
+
+    Folders may hold IDX files as MNIST has them, Parquet, CSV (with a C4.5 `.names` file beside, its columns
+    are named from it and the last is the target) or text with `label text` lines. `.arrow` is a file of
+    `Dataset.save`.
+
+    Args:
+        source: Where the data is.
+        target: Column to predict; None = the one named label, target, class or y.
+        inputs: Columns that the model reads; None = all others, or the one column of images or lists.
+        keep: Columns to carry along under their own names, such as groups or times.
+        kind: "classification" or "regression"; None = by the type of the target.
+        header: Column names of CSV files whose first line is data already.
+
+    Raises:
+        StorageError: When nothing is there.
+        DataError: When the format is unknown or the data cannot be used.
+    """
+    path = Path(source)
+    if str(source) == "digits" and not path.exists():
+        return digits()
+    suffix = _suffix(path)
+    if suffix == "idx":
+        return Dataset.from_idx(path)
+    if suffix == ".arrow":
+        return Dataset.open(path)
+    if suffix in parquet.SUFFIXES:
+        names = pq.read_schema(find(source, parquet.SUFFIXES).train[0]).names
+        chosen = _target(target, names, path)
+        return Dataset.from_parquet(source, target=chosen, inputs=inputs, keep=keep, kind=kind)
+    if suffix in csv.SUFFIXES:
+        first = find(source, csv.SUFFIXES).train[0]
+        header = header or _c45_header(first.parent)
+        if header and target is None:
+            target = header[-1]
+        chosen = _target(target, csv.read_file(first, header).column_names, path)
+        return Dataset.from_csv(source, target=chosen, inputs=inputs, keep=keep, kind=kind, header=header)
+    return Dataset.from_text(source)
+
+
+def c45_names(content: str) -> list[str]:
+    """Column names of a C4.5 `.names` file in order, the target, which it does not name, last as `target`."""
+    lines = [line for line in content.splitlines() if line.strip() and not line.startswith("|")]
+    return [line.split(":")[0].strip() for line in lines if ":" in line] + ["target"]
+
+
+def _suffix(path: Path) -> str:
+    """The format: `idx` or the suffix of the files."""
+    known = (*parquet.SUFFIXES, *csv.SUFFIXES, *text.SUFFIXES)
+    if path.is_dir():
+        if any("-idx" in each.name for each in path.iterdir()):
+            return "idx"
+        found = {each.suffix.lower() for each in path.iterdir() if each.is_file()}
+        match = next((suffix for suffix in known if suffix in found), None)
+    elif path.exists() or _GLOB.search(str(path)):
+        suffix = find(path, known).train[0].suffix.lower()
+        match = suffix if suffix in (*known, ".arrow") else None
+    else:
+        raise StorageError(f"{path} does not exist; {neighbours(path)}")
+    if match is None:
+        raise DataError(
+            f"no known data format at {path} (idx, {', '.join(known)}, .arrow); {neighbours(path)}"
+        )
+    return match
+
+
+def _target(target: str | None, names: Sequence[str], path: Path) -> str:
+    if target is not None:
+        return target
+    found = [name for name in names if name.lower() in _TARGETS]
+    if len(found) != 1:
+        raise DataError(
+            f"which column of {path} is the target? name it with target=; columns: {', '.join(names)}"
+        )
+    return found[0]
+
+
+def _c45_header(folder: Path) -> list[str] | None:
+    files = sorted(folder.glob("*.names"))
+    return c45_names(files[0].read_text()) if len(files) == 1 else None
