@@ -1,0 +1,162 @@
+"""autotune beside stock Ray Tune on the same data, space, maximum epochs and machine.
+
+    python -m benchmarks.against_stock --data-dir ../shared/data --datasets fashion-mnist --json FILE
+
+Both search; then both train what they found from scratch, with the same paired seeds. Search and confirmation
+are shown apart. Any image data set in a supported format works; name its folder in `--datasets`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import time
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+import ray
+
+import autotune as at
+from autotune.cluster.engine import RayEngine
+from autotune.data.sources import open_dataset
+from autotune.evaluation.comparison import compare
+from autotune.history import History
+from autotune.seeds import derive
+from benchmarks import stock
+from benchmarks.machine import machine
+from examples import fashion_mnist
+
+MARGIN = 0.003  # what "not inferior" allows: 0.3 points of test accuracy
+
+
+def ours(
+    task: at.Classification, splits: at.Splits, arguments: argparse.Namespace, path: Path, seed: int
+) -> dict[str, Any]:
+    """Search and confirm with autotune; test scores are those of the confirmed winner."""
+    task = dataclasses.replace(task, splits=splits)
+    plan = fashion_mnist.plan(arguments.epochs, float(arguments.max_epochs), arguments.seeds, seed)
+    clock = {"search": time.perf_counter()}
+
+    def watch(history: History, event: object) -> None:
+        if type(event).__name__ == "PhaseStarted":
+            clock.setdefault(history.phase, time.perf_counter())
+
+    engine = RayEngine(workers=arguments.workers)
+    result = at.Study(task, fashion_mnist.space(), path, plan, engine).run(observe=watch)
+    winner = result.verdict["winner"]
+    return {
+        "search_epochs": result.epochs("search"),
+        "search_seconds": clock["confirm"] - clock["search"],
+        "confirm_epochs": result.epochs("confirm") + result.epochs("verdict"),
+        "confirm_seconds": time.perf_counter() - clock["confirm"],
+        "trials": len(result.history.of_phase("search")),
+        "test": winner["test"],
+        "config": winner["config"],
+        "comparisons": result.verdict["comparisons"],
+        "ledger": {phase: ledger.to_json() for phase, ledger in result.history.spent.items()},
+        "reference_flops": result.reference_flops,
+    }
+
+
+@ray.remote(num_cpus=1)
+def final(
+    task: at.Classification, config: dict[str, Any], data: stock.Arrays, epochs: int, seed: int
+) -> float:
+    """Train a configuration from scratch on full data; the accuracy after the last epoch."""
+    return list(stock.train_epochs(task, config, data, epochs, seed))[-1]
+
+
+def theirs(
+    task: at.Classification, splits: at.Splits, arguments: argparse.Namespace, seed: int
+) -> dict[str, Any]:
+    """Search with stock Ray Tune, then train its best configuration with the seeds that ours uses."""
+    space = at.SearchSpace({**fashion_mnist.settings(), "schedule": "cosine"})
+    ray.init(
+        num_cpus=arguments.workers, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1"
+    )
+    try:
+        held = stock.arrays(task, splits.train, splits.validation)
+        found = stock.search(
+            task, space, held, arguments.max_epochs, arguments.stock_trials, arguments.workers, seed
+        )
+        started = time.perf_counter()
+        tested = ray.put(dataclasses.replace(held, judge=stock.arrays(task, splits.train, splits.test).judge))
+        seeds = [derive(seed, "confirm", repetition) % 2**31 for repetition in range(arguments.seeds)]
+        bare = task.without_data()
+        test = ray.get([final.remote(bare, found.config, tested, arguments.max_epochs, one) for one in seeds])
+        own = stock.flops_per_epoch(task, found.config, 1) / stock.flops_per_epoch(task, space.reference(), 1)
+        return {
+            "search_epochs": found.epochs,
+            "search_seconds": found.seconds,
+            "confirm_epochs": own * arguments.max_epochs * arguments.seeds,
+            "confirm_seconds": time.perf_counter() - started,
+            "trials": found.trials,
+            "test": test,
+            "config": found.config,
+        }
+    finally:
+        ray.shutdown()
+
+
+def row(name: str, run: dict[str, Any]) -> str:
+    """One line of the table."""
+    spread = stdev(run["test"]) if len(run["test"]) > 1 else 0.0
+    return (
+        f"| {name} | {fmean(run['test']):.4f} ± {spread:.4f} | {run['trials']} | {run['search_epochs']:.1f} "
+        f"| {run['search_seconds']:.0f} | {run['confirm_epochs']:.1f} | {run['confirm_seconds']:.0f} |"
+    )
+
+
+def main() -> None:
+    """Run both systems, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--datasets", nargs="+", default=["fashion-mnist"])
+    parser.add_argument("--seeds", type=int, default=5, help="paired final trainings of each winner")
+    parser.add_argument("--searches", type=int, default=1, help="independent searches of each system")
+    parser.add_argument("--epochs", type=float, default=12.0, help="our search budget, reference ee")
+    parser.add_argument("--max-epochs", type=int, default=3, help="full training, for both")
+    parser.add_argument("--stock-trials", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/out/against_stock"))
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    report: list[dict[str, Any]] = []
+    for name in arguments.datasets:
+        data = open_dataset(str(arguments.data_dir / name))
+        task = fashion_mnist.task(data)
+        splits = at.Splits.make(data, seed=0)
+        for seed in range(arguments.searches):
+            mine = ours(task, splits, arguments, arguments.out / f"{name}-{seed}", seed)
+            other = theirs(task, splits, arguments, seed)
+            difference = compare("stock", mine["test"], other["test"], MARGIN, 0.95)
+            print(f"\n{name}, search seed {seed} ({machine()['summary']})\n")
+            print("| system | test accuracy | trials | search ee | search s | confirm ee | confirm s |")
+            print("|---|---|---|---|---|---|---|")
+            print(row("autotune", mine))
+            print(row("stock Ray Tune", other))
+            print(
+                f"\ndifference {difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]: "
+                f"{'not inferior' if difference.low >= -MARGIN else 'not shown not to be inferior'} at {MARGIN}"
+            )
+            report.append(
+                {
+                    "dataset": name,
+                    "search_seed": seed,
+                    "autotune": mine,
+                    "stock": other,
+                    "difference": dataclasses.asdict(difference),
+                    "not_inferior": bool(np.isfinite(difference.low) and difference.low >= -MARGIN),
+                }
+            )
+    if arguments.json:
+        arguments.json.write_text(
+            json.dumps({"machine": machine(), "runs": report}, indent=2, default=str) + "\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
