@@ -138,10 +138,9 @@ def main() -> None:
             print("|---|---|---|---|---|---|---|")
             print(row("autotune", mine))
             print(row("stock Ray Tune", other))
-            print(
-                f"\ndifference {difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]: "
-                f"{'not inferior' if difference.low >= -MARGIN else 'not shown not to be inferior'} at {MARGIN}"
-            )
+            words = "not inferior" if difference.low >= -MARGIN else "not shown to be not inferior"
+            interval = f"[{difference.low:+.4f}, {difference.high:+.4f}]"
+            print(f"\ndifference {difference.mean:+.4f} {interval}: {words} at {MARGIN}")
             report.append(
                 {
                     "dataset": name,
