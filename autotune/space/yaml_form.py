@@ -93,11 +93,11 @@ class _Reader:
             raise self._error(node, "expected a mapping of names, `name: ...`")
         seen = set()
         for key, value in node.value:
+            if key.tag.endswith(":merge"):
+                raise self._error(key, "merge keys (<<) are not supported; write the parameters out")
             name = self._scalar(key)
             if not isinstance(name, str):
                 raise self._error(key, f"a name must be a string, got {name!r}; quote it")
-            if key.tag == "tag:yaml.org,2002:merge":
-                raise self._error(key, "merge keys (<<) are not supported; write the parameters out")
             if name in seen:
                 raise self._error(key, f"name {name!r} is given twice; remove one")
             seen.add(name)
@@ -148,8 +148,7 @@ class _Reader:
         branches = {}
         for option, key, children in self.items(node):
             below = (*path, option)
-            empty = isinstance(children, yaml.ScalarNode) and self._raw(children) is None
-            branches[option] = {} if empty else self.parameters(children, below)
+            branches[option] = {} if children.tag.endswith(":null") else self.parameters(children, below)
             self._marks[below] = key.start_mark
         return branches
 
@@ -164,8 +163,10 @@ class _Reader:
             return float(node.value)
         try:
             return self._scalars.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            raise self._error(node, f"cannot read {node.value!r}: {error}") from error
+        except yaml.MarkedYAMLError as error:
+            raise SpaceError(f"cannot read {node.value!r}: {error.problem}") from error
+        except ValueError as error:  # such as a date in month 13
+            raise SpaceError(f"cannot read {node.value!r}: {error}") from error
 
     def _error(self, node: yaml.Node, text: str) -> SpaceError:
         return SpaceError(f"{_where(self._source, node.start_mark)}: {text}")
