@@ -78,12 +78,15 @@ class Selector(ABC):
         size: Whether the budget is met exactly or on average.
         scope: Whether choosing again can change the answer.
         unbiased: Whether E[sum of the weights of i] is the same for every candidate i.
+        tolerates_gaps: Whether readings may leave candidates uncovered, or be old; losses from training
+            then always do, and no pass is made for them.
     """
 
     needs: ClassVar[frozenset[Signal]] = frozenset()
     size: ClassVar[Size] = Size.EXACT
     scope: ClassVar[Scope] = Scope.EPOCH
     unbiased: ClassVar[bool] = False
+    tolerates_gaps: ClassVar[bool] = False
 
     @abstractmethod
     def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:

@@ -37,6 +37,7 @@ class InfoBatch(Selector):
 
     needs: ClassVar[frozenset[Signal]] = frozenset({Signal.LOSS})
     unbiased: ClassVar[bool] = True
+    tolerates_gaps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0.0 < self.floor <= 1.0:

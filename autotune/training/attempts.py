@@ -1,0 +1,69 @@
+"""How often a trial was started without getting anywhere, counted where a crash cannot lose it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+from autotune.errors import StorageError
+
+MAX_STARTS: Final = 4  # at the same fidelity; whatever kills a worker so often will do it again
+_STARTS: Final = "starts.json"
+_HUNG: Final = "hung"
+
+
+class Attempts:
+    """The starts of one trial, in its checkpoint folder.
+
+    A start that ends in any way that Python sees is taken back; what remains are those that took their
+    process with them.
+
+    Args:
+        folder: The trial's checkpoint folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def begin(self, fidelity: float) -> int:
+        """Count a start at this fidelity; returns how many there were before it.
+
+        Raises:
+            StorageError: When the folder cannot be written.
+        """
+        before = self._before(fidelity)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            partial = self._folder / f"{_STARTS}.{os.getpid()}"
+            partial.write_text(json.dumps({"fidelity": fidelity, "starts": before + 1}))
+            partial.replace(self._folder / _STARTS)
+        except OSError as error:
+            raise StorageError(
+                f"cannot write {self._folder}: {error.strerror}; give a storage path that can be written"
+            ) from error
+        return before
+
+    def end(self) -> None:
+        """The start came to an end."""
+        (self._folder / _STARTS).unlink(missing_ok=True)
+
+    def _before(self, fidelity: float) -> int:
+        try:
+            counted = json.loads((self._folder / _STARTS).read_text())
+            return int(counted["starts"]) if counted["fidelity"] == fidelity else 0
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
+
+    def mark_hung(self, message: str) -> None:
+        """Leave word that a watchdog ended this trial; for engines that can only kill."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / _HUNG).write_text(message)
+
+    def hung(self) -> str | None:
+        """The watchdog's message, if it ended this trial."""
+        try:
+            return (self._folder / _HUNG).read_text()
+        except OSError:
+            return None

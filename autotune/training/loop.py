@@ -1,0 +1,32 @@
+"""The built-in training loop: what a user's own loop would look like."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from autotune.task import ModelTask
+from autotune.training.session import Session
+from autotune.training.settings import Settings
+
+
+def train(task: ModelTask, session: Session) -> None:
+    """Train to the assignment's fidelity, evaluate, report."""
+    settings = Settings.from_config(session.config)
+    model = task.model(session.config).to(session.device)
+    optimizer = settings.optimizer.build(model)
+    session.attach(model, optimizer)
+    model.train()
+    for batch in session.loader(settings.batch_size):
+        losses = task.losses(model, batch, settings.label_smoothing)
+        optimizer.zero_grad()
+        torch.autograd.backward(torch.dot(losses, batch.weights) / len(batch))
+        if settings.grad_clip > 0:
+            clip_grad_norm_(model.parameters(), settings.grad_clip)
+        optimizer.step()
+        session.observe(batch.ids, losses)
+    outputs, targets = [], []
+    for batch in session.evaluation():
+        outputs.append(model(batch.inputs))
+        targets.append(batch.targets)
+    session.report(**task.metrics(torch.cat(outputs), torch.cat(targets)))

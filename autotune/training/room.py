@@ -1,0 +1,76 @@
+"""What a worker holds for all trials that it runs one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autotune.checkpoint import CheckpointStore
+from autotune.data import Splits
+from autotune.task import CustomLoop, LossFunction, ModelTask, Task
+from autotune.training.rules import TrialRules
+from autotune.training.samples import Samples, as_ids
+from autotune.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Room:
+    """Task, data and rules, ready on one device.
+
+    Attributes:
+        task: With its data.
+        splits: The four splits.
+        rules: What holds for every trial.
+        samples: The data on the device.
+        store: Where checkpoints go.
+        epoch: The driver that this worker belongs to.
+    """
+
+    task: Task
+    splits: Splits
+    rules: TrialRules
+    samples: Samples
+    store: CheckpointStore
+    epoch: int
+
+    @cached_property
+    def train(self) -> Tensor:
+        """Ids of the training split, on the CPU."""
+        return as_ids(self.splits.train)
+
+    @cached_property
+    def target(self) -> Tensor:
+        """Ids of the target split, on the CPU."""
+        return as_ids(self.splits.target)
+
+    def judging(self, test: bool) -> Tensor:
+        """Ids of the split that judges: validation, or test for the verdict's one read."""
+        return as_ids(self.splits.test if test else self.splits.validation)
+
+    @property
+    def head(self) -> str | None:
+        """Name of the last linear layer, where the task says so."""
+        return self.task.head if isinstance(self.task, ModelTask) else None
+
+    def losses(self, config: Mapping[str, Any]) -> LossFunction | None:
+        """Per-sample losses as they are trained on; None when only the user's own loop knows them."""
+        return losses_of(self.task, config)
+
+
+def losses_of(task: Task, config: Mapping[str, Any]) -> LossFunction | None:
+    """Per-sample losses as they are trained on; None when only the user's own loop knows them."""
+    if isinstance(task, ModelTask):
+        return partial(task.losses, smoothing=Settings.from_config(config).label_smoothing)
+    return task.loss if isinstance(task, CustomLoop) else None
+
+
+def find_device(name: str) -> torch.device:
+    """The device that `auto` means here, or the named one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)

@@ -1,0 +1,46 @@
+"""What holds for every trial of a study alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from autotune.errors import ConfigurationError
+
+EMA: Final = "ema"
+BRANCH: Final = "branch"
+
+
+@dataclass(frozen=True)
+class TrialRules:
+    """How trials are trained, compared and saved.
+
+    Attributes:
+        horizon: Fidelity of the last rung, in the trial's own epoch-equivalents; schedules end there.
+        compare: What is evaluated at a rung: `ema`, an average of the weights over the last steps, or
+            `branch`, a copy whose learning rate was taken to 0 over the last part of the rung's compute.
+        checkpoint_share: A checkpoint at least after every such share of the horizon, in (0, 1].
+        checkpoint_s: A checkpoint at least after so many seconds.
+        device: `auto`, or a torch device such as `cpu` or `cuda:0`.
+        eval_batch: Batch size of passes without gradients.
+    """
+
+    horizon: float
+    compare: str = EMA
+    checkpoint_share: float = 0.05
+    checkpoint_s: float = 60.0
+    device: str = "auto"
+    eval_batch: int = 1024
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.horizon) and self.horizon > 0):
+            raise ConfigurationError(f"horizon must be a finite number of epochs above 0, got {self.horizon}")
+        if self.compare not in (EMA, BRANCH):
+            raise ConfigurationError(f"compare must be {EMA!r} or {BRANCH!r}, got {self.compare!r}")
+        if not 0.0 < self.checkpoint_share <= 1.0:
+            raise ConfigurationError(f"checkpoint_share must be in (0, 1], got {self.checkpoint_share}")
+        if not self.checkpoint_s > 0:
+            raise ConfigurationError(f"checkpoint_s must be above 0, got {self.checkpoint_s}")
+        if self.eval_batch < 1:
+            raise ConfigurationError(f"eval_batch must be at least 1, got {self.eval_batch}")

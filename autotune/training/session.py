@@ -1,0 +1,228 @@
+"""What a training loop sees of its trial: the same door for our own loop and for a user's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from autotune.engines.base import Assignment, Beat
+from autotune.errors import CheckpointError, TrialError
+from autotune.events import Config
+from autotune.ledger import Label
+from autotune.task import Batch
+from autotune.training.compare import BRANCH_SHARE, wearing
+from autotune.training.flops import PassCost, forward_flops
+from autotune.training.meter import Meter
+from autotune.training.modes import evaluating
+from autotune.training.parts import Snapshot
+from autotune.training.room import Room
+from autotune.training.rules import BRANCH
+from autotune.training.trial import Trial
+
+
+class Session:
+    """One assignment of one trial.
+
+    A training loop builds a model and an optimizer from `config`, calls `attach` (which puts back what the
+    trial has learnt so far), makes one step for each batch of `loader`, then evaluates and reports:
+
+    ```python
+    def train(session):
+        model = build(session.config).to(session.device)
+        optimizer = torch.optim.SGD(model.parameters(), lr=session.config["lr"])
+        session.attach(model, optimizer)
+        for batch in session.loader(session.config["batch_size"]):
+            losses = F.cross_entropy(model(batch.inputs), batch.targets, reduction="none")
+            optimizer.zero_grad()
+            (losses * batch.weights).mean().backward()
+            optimizer.step()
+            session.observe(batch.ids, losses)
+        right = sum((model(b.inputs).argmax(1) == b.targets).sum() for b in session.evaluation())
+        session.report(accuracy=right / session.evaluation_size)
+    ```
+
+    Torch's random numbers within are the trial's own, and are saved with it.
+
+    Args:
+        room: What the worker holds for all trials.
+        assignment: Which trial, and how far.
+        beat: Called whenever the trial makes progress.
+        meter: What the trial spends.
+        hot: The trial as this worker left it, where nobody went on with it since.
+    """
+
+    def __init__(
+        self, room: Room, assignment: Assignment, beat: Beat, meter: Meter, hot: Snapshot | None = None
+    ) -> None:
+        self.metrics: dict[str, float] | None = None
+        self.snapshot = hot
+        self._room = room
+        self._assignment = assignment
+        self._beat = beat
+        self._meter = meter
+        self._trial: Trial | None = None
+
+    @property
+    def config(self) -> Config:
+        """The trial's configuration."""
+        return self._assignment.config
+
+    @property
+    def seed(self) -> int:
+        """The trial's seed."""
+        return self._assignment.seed
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are, and where the model must be."""
+        return self._room.samples.device
+
+    @property
+    def fidelity(self) -> float:
+        """Own epoch-equivalents that the trial has spent."""
+        return self._attached.fidelity
+
+    @property
+    def progress(self) -> float:
+        """Share of the horizon that the trial has spent; own schedules should be written in it."""
+        return self._attached.progress
+
+    @property
+    def selections(self) -> int:
+        """How often the policy has selected."""
+        return self._attached.feeder.selections
+
+    @property
+    def reached(self) -> bool:
+        """Whether the trial is where the assignment wants it."""
+        trial = self._trial
+        return trial is not None and (self._assignment.test or trial.fidelity >= self._assignment.until)
+
+    @property
+    def evaluation_size(self) -> int:
+        """Number of samples in the split that judges."""
+        return len(self._room.judging(self._assignment.test))
+
+    @property
+    def _attached(self) -> Trial:
+        if self._trial is None:
+            raise TrialError("call session.attach(model, optimizer) first")
+        return self._trial
+
+    def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Hand over what is trained; it continues from the trial's newest checkpoint, if there is one.
+
+        Args:
+            model: On `device`; any module.
+            optimizer: Of the model's parameters.
+
+        Raises:
+            CheckpointError: When the checkpoint does not fit.
+        """
+        room, assignment = self._room, self._assignment
+        snapshot = self.snapshot
+        if snapshot is None and (saved := room.store.latest(assignment.trial)) is not None:
+            snapshot = Snapshot(saved.fidelity, saved.tensors, saved.state)
+        if snapshot is not None:
+            forward = float(snapshot.state["facts"]["forward"])
+        elif assignment.test:
+            raise CheckpointError(f"trial {assignment.trial} has no checkpoint to test; train it first")
+        else:
+            forward = forward_flops(model, room.samples.batch(room.train[:2].to(self.device)).inputs)
+        trial = Trial(room, assignment, model, optimizer, self._meter, PassCost(forward, len(room.train)))
+        trial.beat = self._beat
+        if snapshot is None:
+            trial.begin()
+        else:
+            reported = assignment.test or snapshot.state["facts"]["rung"] != assignment.rung
+            trial.load(snapshot, reported)
+        self.snapshot, self._trial = snapshot, trial
+
+    def loader(self, batch_size: int) -> Iterator[Batch]:
+        """Batches as the policy wants them, until the trial is where the assignment wants it.
+
+        Make one optimizer step for each; the loss is `(losses * batch.weights).mean()`. The learning rate is
+        set here where the configuration has a `schedule`, as a factor on the optimizer's own.
+
+        Args:
+            batch_size: The largest; the batches of a pass are equal in size, give or take one sample.
+        """
+        trial, until = self._attached, self._assignment.until
+        if self.reached:
+            return
+        trial.feeder.batch_size = batch_size
+        branching = self._room.rules.compare == BRANCH
+        yield from self._quanta(trial, until * (1.0 - BRANCH_SHARE) if branching else until)
+        if branching:
+            trunk, start = trial.branch(), trial.fidelity
+            while (batch := trial.next_batch(until, _decay(start, trial.fidelity, until))) is not None:
+                yield from self._step(trial, batch)
+            trial.come_back(trunk)
+        trial.look()
+        self._save(trial)
+
+    def _quanta(self, trial: Trial, until: float) -> Iterator[Batch]:
+        """Steps, with a checkpoint after every quantum of compute or of time."""
+        rules = self._room.rules
+        quantum = rules.checkpoint_share * rules.horizon
+        saved_at, saved_s = trial.fidelity, time.monotonic()
+        while (batch := trial.next_batch(until)) is not None:
+            yield from self._step(trial, batch)
+            late = time.monotonic() - saved_s >= rules.checkpoint_s
+            if (late or trial.fidelity - saved_at >= quantum) and trial.fidelity < until:
+                trial.look()
+                self._save(trial)
+                saved_at, saved_s = trial.fidelity, time.monotonic()
+
+    def _step(self, trial: Trial, batch: Batch) -> Iterator[Batch]:
+        self._beat()
+        self._meter.switch(Label.TRAIN)
+        yield batch
+        self._meter.switch(Label.OVERHEAD)
+        trial.stepped(batch)
+
+    def _save(self, trial: Trial) -> None:
+        self.snapshot = taken = trial.snapshot()
+        number, store = self._assignment.trial, self._room.store
+        store.save(number, taken.fidelity, taken.tensors, taken.state, self._room.epoch)
+        store.prune(number)
+
+    def observe(self, ids: Tensor, losses: Tensor) -> None:
+        """Report the per-sample losses of a step: selectors that live on losses then need no extra pass.
+
+        They also end a trial whose loss is no longer finite.
+        """
+        self._attached.observe(ids, losses)
+
+    def evaluation(self, batch_size: int | None = None) -> Iterator[Batch]:
+        """Batches of the split that judges: validation, or test in the verdict's one read.
+
+        Meanwhile the model is in evaluation mode, has the weights by which trials are compared, and no
+        gradients are recorded.
+
+        Args:
+            batch_size: None takes the study's.
+        """
+        trial, ids = self._attached, self._room.judging(self._assignment.test)
+        with (
+            self._meter.measure(Label.EVALUATE),
+            evaluating(trial.model),
+            wearing(trial.model, trial.judged.weights),
+            torch.no_grad(),
+        ):
+            for batch in self._room.samples.batches(ids, batch_size or self._room.rules.eval_batch):
+                self._beat()
+                self._meter.charge(Label.EVALUATE, trial.cost.scoring(len(batch)))
+                yield batch
+
+    def report(self, **metrics: float) -> None:
+        """Give the metrics of this rung; the task's metric must be among them."""
+        self.metrics = {name: float(value) for name, value in metrics.items()}
+
+
+def _decay(start: float, now: float, end: float) -> float:
+    """The learning rate's factor in a branch: linear from 1 to 0."""
+    return (end - now) / (end - start) if now < end else 0.0

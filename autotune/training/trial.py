@@ -1,0 +1,208 @@
+"""A model in training: everything that changes while it trains, and nothing that is the user's to call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from autotune.engines.base import Assignment
+from autotune.errors import DivergedError
+from autotune.ledger import Label
+from autotune.policy import Policy, Weighting
+from autotune.selection import Subset
+from autotune.signals import Reading, Signal, Signals
+from autotune.task import Batch
+from autotune.training import collect
+from autotune.training.compare import Average, Judged
+from autotune.training.feeder import Feeder
+from autotune.training.flops import PassCost
+from autotune.training.losses import LossTable, suffices
+from autotune.training.meter import Meter
+from autotune.training.parts import ModelPart, OptimizerPart, Part, Snapshot, capture, restore
+from autotune.training.randomness import GlobalGenerators, derive, generator
+from autotune.training.room import Room
+from autotune.training.rules import EMA
+from autotune.training.settings import RateSchedule
+
+LOOK_EVERY: Final = 32  # steps between two looks at a loss that lies on an accelerator: looking waits for it
+ACCOUNT: Final = "meter"  # the part that a branch does not take back: what was spent is spent
+
+
+class Trial:
+    """One trial, from its first step or from a snapshot.
+
+    Args:
+        room: What the worker holds for all trials.
+        assignment: Which trial, and how far.
+        model: On the device.
+        optimizer: Of the model.
+        meter: What the trial spends.
+        cost: What passes of this model cost.
+    """
+
+    def __init__(
+        self,
+        room: Room,
+        assignment: Assignment,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        meter: Meter,
+        cost: PassCost,
+    ) -> None:
+        self.model = model
+        self.cost = cost
+        self.beat: Callable[[], None] = lambda: None
+        self._room = room
+        self._seed = assignment.seed
+        self._meter = meter
+        self._optimizer = optimizer
+        self._facts = {"rung": assignment.rung, "forward": cost.forward}
+        self._schedule = RateSchedule.from_config(assignment.config)
+        self._rates = [group["lr"] for group in optimizer.param_groups]
+        self._steps = 0
+        self._loss: Tensor | None = None
+        self._policy = Policy.from_config(assignment.config)
+        self._collector = collect.Collector(model, room.losses(assignment.config), room.head)
+        needs = self._policy.selector.needs if self._policy.selects else frozenset()
+        device = room.samples.device
+        self._table = LossTable(room.samples.n, device) if Signal.LOSS in needs else None
+        self.feeder = Feeder(self._policy, room.train, self._seed, self.choose, device)
+        self.judged = Average(model) if room.rules.compare == EMA else Judged()
+        self._generators = GlobalGenerators(device)
+        self._parts: dict[str, Part] = {
+            "model": ModelPart(model),
+            "optimizer": OptimizerPart(optimizer),
+            "feeder": self.feeder,
+            "judged": self.judged,
+            "generators": self._generators,
+            ACCOUNT: meter,
+        }
+        if self._table is not None:
+            self._parts["losses"] = self._table
+
+    @property
+    def fidelity(self) -> float:
+        """Own epoch-equivalents spent on training, scoring and selecting."""
+        return self._meter.counted / self.cost.epoch
+
+    @property
+    def progress(self) -> float:
+        """Share of the horizon spent."""
+        return self.fidelity / self._room.rules.horizon
+
+    def begin(self) -> None:
+        """Start afresh: from here on torch's generators do not depend on how the model was built."""
+        self._generators.seed(derive(self._seed, "training"))
+
+    def load(self, snapshot: Snapshot, reported: bool) -> None:
+        """Go on from a snapshot; `reported` tells that its account has been handed in."""
+        state = dict(snapshot.state)
+        if reported:
+            state[ACCOUNT] = state[ACCOUNT] | {"spent": {}}
+        restore(self._parts, Snapshot(snapshot.fidelity, snapshot.tensors, state))
+        self._steps = state["facts"]["steps"]
+
+    def snapshot(self) -> Snapshot:
+        """The trial as it is."""
+        taken = capture(self._parts, self.fidelity)
+        facts: dict[str, Any] = self._facts | {"steps": self._steps}
+        return Snapshot(taken.fidelity, taken.tensors, {**taken.state, "facts": facts})
+
+    def branch(self) -> Snapshot:
+        """The trial without its account, to come back to."""
+        return capture({name: part for name, part in self._parts.items() if name != ACCOUNT}, self.fidelity)
+
+    def come_back(self, snapshot: Snapshot) -> None:
+        """Throw a branch away, all but its weights, which are judged, and what it has spent."""
+        weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        restore({name: part for name, part in self._parts.items() if name != ACCOUNT}, snapshot)
+        self.judged.weights = weights
+
+    def next_batch(self, until: float, decay: float = 1.0) -> Batch | None:
+        """The next batch, with the learning rate set for it; None when `until` is reached.
+
+        Choosing a subset spends too, so it may be what reaches `until`.
+        """
+        if self.fidelity >= until:
+            return None
+        self.feeder.ready(self.progress)
+        if self.fidelity >= until:
+            return None
+        if decay != 1.0 or not self._schedule.idle:
+            factor = decay * self._schedule.factor(self.progress)
+            for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+                group["lr"] = rate * factor
+        return self._room.samples.batch(*self.feeder.take())
+
+    def stepped(self, batch: Batch) -> None:
+        """A step on this batch was made.
+
+        Raises:
+            DivergedError: When its loss was not finite.
+        """
+        self._steps += 1
+        self._meter.charge(Label.TRAIN, self.cost.training(len(batch)))
+        if self._room.samples.device.type == "cpu" or self._steps % LOOK_EVERY == 0:
+            self.look()
+        self.judged.step()
+
+    def observe(self, ids: Tensor, losses: Tensor) -> None:
+        """Take note of per-sample training losses."""
+        losses = losses.detach()
+        self._loss = losses.sum()
+        if self._table is not None:
+            self._table.observe(ids, losses, self.fidelity)
+
+    def look(self) -> None:
+        """Check the last loss that was observed."""
+        if self._loss is not None and not bool(torch.isfinite(self._loss)):
+            raise DivergedError(
+                f"the training loss is {self._loss.item()} after {self._steps} steps; "
+                "search lower learning rates, or set grad_clip"
+            )
+
+    def choose(self, index: int) -> Subset:
+        """Draw candidates, collect what the selector needs, and select; each is charged."""
+        selector, n = self._policy.selector, len(self._room.train)
+        pool, candidates = self._room.train, self._policy.candidates(n)
+        if candidates < n:
+            order = torch.randperm(n, generator=generator(self._seed, "pool", index))
+            pool = pool[order[:candidates]]
+        readings = self._readings(pool)
+        budget = min(self._policy.budget(n), len(pool))
+        widths = [reading.values.shape[1] for reading in readings.values() if reading.values.dim() > 1]
+        with self._meter.measure(Label.SELECT):
+            drawing = generator(self._seed, "select", index)
+            subset = selector.select(Signals(pool, readings), budget, drawing)
+        self._meter.charge(Label.SELECT, selector.cost(len(pool), budget, max(widths, default=1)))
+        return Subset.uniform(subset.ids) if self._policy.weighting is Weighting.UNIFORM else subset
+
+    def _readings(self, pool: Tensor) -> dict[Signal, Reading]:
+        """Every signal that the selector needs; losses from training where they are as good as a pass."""
+        needs = self._policy.selector.needs
+        readings: dict[Signal, Reading] = {}
+        wanted = set(collect.of_candidates(needs))
+        if self._table is not None and wanted <= {Signal.LOSS, Signal.TARGETS}:
+            free = self._table.reading(pool, self.fidelity)
+            oldest = max(1.0, self._policy.schedule.interval * self._room.rules.horizon)
+            if self._policy.selector.tolerates_gaps or suffices(free, oldest):
+                readings[Signal.LOSS] = free
+                wanted.discard(Signal.LOSS)
+        readings |= self._pass(pool, frozenset(wanted), lambda signal: signal)
+        of_target = collect.of_target_split(needs)
+        return readings | self._pass(self._room.target, of_target, collect.named_for_target_split)
+
+    def _pass(
+        self, ids: Tensor, signals: frozenset[Signal], name: Callable[[Signal], Signal]
+    ) -> dict[Signal, Reading]:
+        if not collect.needs_forward(signals):
+            rows = ids.to(self._room.samples.device)
+            return {signal: Reading.fresh(self._room.samples.targets[rows].cpu()) for signal in signals}
+        with self._meter.measure(Label.SCORE):
+            batches = self._room.samples.batches(ids, self._room.rules.eval_batch)
+            values = self._collector.collect(batches, signals, self.beat)
+        self._meter.charge(Label.SCORE, self.cost.scoring(len(ids)))
+        return {name(signal): Reading.fresh(value) for signal, value in values.items()}

@@ -1,0 +1,167 @@
+"""What a study gives to an engine: how to train its trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+from autotune.checkpoint import CheckpointStore
+from autotune.data import Dataset, Splits
+from autotune.engines.base import Assignment, Beat, Worker, Workload
+from autotune.errors import CheckpointError, DivergedError, MissingMetricError, StorageError, TrialError
+from autotune.events import Failed, Outcome, Reported
+from autotune.task import CustomLoop, ModelTask, Task
+from autotune.training import loop
+from autotune.training.attempts import MAX_STARTS, Attempts
+from autotune.training.failures import kind_of, message_of
+from autotune.training.meter import Meter
+from autotune.training.parts import Snapshot
+from autotune.training.randomness import derive, scope
+from autotune.training.room import Room, find_device
+from autotune.training.rules import TrialRules
+from autotune.training.samples import Samples
+from autotune.training.session import Session
+
+
+@final
+@dataclass(frozen=True)
+class TrainingWorkload(Workload):
+    """Train the trials of one study.
+
+    Pickled, it carries everything but the data, which travels as `bulk`.
+
+    Attributes:
+        task: With its data.
+        splits: The four splits, the same for every trial.
+        rules: What holds for every trial.
+        path: Where checkpoints go; every worker must be able to write it.
+        epoch: The driver; workers of an earlier one are fenced off.
+    """
+
+    task: Task
+    splits: Splits
+    rules: TrialRules
+    path: str | Path
+    epoch: int = 0
+    _meta: Mapping[str, Any] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_meta", self.task.data.meta())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"task": self.task.without_data()}
+
+    @property
+    def bulk(self) -> dict[str, Any]:
+        """The columns of the data; only where the workload was made."""
+        return self.task.data.bulk()
+
+    def worker(self, bulk: Any) -> TrainingWorker:
+        """A worker that reads `bulk` in place."""
+        task = self.task.with_data(Dataset.from_bulk(bulk, self._meta))
+        samples = Samples(task.data, find_device(self.rules.device), task.prepare)
+        store = CheckpointStore(self.path)
+        return TrainingWorker(Room(task, self.splits, self.rules, samples, store, self.epoch))
+
+
+@final
+class TrainingWorker(Worker):
+    """Trains one assignment after another; the last trial stays in memory and can go on without a reload.
+
+    Args:
+        room: Task, data and rules on one device.
+    """
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._hot: tuple[int, Snapshot] | None = None
+
+    def advance(self, assignment: Assignment, beat: Beat) -> Outcome:
+        """Train to `assignment.until`, evaluate and answer.
+
+        Raises:
+            StorageError, CheckpointError: What is saved cannot be written, read or continued. No trial is to
+                blame, so none is failed for it.
+        """
+        store, number = self._room.store, assignment.trial
+        attempts = Attempts(store.folder(number))
+        place = store.newest(number)
+        fidelity = 0.0 if place is None else place.fidelity
+        hung = attempts.hung()
+        if hung is not None:
+            return _failed(assignment, "hung", hung)
+        starts = attempts.begin(fidelity)
+        if starts >= MAX_STARTS:
+            attempts.end()
+            return _failed(
+                assignment, "crashed", f"took its worker down {starts} times at {fidelity:.4g} epochs"
+            )
+        try:
+            return self._advance(assignment, beat, self._hot_at(number, fidelity))
+        finally:
+            attempts.end()
+
+    def close(self) -> None:
+        """Let go of the last trial."""
+        self._hot = None
+
+    def _hot_at(self, trial: int, fidelity: float) -> Snapshot | None:
+        """The trial in memory, if nobody has gone on with it since."""
+        if self._hot is None or self._hot[0] != trial or self._hot[1].fidelity != fidelity:
+            return None
+        return self._hot[1]
+
+    def _advance(self, assignment: Assignment, beat: Beat, hot: Snapshot | None) -> Outcome:
+        meter = Meter()
+        self._hot = None  # a trial that fails is not held
+        session = Session(self._room, assignment, beat, meter, hot)
+        try:
+            score = self._run(session, assignment)
+        except (StorageError, CheckpointError):
+            raise
+        except Exception as error:  # whatever a trial does, the study goes on
+            failed = _failed(assignment, kind_of(error), message_of(error))
+            if failed.kind == "memory" and torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            return Failed(**vars(failed) | {"ledger": meter.ledger()})
+        if session.snapshot is not None:
+            self._hot = (assignment.trial, session.snapshot)
+        return Reported(
+            assignment.id,
+            assignment.trial,
+            assignment.rung,
+            session.fidelity,
+            score,
+            session.metrics or {},
+            meter.ledger(),
+            session.selections,
+        )
+
+    def _run(self, session: Session, assignment: Assignment) -> float:
+        """Train, and the score."""
+        task = self._room.task
+        with scope(session.device):
+            torch.manual_seed(derive(assignment.seed, "model"))
+            if isinstance(task, CustomLoop):
+                task.train(session)
+            elif isinstance(task, ModelTask):
+                loop.train(task, session)
+            else:
+                raise TypeError(f"{type(task).__name__} is neither a ModelTask nor a CustomLoop")
+        if not session.reached:
+            raise TrialError("the loop stopped early; iterate session.loader to its end, then report")
+        if session.metrics is None:
+            raise MissingMetricError(f"nothing was reported; call session.report({task.metric}=...)")
+        score = task.score(session.metrics)
+        if not math.isfinite(score):
+            raise DivergedError(f"the score is {score}; search lower learning rates, or set grad_clip")
+        return score
+
+
+def _failed(assignment: Assignment, kind: str, message: str) -> Failed:
+    return Failed(assignment.id, assignment.trial, assignment.rung, kind, message)
