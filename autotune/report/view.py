@@ -1,0 +1,179 @@
+"""A study as its readers need it: one fold over the log, and nothing that is not in the log."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+from autotune.errors import AutotuneError, LogError
+from autotune.events import DONE, SEARCH, DriverStarted, Event, Reported
+from autotune.history import History, Trial
+from autotune.ledger import Ledger
+from autotune.log import read_events
+from autotune.report.account import WASTED, Account, fates
+from autotune.space import SearchSpace
+
+
+class Point(NamedTuple):
+    """A trial's result at a rung; `spent` is what the phase had cost by then, in reference epochs."""
+
+    trial: int
+    rung: int
+    fidelity: float
+    score: float
+    spent: float
+
+
+@final
+@dataclass
+class StudyView:
+    """What the words, the page and the command line show of a study.
+
+    Attributes:
+        history: Every trial and decision.
+        account: What was spent on what.
+        prices: Price per hour by type of machine; empty where money is not counted.
+        points: Results of the search in the order in which they were committed.
+        versions: Of what the last driver ran on.
+        path: The study's folder; None when it was made from events alone.
+    """
+
+    history: History = field(default_factory=History)
+    account: Account = field(default_factory=Account)
+    prices: Mapping[str, float] = field(default_factory=dict)
+    points: list[Point] = field(default_factory=list)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    path: Path | None = None
+
+    @classmethod
+    def load(cls, path: str | Path, prices: Mapping[str, float] | None = None) -> StudyView:
+        """Read a study's folder, finished or not, without owning it.
+
+        Raises:
+            LogError: When there is no study, or its log is damaged or of a newer format.
+        """
+        view = cls.of(read_events(Path(path) / "log"), prices)
+        if not view.history.study:
+            raise LogError(
+                f"{path} holds no study: give the folder that `Study(path=...)` or `autotune run` made"
+            )
+        view.path = Path(path)
+        return view
+
+    @classmethod
+    def of(cls, events: Iterable[Event], prices: Mapping[str, float] | None = None) -> StudyView:
+        """Fold events, in order."""
+        view = cls(prices=prices or {})
+        for event in events:
+            view.apply(event)
+        return view
+
+    def apply(self, event: Event) -> None:
+        """Take in one more event."""
+        phase = self.history.phase
+        self.account.apply(phase, event)
+        self.history.apply(event)
+        if isinstance(event, DriverStarted):
+            self.versions = event.versions
+        if isinstance(event, Reported) and phase == SEARCH:
+            spent = self.epochs(self.account.phases[SEARCH])
+            self.points.append(Point(event.trial, event.rung, event.fidelity, event.score, spent))
+
+    # what the study is
+
+    @property
+    def name(self) -> str:
+        """What the study is called."""
+        return str(self.history.study.get("name") or "study")
+
+    @property
+    def done(self) -> bool:
+        """Whether it has concluded."""
+        return self.history.phase == DONE
+
+    @property
+    def metric(self) -> str:
+        """The name of what is optimised."""
+        return str(_named(self.history.study, "metric") or "score")
+
+    @property
+    def sign(self) -> int:
+        """-1 where the metric is minimised (scores in the log are higher-is-better), else 1."""
+        return -1 if _named(self.history.study, "mode") == "min" else 1
+
+    @property
+    def rungs(self) -> tuple[float, ...]:
+        """Fidelities at which trials were compared, ascending."""
+        return tuple(float(rung) for rung in self.history.study.get("rungs", ()))
+
+    @property
+    def budget(self) -> Mapping[str, Any]:
+        """The limits of the search that were set."""
+        return limits(self.history.study)
+
+    @cached_property
+    def space(self) -> SearchSpace | None:
+        """What was searched; None where this version cannot read it."""
+        try:
+            return SearchSpace.from_yaml(str(self.history.study.get("space", "")), "space")
+        except AutotuneError:
+            return None
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The policies that the space offers, or where it is not known, those that were tried."""
+        named = self.space.options("policy") if self.space is not None else ()
+        return named or tuple(sorted({trial.arm for trial in self.search}))
+
+    # what happened
+
+    @property
+    def search(self) -> list[Trial]:
+        """The trials of the search."""
+        return self.history.of_phase(SEARCH)
+
+    @property
+    def verdict(self) -> Mapping[str, Any]:
+        """The winner's comparison with its baselines; empty until the study is done."""
+        return self.history.concluded.verdict if self.history.concluded else {}
+
+    def leaders(self) -> list[Trial]:
+        """Search trials with a finite score: those trained longest first, and the better ones among them."""
+        finite = [trial for trial in self.search if math.isfinite(trial.score)]
+        return sorted(finite, key=lambda trial: (-trial.rung, -trial.score, trial.number))
+
+    def best(self) -> list[Point]:
+        """The results that were better than all before them, at whatever rung."""
+        found: list[Point] = []
+        for point in self.points:
+            if math.isfinite(point.score) and (not found or point.score > found[-1].score):
+                found.append(point)
+        return found
+
+    # what it cost
+
+    def epochs(self, ledger: Ledger) -> float:
+        """A ledger in reference epoch-equivalents."""
+        return ledger.epochs(float(self.history.study.get("reference_flops") or 1.0))
+
+    def wasted(self) -> float:
+        """Share of the search's compute that went into trials that were stopped, failed or lost."""
+        spent = {fate: self.epochs(ledger) for fate, ledger in fates(self.history, self.account).items()}
+        total = sum(spent.values())
+        return sum(spent.get(fate, 0.0) for fate in WASTED) / total if total else 0.0
+
+
+def limits(study: Mapping[str, Any]) -> dict[str, float]:
+    """The limits on the search in a study's identity, by name."""
+    budget = study.get("plan", {}).get("budget", {})
+    return {name: budget[name] for name in ("epochs", "trials", "hours") if budget.get(name) is not None}
+
+
+def _named(study: Mapping[str, Any], key: str) -> Any:
+    """A field of a study's identity, at the top or in one of its parts."""
+    parts = [study, *(part for part in study.values() if isinstance(part, Mapping))]
+    return next((part[key] for part in parts if key in part), None)

@@ -1,0 +1,173 @@
+"""What a study found, in plain words: who won, by how much, how sure that is, what it cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any, Final
+
+from autotune.events import CONFIRM, SEARCH, VERDICT
+from autotune.history import Status
+from autotune.report.numbers import duration, epochs, money, number, setting, share, signed
+from autotune.report.view import StudyView
+
+RIVALS: Final = {
+    "fresh_random": "fresh random subsets at the same cost",
+    "full": "full data on a compressed schedule at the same cost",
+}
+PHASES: Final = {SEARCH: "search", CONFIRM: "confirmation", VERDICT: "reading the test split"}
+
+
+def summary(view: StudyView) -> str:
+    """The whole story, one paragraph per line."""
+    lines = [headline(view), *comparisons(view), not_better(view), removed(view), *cost(view)]
+    return "\n".join(line for line in lines if line)
+
+
+def headline(view: StudyView) -> str:
+    """Who won, or why nobody has."""
+    if not view.done:
+        return _unfinished(view)
+    winner = view.verdict.get("winner")
+    if not winner:
+        return f"No winner: {view.verdict.get('reason', 'nothing could be confirmed')}."
+    return f"The winner is {_origin(winner)} with policy {winner['arm']}: {_result(view, winner)}."
+
+
+def _unfinished(view: StudyView) -> str:
+    what = {CONFIRM: "the leaders are being trained again", VERDICT: "the test split is being read"}
+    doing = what.get(view.history.phase, "the search is not over")
+    leaders = view.leaders()
+    best = "no trial has a result yet"
+    if leaders:
+        lead = leaders[0]
+        value = number(view.sign * lead.score)
+        best = f"ahead is trial {lead.number} (policy {lead.arm}) with validation {view.metric} {value}"
+    return f"Unfinished: {doing}; {best}. None of it is confirmed: do not quote it as a result."
+
+
+def _origin(entry: Mapping[str, Any]) -> str:
+    return "a baseline made for comparison" if entry.get("origin") is None else f"trial {entry['origin']}"
+
+
+def _result(view: StudyView, entry: Mapping[str, Any]) -> str:
+    split, scores = judged(entry)
+    finite = [view.sign * score for score in scores if math.isfinite(score)]
+    if not finite:
+        return f"no finite {split} {view.metric}"
+    spread = f" ± {number(stdev(finite), 2)}" if len(finite) > 1 else ""
+    over = f"mean ± standard deviation of {len(finite)} seeds" if spread else "one seed"
+    return f"{split} {view.metric} {number(fmean(finite))}{spread} ({over})"
+
+
+def judged(entry: Mapping[str, Any]) -> tuple[str, list[float]]:
+    """The split by which a confirmed candidate was compared, and its scores there."""
+    test = [float(score) for score in entry.get("test", ())]
+    return ("test", test) if test else ("validation", [float(score) for score in entry.get("validation", ())])
+
+
+def comparisons(view: StudyView) -> list[str]:
+    """One sentence for each baseline that the winner was compared with."""
+    verdict = view.verdict
+    margin, confidence = float(verdict.get("margin", 0.0)), float(verdict.get("confidence", 0.95))
+    offered = set(view.arms)
+    return [comparison(one, margin, confidence, offered) for one in verdict.get("comparisons", ())]
+
+
+def comparison(one: Mapping[str, Any], margin: float, confidence: float, offered: set[str]) -> str:
+    """One comparison of the winner with a baseline, as a sentence."""
+    arm = str(one["baseline"])
+    rival = RIVALS.get(arm, arm)
+    if "mean" not in one:
+        return _uncompared(arm, rival, one, offered)
+    interval = (
+        f"difference {signed(one['mean'])}, {confidence:.0%} interval {signed(one['low'])} to "
+        f"{signed(one['high'])}, {one['pairs']} paired seeds"
+    ).replace("%", " %")
+    seen = f"these seeds could have shown a difference of {number(one['detectable'], 2)} or more"
+    match one["answer"]:
+        case "better":
+            return f"Better than {rival} ({interval}; {seen})."
+        case "worse":
+            return f"Worse than {rival} ({interval}; {seen})."
+        case "inconclusive":
+            return f"Not shown to be better than {rival}: inconclusive ({interval}; {seen})."
+    return f"Equivalent to {rival} within the margin of {number(margin, 2)} ({interval}; {seen})."
+
+
+def _uncompared(arm: str, rival: str, one: Mapping[str, Any], offered: set[str]) -> str:
+    reason = str(one.get("reason", "it was not compared"))
+    if reason == "the winner's own policy":
+        if arm == "full":
+            return "The winner trains on all data: no selection policy beat it."
+        return "The winner's own policy is fresh_random: no selection rule beat fresh random subsets."
+    if offered and arm not in offered:
+        return f"Not compared with {rival}: the arm {arm} was removed from the space."
+    return f"Not compared with {rival}: {reason}."
+
+
+def not_better(view: StudyView) -> str:
+    """Which policies did no better in the search than fresh random subsets."""
+    best = best_of_arms(view)
+    random = best.pop("fresh_random", None)
+    if random is None:
+        return ""
+    behind = sorted(arm for arm, score in best.items() if arm not in ("full", "random") and score <= random)
+    if not behind:
+        return ""
+    return (
+        f"In the search, no better than fresh_random: {', '.join(behind)} "
+        "(best validation result at the highest rung that both reached; one seed, so a hint and not a test)."
+    )
+
+
+def best_of_arms(view: StudyView) -> dict[str, float]:
+    """The best score of each policy at the highest rung that it and fresh_random reached."""
+    by_arm: dict[str, dict[int, float]] = {}
+    for trial in view.search:
+        scores = by_arm.setdefault(trial.arm, {})
+        for rung, score in trial.scores.items():
+            if math.isfinite(score):
+                scores[rung] = max(score, scores.get(rung, -math.inf))
+    reference = by_arm.get("fresh_random", {})
+    shared = {arm: max(set(scores) & set(reference), default=None) for arm, scores in by_arm.items()}
+    if any(rung is not None for rung in shared.values()):
+        # fresh_random itself is compared at each rival's rung, so its entry is a difference of zero
+        return {arm: by_arm[arm][rung] - reference[rung] for arm, rung in shared.items() if rung is not None}
+    return {}
+
+
+def removed(view: StudyView) -> str:
+    """Which of the arms that every search should have it did not have."""
+    missing = [arm for arm in ("full", "fresh_random") if view.arms and arm not in view.arms]
+    if not missing:
+        return ""
+    return f"Removed from the space by the user: {' and '.join(missing)}. Nothing is claimed against them."
+
+
+def cost(view: StudyView) -> list[str]:
+    """What was spent, phase by phase, in words."""
+    phases = view.account.phases
+    if not phases:
+        return ["Nothing was spent yet."]
+    spent = [f"{PHASES.get(name, name)} {epochs(view.epochs(ledger))}" for name, ledger in phases.items()]
+    seconds = view.account.total().total.seconds
+    line = f"Cost: {', '.join(spent)} (reference epoch-equivalents); {duration(seconds)} of device time"
+    bill = view.account.money(view.prices)
+    if bill is not None:
+        line += f"; {money(bill)} in money"
+        if unpriced := view.account.unpriced(view.prices):
+            line += f" (no price given for {', '.join(unpriced)})"
+    states = [trial.status for trial in view.search]
+    return [
+        f"{line}.",
+        f"The search tried {len(states)} configurations, {states.count(Status.DONE)} of them to the end, "
+        f"{states.count(Status.FAILED)} failed; {share(view.wasted())} of its compute went into trials that "
+        "did not finish.",
+    ]
+
+
+def settings(config: Mapping[str, Any], without: Sequence[str] = ()) -> str:
+    """A configuration on one line."""
+    return ", ".join(f"{name}={setting(value)}" for name, value in config.items() if name not in without)
