@@ -1,0 +1,211 @@
+"""Ray Tune's three extension points, reduced to handing assignments out and outcomes back."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, cast
+
+import ray
+from ray.tune import Callback
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from autotune.cluster.exchange import Exchange
+from autotune.cluster.trainable import OUTCOME
+from autotune.engines.base import Assignment
+from autotune.errors import StudyError
+from autotune.events import Failed, Interrupted, Outcome, Reported, from_json
+
+_REACTION_S: Final = 5.0  # an extension in place is worth waiting for; correctness never needs it
+_IDLE_S: Final = 3600.0  # with no trial alive, Tune has nothing else to do than to wait for us
+_STILLBORN: Final = 5  # actors that never started, in a row, after which no actor will
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Desk:
+    """What Tune's thread knows: which Tune trial does which assignment.
+
+    Attributes:
+        exchange: To and from the study.
+        equipment: Called with an actor that has just started; gives it the workload.
+        crashes: Deaths of worker processes that one assignment survives.
+        started: Called once Tune has read its settings.
+        current: The assignment of each live Tune trial.
+    """
+
+    exchange: Exchange
+    equipment: Callable[[Any], None]
+    crashes: int
+    started: Callable[[], None]
+    current: dict[str, Assignment] = field(default_factory=dict)
+    deaths: dict[str, int] = field(default_factory=dict)
+    equipped: set[Any] = field(default_factory=set)
+    stillborn: int = 0
+    orphans: bool = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its tuner for a restore that is never used."""
+        return {}
+
+    def drop(self, trial_id: str) -> None:
+        """A Tune trial has ended."""
+        self.current.pop(trial_id, None)
+        self.deaths.pop(trial_id, None)
+
+
+class AssignmentSearcher(Searcher):
+    """Hands out queued assignments: None while there is none, `FINISHED` after the end."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        """True: the study limits what is in flight, by `capacity`; Tune's limit is frozen at its start."""
+        return True
+
+    def suggest(  # type: ignore[override]  # Ray documents FINISHED and leaves it out of the type
+        self, trial_id: str
+    ) -> dict[str, Any] | str | None:
+        """The oldest queued assignment as a Tune trial."""
+        desk = self._desk
+        desk.started()
+        if desk.exchange.closed:
+            return Searcher.FINISHED
+        # Tune sleeps a full second per empty answer when nothing runs, so this waits in its stead.
+        assignment = desk.exchange.next(0.0 if desk.current else _IDLE_S)
+        if assignment is None:
+            return Searcher.FINISHED if desk.exchange.closed else None
+        desk.current[trial_id] = assignment
+        return {"assignment": assignment.id}
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """The actor is free again."""
+        self._desk.drop(trial_id)
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing: the trial log is the only truth."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+
+class ReactionScheduler(TrialScheduler):
+    """Ends a Tune trial after each outcome, unless the study extends its assignment at once."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray's own
+        self._desk = desk
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Hand the outcome over, wait for the study's reaction, and go on only if it extends this trial."""
+        desk = self._desk
+        outcome = cast(Outcome, from_json(json.loads(result[OUTCOME])))
+        desk.deaths.pop(trial.trial_id, None)
+        number = desk.exchange.answer(outcome)
+        following = desk.exchange.reaction(number, outcome.trial, _REACTION_S)
+        actor = trial.temporary_state.ray_actor
+        if following is None or actor is None or not isinstance(outcome, Reported):
+            if following is not None:
+                desk.exchange.submit(following)
+            desk.drop(trial.trial_id)  # answered: whatever still happens to the actor, it is not run again
+            return TrialScheduler.STOP
+        desk.current[trial.trial_id] = following
+        actor.assign.remote(following)
+        return TrialScheduler.CONTINUE
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """None: Tune starts pending trials in their order. Called at every step, so cancellations go here."""
+        desk = self._desk
+        cancelled = desk.exchange.take_cancelled()
+        if desk.exchange.closed or cancelled or desk.orphans:
+            desk.orphans = False
+            for trial in list(tune_controller.get_live_trials()):
+                assignment = desk.current.get(trial.trial_id)
+                if desk.exchange.closed or assignment is None or assignment.id in cancelled:
+                    self._end(tune_controller, trial)
+        return None
+
+    def _end(self, tune_controller: Any, trial: Any) -> None:
+        """End a Tune trial now. Nothing can interrupt the step that it is in, so its process is killed."""
+        self._desk.drop(trial.trial_id)
+        actor = trial.temporary_state.ray_actor
+        if actor is None or self._desk.exchange.closed:
+            tune_controller.stop_trial(trial)  # else Tune would keep the dying actor for the next trial
+        if actor is not None:
+            ray.kill(actor)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Tune starts the assignment again; the study is told. A process that dies every time is given up."""
+        desk = self._desk
+        assignment = desk.current.get(trial.trial_id)
+        if assignment is None or desk.exchange.closed:
+            desk.orphans = True
+            return
+        text = reason(trial)
+        desk.stillborn += 1
+        if desk.stillborn >= _STILLBORN:
+            desk.exchange.fail(StudyError(f"{desk.stillborn} Ray actors in a row did not start: {text}"))
+            return
+        desk.exchange.answer(Interrupted(assignment.id, assignment.trial, text))
+        if "node has died" in text:  # nobody's fault, however often
+            return
+        desk.deaths[trial.trial_id] = deaths = desk.deaths.get(trial.trial_id, 0) + 1
+        if deaths > desk.crashes:
+            kind = "memory" if "memory" in text.lower() else "crashed"
+            message = f"its worker process died {deaths} times: {text}"
+            desk.exchange.answer(Failed(assignment.id, assignment.trial, assignment.rung, kind, message))
+            desk.drop(trial.trial_id)
+            desk.orphans = True
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Nothing to remember."""
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """The searcher is told, too."""
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+        """The searcher is told, too."""
+
+    def debug_string(self) -> str:
+        """For Tune's own progress display, which is off."""
+        return "autotune decides"
+
+
+class Dispatch(Callback):
+    """Gives an actor its assignment just before Tune asks it to train."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Called for new, restarted and reused actors alike."""
+        desk = self._desk
+        desk.stillborn = 0
+        actor = trial.temporary_state.ray_actor
+        identity = actor._actor_id
+        if identity not in desk.equipped:
+            desk.equipped.add(identity)
+            desk.equipment(actor)
+        assignment = desk.current.get(trial.trial_id)
+        if assignment is not None:
+            actor.assign.remote(assignment)
+
+
+def reason(trial: Any) -> str:
+    """Why a Tune trial's actor was lost, on one line."""
+    try:
+        text = Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure # ")[2]
+    except (OSError, TypeError):
+        text = ""
+    lines = [line.strip() for line in text.splitlines()[1:] if line.strip()]
+    return " ".join(lines)[:500] or "its worker process or its node died"

@@ -1,0 +1,120 @@
+"""Which Ray cluster: our own on loopback, the one this process is connected to, or one that was named."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from autotune.errors import StudyError
+
+
+def connect(address: str | None, resources: Mapping[str, float], workers: int | None) -> bool:
+    """Connect this process to a cluster.
+
+    Without an address, the connection that this process already has is used, else a cluster of our own is
+    started on the loopback interface, with Ray's token authentication. Another running cluster is joined only
+    when it is named (`auto` names the one that Ray finds).
+
+    Returns:
+        Whether the cluster is our own, to be shut down at the end.
+
+    Raises:
+        StudyError: When the cluster cannot be reached or started.
+    """
+    if ray.is_initialized():
+        return False
+    try:
+        with switches({"RAY_USAGE_STATS_ENABLED": "0"}):
+            if address is None:
+                start_local(logical_cpus(resources, workers))
+            else:
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = f"address={address!r}" if address else "a local Ray cluster"
+        raise StudyError(f"cannot use {where}: {error}; see Ray's logs in /tmp/ray") from error
+    _keep_token_private()
+    return address is None
+
+
+def start_local(cpus: int | None) -> None:
+    """Start a cluster of our own; all of Ray's processes listen on loopback and ask for its token.
+
+    Ray offers no argument for this on Linux (it turns 127.0.0.1 into the address that others can reach), only
+    its switch for desktop systems, which it reads once when it is imported: hence the constant beside it. The
+    ports of Ray's metrics ask for no token, but listen on loopback, too.
+    """
+    constants = ray._private.ray_constants
+    before = getattr(constants, "ENABLE_RAY_CLUSTER", None)
+    with switches({"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}):
+        try:
+            constants.ENABLE_RAY_CLUSTER = False
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        finally:
+            constants.ENABLE_RAY_CLUSTER = before
+
+
+def _keep_token_private() -> None:
+    """Ray writes its authentication token readable by everybody on this machine."""
+    token = Path.home() / ".ray" / "auth_token"
+    with suppress(OSError):
+        token.chmod(stat.S_IRUSR | stat.S_IWUSR)
+
+
+def logical_cpus(resources: Mapping[str, float], workers: int | None) -> int | None:
+    """CPUs of our own cluster: enough for `workers`; None leaves it to Ray (one per core)."""
+    if workers is None:
+        return None
+    return max(1, math.ceil(workers * resources.get("CPU", 0)), os.cpu_count() or 1)
+
+
+def slots(nodes: list[dict[str, Any]], resources: Mapping[str, float]) -> int:
+    """How many trials fit on the nodes that are alive, each on one node.
+
+    >>> node = {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 1.0}}
+    >>> slots([node, node, {**node, "Alive": False}], {"CPU": 3})
+    4
+    >>> slots([node], {"CPU": 1, "GPU": 0.5})
+    2
+    """
+    needed = {name: amount for name, amount in resources.items() if amount > 0}
+    fits = 0
+    for node in nodes:
+        if node["Alive"] and needed:
+            have = node["Resources"]
+            fits += min(int(have.get(name, 0) / amount + 1e-9) for name, amount in needed.items())
+    return fits
+
+
+def live_nodes() -> list[dict[str, Any]]:
+    """What Ray knows about the nodes of the cluster, dead ones included."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's own
+    return nodes
+
+
+@contextmanager
+def switches(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables that only Ray reads, for the time that it reads them."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

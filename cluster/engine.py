@@ -1,0 +1,205 @@
+"""The engine on Ray Tune: one Tune trial is one assignment on a reused actor."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, final
+
+import ray
+from ray import tune
+
+from autotune.cluster.adapters import AssignmentSearcher, Desk, Dispatch, ReactionScheduler
+from autotune.cluster.connection import connect, live_nodes, slots, switches
+from autotune.cluster.exchange import Exchange
+from autotune.cluster.trainable import AssignmentTrainable
+from autotune.engines.base import Assignment, Engine, Workload
+from autotune.errors import ConfigurationError, StudyError
+from autotune.events import Outcome
+
+_PICKLE_LIMIT: Final = 16 * 2**20
+_REFRESH_S: Final = 1.0
+_PENDING: Final = 10_000  # Tune's own limit; ours is `capacity`
+_CLOSE_S: Final = 30.0
+_TUNE: Final = {  # Ray's own switches, which have no arguments
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # no snapshots: the trial log is the only truth
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # a lost worker is an event of ours, not a stack trace
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new console output ignores verbose=0
+}
+
+
+@final
+class RayEngine(Engine):
+    """Runs assignments on a Ray cluster, one worker process each, surviving the loss of any of them.
+
+    Args:
+        workers: How many trials run at once; None for as many as the cluster holds, also when it grows.
+        resources_per_trial: What a trial occupies, in Ray's names; default one CPU.
+        address: None uses this process's connection to Ray, else starts a cluster of our own on loopback;
+            `auto` or `host:port` joins a running one.
+        lookahead: Assignments that wait beyond what fits, so that an autoscaler sees demand; None for 4 on a
+            cluster that may grow and 0 on our own or with fixed `workers`.
+        watchdog_s: Seconds without progress after which a trial is ended as `hung`; None never ends one.
+        crashes: Deaths of its worker process (not of a node) that one assignment survives.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        resources_per_trial: Mapping[str, float] | None = None,
+        address: str | None = None,
+        lookahead: int | None = None,
+        watchdog_s: float | None = 600.0,
+        crashes: int = 5,
+    ) -> None:
+        if workers is not None and workers < 1:
+            raise ConfigurationError(f"workers must be at least 1, got {workers}; leave it out for all")
+        if watchdog_s is not None and watchdog_s <= 0:
+            raise ConfigurationError(f"watchdog_s must be above 0 seconds or None, got {watchdog_s}")
+        self._resources = dict(resources_per_trial or {"CPU": 1})
+        if not any(amount > 0 for amount in self._resources.values()):
+            raise ConfigurationError(f"resources_per_trial must ask for something, got {self._resources}")
+        self._workers, self._address, self._lookahead = workers, address, lookahead
+        self._watchdog_s, self._crashes = watchdog_s, crashes
+        self._exchange = Exchange()
+        self._thread: threading.Thread | None = None
+        self._folder: Path | None = None
+        self._owned = False
+        self._bulk: Any = None
+        self._seen = (-_REFRESH_S, 0)  # when the cluster was last looked at, and its slots then
+
+    def start(self, workload: Workload) -> None:
+        """Connect, put the data into the object store once, and let Tune run in a thread of its own."""
+        payload = pickled(workload)
+        self._owned = connect(self._address, self._resources, self._workers)
+        self._check_fit()
+        self._bulk = ray.put(dict(workload.bulk))
+        self._folder = Path(tempfile.mkdtemp(prefix="autotune-tune-"))
+        shelf = ray.put(payload)
+
+        def equip(actor: Any) -> None:
+            actor.equip.remote(shelf, self._bulk, self._watchdog_s)
+
+        self._thread = threading.Thread(target=self._fit, args=(equip,), name="autotune-tune", daemon=True)
+        self._thread.start()
+
+    def submit(self, assignment: Assignment) -> None:
+        """Queue an assignment; it extends the trial's last one in place if it answers its outcome."""
+        self._exchange.submit(assignment)
+
+    def poll(self, timeout_s: float) -> list[Outcome]:
+        """Outcomes that have arrived; waits for one, at most `timeout_s` seconds.
+
+        Raises:
+            StudyError: When Ray Tune itself has failed.
+        """
+        return self._exchange.collect(timeout_s)
+
+    def cancel(self, assignment: int) -> None:
+        """Forget a queued assignment; end the process of one that runs."""
+        self._exchange.cancel(assignment)
+
+    def capacity(self) -> int:
+        """What the cluster holds now, and the lookahead."""
+        if self._workers is not None:
+            return self._workers + (self._lookahead or 0)
+        looked, fits = self._seen
+        now = time.monotonic()
+        if now - looked >= _REFRESH_S and ray.is_initialized():
+            fits = slots(live_nodes(), self._resources)
+            self._seen = (now, fits)
+        ahead = self._lookahead if self._lookahead is not None else (0 if self._owned else 4)
+        return max(1, fits + ahead)
+
+    def close(self) -> None:
+        """Stop all work; shut the cluster down if it is our own."""
+        self._exchange.close()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join(_CLOSE_S)
+        self._bulk = None
+        if self._owned and ray.is_initialized():
+            ray.shutdown()
+            self._owned = False
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _check_fit(self) -> None:
+        """On our own cluster, which cannot grow, a trial that fits nowhere would wait for ever."""
+        if self._owned and slots(live_nodes(), self._resources) == 0:
+            offered: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's own
+            have = {name: amount for name, amount in offered.items() if ":" not in name}
+            self.close()
+            raise ConfigurationError(
+                f"resources_per_trial={self._resources} fits on no node; this machine offers {have}"
+            )
+
+    def _fit(self, equip: Any) -> None:
+        """Tune's thread."""
+        loading = switches(_TUNE)  # Ray reads them before it asks for the first trial
+        started = threading.Event()
+
+        def begin() -> None:
+            if not started.is_set():
+                started.set()
+                loading.__exit__(None, None, None)
+
+        desk = Desk(self._exchange, equip, self._crashes, begin)
+        loading.__enter__()
+        try:
+            tune.Tuner(
+                AssignmentTrainable,
+                tune_config=tune.TuneConfig(
+                    search_alg=AssignmentSearcher(desk),
+                    scheduler=ReactionScheduler(desk),
+                    num_samples=-1,
+                    max_concurrent_trials=_PENDING,
+                    reuse_actors=True,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                ),
+                run_config=tune.RunConfig(
+                    name="study",
+                    storage_path=str(self._folder),
+                    failure_config=tune.FailureConfig(max_failures=-1),
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                    callbacks=[Dispatch(desk)],
+                    verbose=0,
+                ),
+            ).fit()
+            if not self._exchange.closed:
+                self._exchange.fail(
+                    StudyError("Ray Tune ended before the study did; see Ray's logs in /tmp/ray")
+                )
+        except BaseException as error:
+            failure = StudyError(f"Ray Tune failed: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._exchange.fail(failure)
+        finally:
+            begin()
+
+
+def pickled(workload: Workload) -> bytes:
+    """A workload as Ray's workers read it; the arrays of its `bulk` are not part of it.
+
+    Raises:
+        ConfigurationError: When it cannot be pickled, or is too large to send to every worker.
+    """
+    try:
+        payload: bytes = ray.cloudpickle.dumps(workload)  # type: ignore[no-untyped-call]  # Ray's own
+    except Exception as error:
+        raise ConfigurationError(
+            f"the task cannot be sent to workers: {type(error).__name__}: {error}; define the model factory "
+            "and what it uses at the top of a module"
+        ) from error
+    if len(payload) > _PICKLE_LIMIT:
+        raise ConfigurationError(
+            f"the task pickles to {len(payload) / 2**20:.0f} MiB, more than {_PICKLE_LIMIT // 2**20} MiB; "
+            "large arrays belong into its data set, which every node gets only once"
+        )
+    return payload
