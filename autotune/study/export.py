@@ -24,8 +24,8 @@ from autotune.log import read_events
 from autotune.study.result import Result
 
 FORMAT: Final = 1
-MODEL: Final = "model."  # prefix of the weights in a checkpoint
-AVERAGE: Final = "average."  # prefix of their moving average, which is what was judged
+MODEL: Final = "model/"  # the state dict, in a checkpoint
+JUDGED: Final = "judged/"  # what stood in for some of it when the model was judged: averaged weights
 
 
 def export(result: Result) -> Path:
@@ -90,16 +90,14 @@ def _save_model(result: Result, path: Path) -> Mapping[str, Any] | None:
     checkpoint = CheckpointStore(result.path / "checkpoints").latest(best[1])
     if checkpoint is None:
         return None
-    for prefix in (AVERAGE, MODEL):
-        weights = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in checkpoint.tensors.items()
-            if name.startswith(prefix)
-        }
-        if weights:
-            save_file(weights, path)
-            return {"trial": best[1], "validation": best[0], "weights": prefix.rstrip("."), "file": path.name}
-    return None
+    weights = {
+        name.removeprefix(prefix): tensor
+        for prefix in (MODEL, JUDGED)
+        for name, tensor in checkpoint.tensors.items()
+        if name.startswith(prefix)
+    }
+    save_file(weights, path)
+    return {"trial": best[1], "validation": best[0], "file": path.name}
 
 
 def _manifest(result: Result) -> dict[str, Any]:
