@@ -52,6 +52,7 @@ def plain(arrays: Mapping[str, Any], names: Sequence[str] = ()) -> Columns:
     known = tuple(str(name) for name in names)
     for column, given in arrays.items():
         values = np.asarray(given)
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
         if column == TARGETS:
             values, known = _targets(values, known)
         elif column == INPUTS:
@@ -65,7 +66,7 @@ def plain(arrays: Mapping[str, Any], names: Sequence[str] = ()) -> Columns:
             values = np.unique(texts(values, column), return_inverse=True)[1].astype(np.int64)
         if values.dtype.kind == "M":
             values = values.astype("datetime64[ns]").astype(np.int64)
-        found[column] = values.astype(values.dtype.newbyteorder("="), copy=False)
+        found[column] = values
     return Columns(found, known)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _TOKENIZER: Final = HashingTokenizer()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Samples as columns of equal length; a sample's id is its row number.
 
@@ -48,6 +48,10 @@ class Dataset:
         check_structure(self.columns, self.names)
         views = {name: _read_only(values) for name, values in self.columns.items()}
         object.__setattr__(self, "columns", MappingProxyType(views))
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {v.dtype}{list(v.shape)}" for name, v in self.columns.items())
+        return f"Dataset({self.kind}: {shapes})"
 
     @property
     def n(self) -> int:

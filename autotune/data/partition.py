@@ -19,6 +19,7 @@ Sizes = Mapping[str, float]
 # Who gets the samples of a class too rare for all: a class that cannot be judged is worse than one unseen in
 # the single read of the test split, and selectors can do without a class in their target split.
 _PRECEDENCE: Final = ("validation", "test", "target")
+_LATEST_FIRST: Final = ("test", "validation", "target")
 
 
 def at_random(
@@ -34,7 +35,7 @@ def by_time(rows: Array, keys: Array, sizes: Sizes, generator: np.random.Generat
     Rows of the same time follow their ids.
     """
     latest_first = rows[np.argsort(keys, kind="stable")][::-1]
-    ordered = {name: sizes[name] for name in ("test", "validation", "target") if name in sizes}
+    ordered = {name: sizes[name] for name in _LATEST_FIRST if name in sizes}
     return _consecutive(latest_first, ordered)
 
 

@@ -21,7 +21,6 @@ Ids = npt.NDArray[np.int64]
 Share = float | Sequence[int] | Array
 
 LEAST_VALIDATION: Final = 30  # below that, one sample is over 3 points of accuracy
-LATEST_FIRST: Final = ("test", "validation", "target")
 _RULES: Final[dict[str, Callable[..., dict[str, Array]]]] = {
     "class": partition.by_class,
     "random": partition.at_random,
@@ -148,6 +147,8 @@ class Splits:
         if keys is not None and by == "group":
             _check_groups(keys, given, rest)
         sizes = {name: share * len(rest) for name, share in shares.items() if share > 0}
+        if not len(rest):
+            raise DataError(f"train must not be empty, the given ids take all {data.n} rows; leave some out")
         generator = np.random.default_rng(derive(seed, "splits"))
         drawn = _RULES[by](rest, None if keys is None else keys[rest], sizes, generator)
         found = {"target": np.empty(0, np.int64), **given, **drawn}

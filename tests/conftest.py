@@ -1,0 +1,23 @@
+import os
+from pathlib import Path
+
+import pytest
+
+BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--data-dir", default=None, help="folder of the public data sets (fashion-mnist/, ...)")
+
+
+@pytest.fixture(scope="session")
+def data_dir(request) -> Path:
+    """The folder of the public data sets; where it must exist (CI) its absence is a failure, not a skip."""
+    given = request.config.getoption("--data-dir")
+    path = Path(given) if given else BESIDE
+    if path.is_dir():
+        return path
+    reason = f"the public data sets are not at {path}; name their folder with --data-dir"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
