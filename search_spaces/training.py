@@ -33,3 +33,12 @@ def weight_decay(low: float = 1e-6, high: float = 1e-2) -> Float:
 def label_smoothing(high: float = 0.2) -> Float:
     """The parameter `label_smoothing`: share of the target spread over all classes."""
     return Float(0.0, high)
+
+
+def grad_clip(*norms: float) -> Choice:
+    """The parameter `grad_clip`: largest norm of the gradient, 0 for no limit; 0 or 1 unless given.
+
+    >>> grad_clip().values
+    (0.0, 1.0)
+    """
+    return Choice(norms or (0.0, 1.0))

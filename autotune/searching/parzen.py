@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -88,8 +89,15 @@ def _inside(dim: Dimension, value: Any) -> Any:
 
 
 def _frozen(one: Observation) -> FrozenTrial:
-    state = TrialState.RUNNING if one.score is None else TrialState.COMPLETE
-    return FrozenTrial(one.trial, state, one.score, None, None, dict(one.values), {}, {}, {}, {}, one.trial)
+    """A finite score is told as it is; a failure as running, which is never among the good ones.
+
+    A failure told as the lowest score would be: the good ones are a share of all finished trials, and where
+    most trials fail, that share reaches down to the failures.
+    """
+    finite = one.score is not None and math.isfinite(one.score)
+    state = TrialState.COMPLETE if finite else TrialState.RUNNING
+    score = one.score if finite else None
+    return FrozenTrial(one.trial, state, score, None, None, dict(one.values), {}, {}, {}, {}, one.trial)
 
 
 def _new_trial() -> FrozenTrial:

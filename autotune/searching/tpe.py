@@ -63,8 +63,8 @@ class TPE(Searcher[TPEState]):
 
     Each proposal models one rung only, the highest with enough finite results: results of different rungs
     are not comparable, and a trial that waits or was stopped below has no result there. A trial enters once,
-    with its score at that rung; failures as worst; running trials as bad ones (constant liar), so that
-    proposals in flight keep apart. Until a rung qualifies, proposals are random.
+    with its score at that rung; failures as worse than any; running trials as bad ones (constant liar), so
+    that proposals in flight keep apart. Until a rung qualifies, proposals are random.
 
     A conditional space is modelled level by level: the parameters that every configuration has jointly,
     then those of each chosen option jointly, from the trials that have them.
@@ -72,8 +72,9 @@ class TPE(Searcher[TPEState]):
     Attributes:
         startup: Finite results that a rung needs, beside one more than a configuration has parameters.
         history: Most finished trials a model is built from: the best 25, which are all that Optuna ever
-            models as good, and the most recent of the rest; as many running ones at most. Optuna's time
-            per proposal grows with it. At least 50.
+            models as good, and the most recent of the rest; as many running ones at most. At least 50.
+            It bounds the time of a proposal: with 2,000 trials in a space of 27 parameters, 13 ms at 250 and
+            40 ms unbounded.
     """
 
     startup: int = 10

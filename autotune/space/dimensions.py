@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, final
 
@@ -136,7 +136,7 @@ class Choice:
 
     def __post_init__(self) -> None:
         given = self.options
-        if isinstance(given, str) or not isinstance(given, Iterable):
+        if isinstance(given, str | Set) or not isinstance(given, Iterable):  # a set has no order
             raise SpaceError(f"options must be a list of values or a mapping of names, got {given!r}")
         values = tuple(scalar(value) for value in given)
         if not values:
@@ -302,9 +302,13 @@ def _number(what: str, value: Any) -> float:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SpaceError(f"{what} must be a number, got {value!r} of type {type(value).__name__}")
-    if not math.isfinite(value):
-        raise SpaceError(f"{what} must be finite, got {value}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise SpaceError(f"{what} must be finite, got {number}")
+    return number
 
 
 def _integer(what: str, value: Any) -> int:

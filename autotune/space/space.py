@@ -135,9 +135,10 @@ class SearchSpace:
             except SpaceError as error:
                 raise SpaceError(f"parameter {name!r}: {error}") from error
 
+        names = self.names()
         for name in config:
-            if name not in self.names():
-                raise SpaceError(unknown("parameter", name, self.names()))
+            if name not in names:
+                raise SpaceError(unknown("parameter", name, names))
         accepted = _resolve(self.parameters, accept)
         for name in config:
             if name not in accepted:
@@ -154,9 +155,10 @@ class SearchSpace:
             SpaceError: When a name is unknown, or a value is outside the range of a branch that remains.
         """
         wanted: dict[str, Scalar] = {**(values or {}), **named}
+        names = self.names()
         for name in wanted:
-            if name not in self.names():
-                raise SpaceError(unknown("parameter", name, self.names()))
+            if name not in names:
+                raise SpaceError(unknown("parameter", name, names))
         return SearchSpace(_fix(self.parameters, wanted))
 
     # other forms

@@ -10,10 +10,11 @@ from autotune.errors import SelectorError, SpaceError
 from autotune.policy import Policy
 from autotune.search_spaces.optimizers import sgd_or_adamw
 from autotune.search_spaces.policies import BASELINES, SELECTORS, policies
-from autotune.search_spaces.training import batch_size, label_smoothing, training, weight_decay
+from autotune.search_spaces.training import batch_size, grad_clip, label_smoothing, training, weight_decay
 from autotune.selection import selector_names
 from autotune.space import Choice, Fixed, Float, SearchSpace
 from autotune.testing.spaces import SpaceContract
+from autotune.training.settings import TRAINING_NAMES
 
 
 class TestEverything(SpaceContract):
@@ -67,6 +68,11 @@ def test_each_optimizer_has_its_own_rates():
     assert isinstance(optimizer, Choice)
     assert optimizer.children("sgd")["lr"] != optimizer.children("adamw")["lr"]
     assert "momentum" not in optimizer.children("adamw")
+
+
+def test_the_ready_loop_reads_every_ready_setting():
+    extras = {"label_smoothing": label_smoothing(), "grad_clip": grad_clip(), "weight_decay": weight_decay()}
+    assert set(SearchSpace({**training(), **extras}).names()) <= TRAINING_NAMES
 
 
 def test_sizes():

@@ -132,6 +132,19 @@ def test_trials_in_flight_keep_apart():
     assert max(crowd) - min(crowd) > max(alone) - min(alone)
 
 
+def test_many_failures_never_count_as_good():
+    space = SearchSpace({"x": Float(0, 1)})
+    searcher, state = TPE(), TPE().initial(space)
+    for number in range(200):
+        fails = number % 10 != 0
+        config = {"x": 0.5 + number / 400 if fails else number / 400}
+        state = searcher.apply(state, Proposed(number, config, 0, "TPE"))
+        outcome = Failed(number, number, 0, "error", "") if fails else Reported(number, number, 0, 1.0, 0.0)
+        state = searcher.apply(state, outcome)
+    drawn = [searcher.propose(state, number, 0)["x"] for number in range(200, 230)]
+    assert max(drawn) < 0.6
+
+
 def test_a_branch_nobody_tried_can_still_be_drawn():
     space = SearchSpace({"o": Choice({"a": {"x": Float(0, 1)}, "b": {"y": Float(0, 1)}})})
     searcher, state = TPE(), TPE().initial(space)

@@ -26,6 +26,8 @@ from autotune.space import Choice, Float, Int, SearchSpace
         (lambda: Choice([]), "at least one value, got none"),
         (lambda: Choice({}), "at least one value, got none"),
         (lambda: Choice("sgd"), "list of values"),
+        (lambda: Choice({"b", "a"}), "list of values"),
+        (lambda: Float(0, 10**400), "high must be finite, got inf"),
         (lambda: Choice([1, 2, 1]), "distinct, got 1 twice"),
         (lambda: Choice([1, True]), "distinct"),
         (lambda: Choice([None]), "got None of type NoneType"),
