@@ -1,0 +1,294 @@
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from autotune.data import Dataset, Splits
+from autotune.engines.base import Assignment
+from autotune.errors import CheckpointError, HungError
+from autotune.events import Failed, Reported
+from autotune.ledger import Label
+from autotune.task import Classification, CustomLoop, Regression
+from autotune.testing.workloads import Fuse, Killed, WorkloadContract, declared
+from autotune.training.rules import TrialRules
+from autotune.training.workload import TrainingWorkload
+
+BASE = {"optimizer": "adamw", "lr": 0.01, "batch_size": 32, "schedule": "cosine", "schedule.warmup": 0.1}
+POLICIES = {
+    "full": {},
+    "random": {"policy": "random", "policy.fraction": 0.3},
+    "fresh_random": {"policy": "fresh_random", "policy.fraction": 0.3, "policy.anneal": 0.3},
+    "infobatch": {"policy": "infobatch", "policy.fraction": 0.5, "policy.warmup": 0.2},
+    "small_loss": {"policy": "small_loss", "policy.fraction": 0.3, "policy.pool": 0.5},
+    "el2n": {"policy": "el2n", "policy.fraction": 0.2, "policy.interval": 0.2, "policy.warmup": 0.1},
+    "target_alignment": {"policy": "target_alignment", "policy.fraction": 0.2, "policy.pool": 0.4},
+}
+
+
+def build(config):
+    """Dropout and batch normalisation: both kinds of hidden state."""
+    width = config.get("width", 16)
+    return nn.Sequential(
+        nn.Linear(8, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(0.2), nn.Linear(width, 3)
+    )
+
+
+def own_loop(session):
+    model = build(session.config)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    session.attach(model, optimizer)
+    for batch in session.loader(session.config["batch_size"]):
+        losses = nn.functional.cross_entropy(model(batch.inputs), batch.targets, reduction="none")
+        optimizer.zero_grad()
+        (losses * batch.weights).mean().backward()
+        optimizer.step()
+        session.observe(batch.ids, losses)
+    right = sum((model(b.inputs).argmax(1) == b.targets).sum().item() for b in session.evaluation())
+    session.report(accuracy=right / session.evaluation_size)
+
+
+@pytest.fixture
+def rules():
+    return TrialRules(horizon=1.2, checkpoint_share=0.1)
+
+
+class TestEveryPolicy(WorkloadContract):
+    @pytest.fixture(params=POLICIES)
+    def config(self, request):
+        return BASE | POLICIES[request.param]
+
+    @pytest.fixture
+    def make(self, blobs, splits, rules):
+        return lambda path: TrainingWorkload(Classification(blobs, build), splits, rules, path)
+
+
+class TestBranches(WorkloadContract):
+    @pytest.fixture(params=["full", "infobatch"])
+    def config(self, request):
+        return BASE | POLICIES[request.param]
+
+    @pytest.fixture
+    def make(self, blobs, splits):
+        rules = TrialRules(horizon=1.2, checkpoint_share=0.1, compare="branch")
+        return lambda path: TrainingWorkload(Classification(blobs, build), splits, rules, path)
+
+
+class TestOwnLoop(WorkloadContract):
+    @pytest.fixture(params=["full", "infobatch", "fresh_random"])
+    def config(self, request):
+        return {"batch_size": 16} | POLICIES[request.param]
+
+    @pytest.fixture
+    def make(self, blobs, splits, rules):
+        return lambda path: TrainingWorkload(CustomLoop(blobs, own_loop), splits, rules, path)
+
+
+class TestRegression(WorkloadContract):
+    @pytest.fixture
+    def config(self):
+        return {"lr": 0.01, "grad_clip": 1.0, "policy": "small_loss", "policy.fraction": 0.5}
+
+    @pytest.fixture
+    def make(self, blobs, rules):
+        data = Dataset.from_arrays(blobs.inputs, blobs.inputs[:, 0] * 2 + 1)
+        splits = Splits.make(data, by="random", seed=0)
+        return lambda path: TrainingWorkload(Regression(data, linear), splits, rules, path)
+
+
+def linear(config):
+    return nn.Linear(8, 1)
+
+
+def worker_of(task, splits, path, rules=None):
+    workload = TrainingWorkload(task, splits, rules or TrialRules(horizon=1.2), path)
+    return workload.worker(workload.bulk)
+
+
+def advance(worker, config, until=0.5, trial=0, **more):
+    return worker.advance(Assignment(0, trial, config, 1, 0, 0.0, until, **more), lambda: None)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_rungs_leave_no_trace_in_training(blobs, splits, tmp_path, name):
+    """Stopping to be judged on the way changes nothing about what is learnt."""
+    task, config = Classification(blobs, build), BASE | POLICIES[name]
+    worker = worker_of(task, splits, tmp_path / "rungs")
+    for rung, until in enumerate((0.1, 0.37, 1.2)):
+        stepped = worker.advance(Assignment(rung, 0, config, 1, rung, 0.0, until), lambda: None)
+    straight = advance(worker_of(task, splits, tmp_path / "straight"), config, until=1.2)
+    assert stepped.metrics == straight.metrics
+    assert stepped.fidelity == pytest.approx(straight.fidelity, rel=1e-12)
+
+
+def test_learning_happens_and_test_is_judged_by_the_same_weights(blobs, splits, tmp_path):
+    worker = worker_of(Classification(blobs, build), splits, tmp_path, TrialRules(horizon=20))
+    trained = advance(worker, BASE, until=20.0)
+    assert trained.score > 0.85
+    hot = advance(worker, BASE, until=20.0, test=True)
+    cold = advance(worker_of(Classification(blobs, build), splits, tmp_path), BASE, until=20.0, test=True)
+    assert declared(hot) == declared(cold)
+    assert isinstance(hot, Reported)
+    assert hot.metrics != trained.metrics
+    assert hot.ledger[Label.TRAIN].flops == 0
+    assert hot.ledger[Label.EVALUATE].flops > 0
+
+
+def test_testing_what_was_never_trained_is_no_fault_of_the_trial(blobs, splits, tmp_path):
+    with pytest.raises(CheckpointError, match="no checkpoint to test"):
+        advance(worker_of(Classification(blobs, build), splits, tmp_path), BASE, test=True)
+
+
+def test_a_checkpoint_of_other_code_is_no_fault_of_the_trial(blobs, splits, tmp_path):
+    advance(worker_of(Classification(blobs, build), splits, tmp_path), BASE)
+    with pytest.raises(CheckpointError, match="does not fit this trial's model"):
+        advance(worker_of(Classification(blobs, linear), splits, tmp_path), BASE, until=1.0)
+
+
+def broken(config):
+    raise TypeError("width 'x' is not a number")
+
+
+def hanging(config):
+    raise HungError("no progress for watchdog_s=1 s")
+
+
+def greedy(config):
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+
+
+def exploding(config):
+    model = build(config)
+    model[0].weight.data.fill_(float("inf"))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "text"),
+    [
+        (
+            broken,
+            "error",
+            r"TypeError: width 'x' is not a number \(.*test_training_workload.py:\d+ in broken\)",
+        ),
+        (hanging, "hung", "no progress"),
+        (greedy, "memory", "allocate"),
+        (exploding, "diverged", "the training loss is nan after 1 steps; search lower"),
+    ],
+)
+def test_a_trial_fails_by_its_own_fault(blobs, splits, tmp_path, model, kind, text):
+    outcome = advance(worker_of(Classification(blobs, model), splits, tmp_path), BASE)
+    assert isinstance(outcome, Failed)
+    assert outcome.kind == kind
+    assert re.search(text, outcome.message)
+    assert Label.OVERHEAD in outcome.ledger.charges
+
+
+def silent(session):
+    model = build(session.config)
+    session.attach(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    list(session.loader(32))
+
+
+def misspelt(session):
+    silent(session)
+    session.report(acuracy=0.5)
+
+
+def lazy(session):
+    model = build(session.config)
+    session.attach(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    next(session.loader(32))
+    session.report(accuracy=0.5)
+
+
+def lost(session):
+    silent(session)
+    session.report(accuracy=float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("loop", "kind", "text"),
+    [
+        (silent, "metric", "nothing was reported"),
+        (misspelt, "metric", "did you mean 'acuracy'"),
+        (lazy, "error", "iterate session.loader to its end"),
+        (lost, "diverged", "the score is nan"),
+    ],
+)
+def test_an_own_loop_that_breaks_its_word_fails(blobs, splits, tmp_path, loop, kind, text):
+    outcome = advance(worker_of(CustomLoop(blobs, loop), splits, tmp_path), {})
+    assert isinstance(outcome, Failed)
+    assert outcome.kind == kind
+    assert text in outcome.message
+
+
+def test_a_person_can_interrupt_and_go_on(blobs, splits, tmp_path):
+    worker = worker_of(Classification(blobs, build), splits, tmp_path)
+    for _ in range(9):  # more often than a crashing trial may be started
+        with pytest.raises(Killed):
+            worker.advance(Assignment(0, 0, BASE, 1, 0, 0.0, 0.5), Fuse(1))
+    assert isinstance(advance(worker, BASE), Reported)
+
+
+def test_fidelity_is_what_was_charged(blobs, splits, tmp_path):
+    config = BASE | POLICIES["el2n"]
+    outcome = advance(worker_of(Classification(blobs, build), splits, tmp_path), config, until=1.2)
+    own = sum(outcome.ledger[label].flops for label in (Label.TRAIN, Label.SCORE, Label.SELECT))
+    train = len(splits.train)
+    forward = outcome.ledger[Label.EVALUATE].flops / len(splits.validation)
+    assert outcome.fidelity == pytest.approx(own / (3 * forward * train))
+    assert outcome.ledger[Label.SCORE].flops == pytest.approx(outcome.selections * train * forward)
+    assert outcome.selections >= 2
+
+
+def test_at_most_a_quantum_is_lost(blobs, splits, tmp_path):
+    """Killed anywhere, a trial repeats no more steps than a checkpoint's share of its horizon."""
+    rules = TrialRules(horizon=4.0, checkpoint_share=0.05)
+    whole = Fuse()
+    worker_of(Classification(blobs, build), splits, tmp_path / "whole", rules).advance(
+        Assignment(0, 0, BASE, 1, 0, 0.0, 4.0), whole
+    )
+    killed, resumed = Fuse(20), Fuse()
+    with pytest.raises(Killed):
+        worker_of(Classification(blobs, build), splits, tmp_path, rules).advance(
+            Assignment(0, 0, BASE, 1, 0, 0.0, 4.0), killed
+        )
+    worker_of(Classification(blobs, build), splits, tmp_path, rules).advance(
+        Assignment(0, 0, BASE, 1, 0, 0.0, 4.0), resumed
+    )
+    steps_per_epoch = len(splits.train) / 32
+    assert 20 - 1 + resumed.calls - whole.calls <= 0.05 * 4.0 * steps_per_epoch + 1
+
+
+def test_batches_never_leave_one_sample_alone(splits, blobs, tmp_path):
+    """Batch normalisation cannot train on a single one."""
+    one_over = len(splits.train) - 1
+    outcome = advance(
+        worker_of(Classification(blobs, build), splits, tmp_path), BASE | {"batch_size": one_over}, until=1.2
+    )
+    assert isinstance(outcome, Reported)
+
+
+def test_bytes_become_floats_and_integers_stay(tmp_path):
+    seen = {}
+
+    class Look(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(4, 2)
+
+        def forward(self, inputs):
+            seen[inputs.dtype] = inputs.float().max().item()
+            return self.head(inputs.float())
+
+    rng = np.random.default_rng(0)
+    targets = np.arange(400) % 2
+    for inputs in (rng.integers(0, 256, (400, 4)).astype(np.uint8), rng.integers(0, 9, (400, 4))):
+        data = Dataset.from_arrays(inputs, targets)
+        splits = Splits.make(data, seed=0)
+        task = Classification(data, lambda config: Look())
+        advance(worker_of(task, splits, tmp_path / str(inputs.dtype)), {"lr": 1e-3})
+    assert seen[torch.float32] <= 1.0
+    assert seen[torch.int64] == 8.0
