@@ -61,5 +61,5 @@ def el2n_scores(probabilities: Tensor, targets: Tensor) -> Tensor:
     Returns:
         Scores in [0, sqrt(2)], shape (n,); higher is harder.
     """
-    errors = probabilities - F.one_hot(targets.long(), probabilities.shape[1])
-    return torch.linalg.vector_norm(errors, dim=1)
+    scores: Tensor = (probabilities - F.one_hot(targets.long(), probabilities.shape[1])).norm(dim=1)
+    return scores

@@ -1,0 +1,91 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autotune.selectors.influence import target_alignment
+from autotune.selectors.influence.target_alignment import TargetAlignment, alignment_scores, mean_gradient
+from autotune.signals import Signal, Signals
+from autotune.testing.selectors import SelectorContract, draw, random_readings
+
+
+class TestTargetAlignment(SelectorContract):
+    @pytest.fixture
+    def selector(self) -> TargetAlignment:
+        return TargetAlignment()
+
+
+class TestTargetAlignmentUnbalanced(SelectorContract):
+    @pytest.fixture
+    def selector(self) -> TargetAlignment:
+        return TargetAlignment(class_balanced=False)
+
+
+def task(n, m, seed=0, classes=3, width=5):
+    """A linear softmax model in float64, its features and labels, and the same for a target split."""
+    generator = torch.Generator().manual_seed(seed)
+    layer = torch.nn.Linear(width, classes, dtype=torch.float64)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    h = torch.randn(n + m, width, generator=generator, dtype=torch.float64)
+    y = torch.randint(classes, (n + m,), generator=generator)
+    with torch.no_grad():
+        e = layer(h).softmax(1) - F.one_hot(y, classes)
+    return layer, h, y, e
+
+
+def last_layer_gradient(layer, h, y):
+    loss = F.cross_entropy(layer(h), y)
+    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, [layer.weight, layer.bias])])
+
+
+@given(n=st.integers(1, 12), m=st.integers(1, 9), seed=st.integers(0, 99), block=st.integers(1, 40))
+def test_scores_are_the_inner_products_that_autograd_finds(n, m, seed, block):
+    layer, h, y, e = task(n, m, seed)
+    target = last_layer_gradient(layer, h[n:], y[n:])
+    expected = [last_layer_gradient(layer, h[i : i + 1], y[i : i + 1]) @ target for i in range(n)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(target_alignment, "BLOCK", block)
+        scores = alignment_scores(h[:n], e[:n], mean_gradient(h[n:], e[n:]))
+    assert torch.allclose(scores, torch.stack(expected), atol=1e-10)
+
+
+def test_a_step_on_the_best_lowers_the_target_loss_and_on_the_worst_raises_it():
+    n, m = 200, 50
+    layer, h, y, e = task(n, m)
+    scores = alignment_scores(h[:n], e[:n], mean_gradient(h[n:], e[n:]))
+
+    def after_a_step_on(i):
+        stepped = torch.nn.Linear(5, 3, dtype=torch.float64)
+        gradients = torch.autograd.grad(
+            F.cross_entropy(layer(h[i : i + 1]), y[i : i + 1]), layer.parameters()
+        )
+        with torch.no_grad():
+            for new, old, gradient in zip(stepped.parameters(), layer.parameters(), gradients, strict=True):
+                new.copy_(old - 1e-3 * gradient)
+            return float(F.cross_entropy(stepped(h[n:]), y[n:]))
+
+    before = float(F.cross_entropy(layer(h[n:]), y[n:]).detach())
+    assert after_a_step_on(int(scores.argmax())) < before < after_a_step_on(int(scores.argmin()))
+
+
+def test_balanced_keeps_the_same_share_of_each_class():
+    readings = random_readings(TargetAlignment.needs, 400)
+    signals = Signals(torch.arange(400), readings)
+    targets = readings[Signal.TARGETS].values
+    kept = targets[draw(TargetAlignment(), signals, 100).ids].bincount(minlength=4)
+    assert bool(((kept - targets.bincount(minlength=4) / 4).abs() < 1).all())
+    loose = targets[draw(TargetAlignment(False), signals, 100).ids].bincount(minlength=4)
+    assert loose.tolist() != kept.tolist()
+
+
+def test_target_rows_that_are_not_finite_are_left_out():
+    readings = random_readings(TargetAlignment.needs, 50)
+    h, e = (readings[s].values for s in (Signal.TARGET_SPLIT_EMBEDDINGS, Signal.TARGET_SPLIT_ERRORS))
+    spoilt = h.clone()
+    spoilt[3, 2] = torch.nan
+    keep = torch.arange(len(h)) != 3
+    assert torch.allclose(mean_gradient(spoilt, e), mean_gradient(h[keep], e[keep]))
+    assert not bool(mean_gradient(h * torch.nan, e).any())
