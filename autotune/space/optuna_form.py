@@ -8,7 +8,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from autotune.errors import SpaceError
-from autotune.space.dimensions import Choice, Dimension, Fixed, Float, Int
+from autotune.space.dimensions import Choice, Dimension, Fixed
+from autotune.space.ranges import Float, Int
 
 
 def distribution(dim: Dimension) -> BaseDistribution:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from autotune.errors import SpaceError, unknown
 from autotune.events import Config
-from autotune.space import yaml_form
+from autotune.space import tree, yaml_form
 from autotune.space.checks import first_problem
-from autotune.space.dimensions import Choice, Dimension, Fixed, Scalar, parameters
+from autotune.space.dimensions import Choice, Dimension, Fixed, parameters
+from autotune.space.values import Scalar
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-
-# a place in the space: its name in a configuration, its key with the options it exists under
-Place: TypeAlias = tuple[str, str, Dimension]
 
 
 @final
@@ -61,9 +57,9 @@ class SearchSpace:
 
     # what there is
 
-    def places(self) -> Iterator[Place]:
+    def places(self) -> Iterator[tree.Place]:
         """Every dimension of every branch, parents before children."""
-        return _places(self.parameters)
+        return tree.places(self.parameters)
 
     def names(self) -> tuple[str, ...]:
         """The names that configurations may have, in order."""
@@ -79,24 +75,24 @@ class SearchSpace:
 
     def options(self, name: str) -> tuple[str, ...]:
         """The values a choice or a fixed parameter may take, as names; none where there is no such."""
-        found = [dim.extremes() for own, _, dim in self.places() if own == name and _discrete(dim)]
+        found = [dim.extremes() for own, _, dim in self.places() if own == name and tree.discrete(dim)]
         return tuple(dict.fromkeys(str(value) for values in found for value in values))
 
     @property
     def dimensions(self) -> int:
         """The largest number of free parameters that one configuration has."""
-        return _free(self.parameters)
+        return tree.free(self.parameters)
 
     # configurations
 
     def sample(self, generator: np.random.Generator) -> dict[str, Any]:
         """Draw a configuration; a parameter's draw does not depend on which others exist."""
         base = int(generator.integers(2**63))
-        return _resolve(self.parameters, lambda _, key, dim: dim.at(_uniform(base, key)))
+        return tree.resolve(self.parameters, lambda _, key, dim: dim.at(tree.uniform(base, key)))
 
     def reference(self) -> dict[str, Any]:
         """The middle of each range and the first option of each choice."""
-        return _resolve(self.parameters, lambda _name, _key, dim: dim.middle())
+        return tree.resolve(self.parameters, lambda _name, _key, dim: dim.middle())
 
     def grid(self, points: int = 3) -> Iterator[dict[str, Any]]:
         """Every combination of at most `points` values per range and all options of each choice."""
@@ -110,11 +106,11 @@ class SearchSpace:
         """
         if points < 1:
             raise SpaceError(f"points must be at least 1, got {points}")
-        return _count(self.parameters, points)
+        return tree.count(self.parameters, points)
 
     def combination(self, index: int, points: int = 3) -> dict[str, Any]:
         """The configuration at one place of `grid(points)`, without building those before it."""
-        return _combination(self.parameters, points, index)
+        return tree.combination(self.parameters, points, index)
 
     def validate(self, config: Config) -> dict[str, Any]:
         """The configuration in the space's own order and types; fixed values may be left out.
@@ -139,7 +135,7 @@ class SearchSpace:
         for name in config:
             if name not in names:
                 raise SpaceError(unknown("parameter", name, names))
-        accepted = _resolve(self.parameters, accept)
+        accepted = tree.resolve(self.parameters, accept)
         for name in config:
             if name not in accepted:
                 where = " or ".join(key for found, key, _ in self.places() if found == name)
@@ -159,7 +155,7 @@ class SearchSpace:
         for name in wanted:
             if name not in names:
                 raise SpaceError(unknown("parameter", name, names))
-        return SearchSpace(_fix(self.parameters, wanted))
+        return SearchSpace(tree.fix(self.parameters, wanted))
 
     # other forms
 
@@ -203,7 +199,7 @@ class SearchSpace:
 
     def config_of(self, keyed: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration from values by key, as Optuna has them; fixed values may be absent."""
-        return _resolve(
+        return tree.resolve(
             self.parameters,
             lambda _, key, dim: dim.value if isinstance(dim, Fixed) else dim.accept(keyed[key]),
         )
@@ -216,97 +212,5 @@ class SearchSpace:
             keyed[key] = config[name]
             return keyed[key]  # type: ignore[no-any-return]  # configurations hold scalars
 
-        _resolve(self.parameters, choose)
+        tree.resolve(self.parameters, choose)
         return keyed
-
-
-def _places(params: Mapping[str, Dimension], name: str = "", key: str = "") -> Iterator[Place]:
-    for own, dim in params.items():
-        yield name + own, key + own, dim
-        if isinstance(dim, Choice):
-            for option in dim.values:
-                yield from _places(dim.children(option), f"{name}{own}.", f"{key}{own}[{option}].")
-
-
-def _resolve(
-    params: Mapping[str, Dimension],
-    choose: Callable[[str, str, Dimension], Scalar],
-    name: str = "",
-    key: str = "",
-) -> dict[str, Any]:
-    config: dict[str, Any] = {}
-    for own, dim in params.items():
-        value = choose(name + own, key + own, dim)
-        config[name + own] = value
-        if isinstance(dim, Choice):
-            children = dim.children(value)
-            config |= _resolve(children, choose, f"{name}{own}.", f"{key}{own}[{value}].")
-    return config
-
-
-def _count(params: Mapping[str, Dimension], points: int) -> int:
-    return math.prod(sum(_weights(dim, points)) for dim in params.values())
-
-
-def _weights(dim: Dimension, points: int) -> list[int]:
-    """How many combinations each grid value of a dimension stands for."""
-    if isinstance(dim, Choice):
-        return [_count(dim.children(value), points) for value in dim.values]
-    return [1] * len(dim.grid(points))
-
-
-def _combination(params: Mapping[str, Dimension], points: int, index: int, name: str = "") -> dict[str, Any]:
-    """Read `index` as digits, one per dimension, the last one running fastest."""
-    parts: list[dict[str, Any]] = []
-    for own, dim in reversed(list(params.items())):
-        weights = _weights(dim, points)
-        index, digit = divmod(index, sum(weights))
-        for value, weight in zip(dim.grid(points), weights, strict=True):
-            if digit < weight:
-                children = dim.children(value) if isinstance(dim, Choice) else {}
-                below = _combination(children, points, digit, f"{name}{own}.")
-                parts.append({name + own: value, **below})
-                break
-            digit -= weight
-    return {key: value for part in reversed(parts) for key, value in part.items()}
-
-
-def _discrete(dim: Dimension) -> bool:
-    return isinstance(dim, Choice | Fixed)
-
-
-def _free(params: Mapping[str, Dimension]) -> int:
-    def one(dim: Dimension) -> int:
-        if isinstance(dim, Choice):
-            below = max(_free(dim.children(value)) for value in dim.values)
-            return below + (len(dim.values) > 1)
-        return int(not isinstance(dim, Fixed) and len(set(dim.extremes())) > 1)
-
-    return sum(one(dim) for dim in params.values())
-
-
-def _fix(params: Mapping[str, Dimension], wanted: Config, name: str = "") -> dict[str, Dimension]:
-    fixed: dict[str, Dimension] = {}
-    for own, dim in params.items():
-        full = name + own
-        options: tuple[Scalar, ...] = dim.values if isinstance(dim, Choice) else ()
-        if full in wanted:
-            try:
-                value = dim.accept(wanted[full])
-            except SpaceError as error:
-                raise SpaceError(f"parameter {full!r}: {error}") from error
-            if not isinstance(dim, Choice):
-                fixed[own] = Fixed(value)
-                continue
-            options = (value,)
-        if isinstance(dim, Choice) and isinstance(dim.options, Mapping):
-            fixed[own] = Choice({str(o): _fix(dim.children(o), wanted, f"{full}.") for o in options})
-        else:
-            fixed[own] = Choice(options) if isinstance(dim, Choice) else dim
-    return fixed
-
-
-def _uniform(base: int, key: str) -> float:
-    """A number in [0, 1) that depends on both arguments and nothing else."""
-    digest = hashlib.blake2b(key.encode(), digest_size=8, key=base.to_bytes(8, "big")).digest()
-    return (int.from_bytes(digest, "big") >> 11) / 2**53

@@ -10,17 +10,9 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from autotune.errors import SpaceError, unknown
-from autotune.space.dimensions import (
-    Choice,
-    Dimension,
-    Fixed,
-    Float,
-    Int,
-    Scalar,
-    check_name,
-    dimension,
-    scalar,
-)
+from autotune.space.dimensions import Choice, Dimension, Fixed, dimension
+from autotune.space.ranges import Float, Int
+from autotune.space.values import Scalar, check_name, scalar
 
 Path: TypeAlias = tuple[str, ...]
 Locate: TypeAlias = Callable[[Path], str]
