@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import ray
-from ray.tune import Callback
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
@@ -35,6 +35,7 @@ class Desk:
         exchange: To and from the study.
         equipment: Called with an actor that has just started; gives it the workload.
         crashes: Deaths of worker processes that one assignment survives.
+        limit: Tune trials alive at once; None leaves that to what the cluster holds.
         started: Called once Tune has read its settings.
         current: The assignment of each live Tune trial.
     """
@@ -42,6 +43,7 @@ class Desk:
     exchange: Exchange
     equipment: Callable[[Any], None]
     crashes: int
+    limit: int | None
     started: Callable[[], None]
     current: dict[str, Assignment] = field(default_factory=dict)
     deaths: dict[str, int] = field(default_factory=dict)
@@ -78,6 +80,8 @@ class AssignmentSearcher(Searcher):
         desk.started()
         if desk.exchange.closed:
             return Searcher.FINISHED
+        if desk.limit is not None and len(desk.current) >= desk.limit:
+            return None
         # Tune sleeps a full second per empty answer when nothing runs, so this waits in its stead.
         assignment = desk.exchange.next(0.0 if desk.current else _IDLE_S)
         if assignment is None:
@@ -161,7 +165,7 @@ class ReactionScheduler(TrialScheduler):
             return
         desk.deaths[trial.trial_id] = deaths = desk.deaths.get(trial.trial_id, 0) + 1
         if deaths > desk.crashes:
-            kind = "memory" if "memory" in text.lower() else "crashed"
+            kind = "memory" if "running low on memory" in text else "crashed"
             message = f"its worker process died {deaths} times: {text}"
             desk.exchange.answer(Failed(assignment.id, assignment.trial, assignment.rung, kind, message))
             desk.drop(trial.trial_id)
@@ -171,7 +175,8 @@ class ReactionScheduler(TrialScheduler):
         """Nothing to remember."""
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """The searcher is told, too."""
+        """The searcher is told, too; the trials before this one are forgotten."""
+        forget_finished(tune_controller)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         """The searcher is told, too."""
@@ -181,8 +186,11 @@ class ReactionScheduler(TrialScheduler):
         return "autotune decides"
 
 
-class Dispatch(Callback):
-    """Gives an actor its assignment just before Tune asks it to train."""
+class Dispatch(TrialProgressCallback):
+    """Gives an actor its assignment just before Tune asks it to train.
+
+    It stands in for Tune's own progress display, which remembers every trial for ever.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -199,6 +207,34 @@ class Dispatch(Callback):
         assignment = desk.current.get(trial.trial_id)
         if assignment is not None:
             actor.assign.remote(assignment)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any
+    ) -> None:
+        """Shows nothing."""
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Shows nothing."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Shows nothing."""
+
+
+def forget_finished(tune_controller: Any) -> None:
+    """Bound what Tune keeps of trials that are over, in memory and in its last snapshot; it needs none of it.
+
+    The list is Tune's own, by its accessor; the other three are private, and left alone where they are gone.
+    """
+    trials = tune_controller.get_trials()
+    finished = [trial for trial in trials if trial.is_finished()]
+    if not finished:
+        return
+    trials[:] = [trial for trial in trials if not trial.is_finished()]
+    for name in ("_stopped_trials", "_trials_to_cache"):
+        getattr(tune_controller, name, set()).difference_update(finished)
+    metadata = getattr(tune_controller, "_trial_metadata", {})
+    for trial in finished:
+        metadata.pop(trial.trial_id, None)
 
 
 def reason(trial: Any) -> str:

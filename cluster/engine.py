@@ -150,11 +150,11 @@ class RayEngine(Engine):
                 started.set()
                 loading.__exit__(None, None, None)
 
-        desk = Desk(self._exchange, equip, self._crashes, begin)
+        desk = Desk(self._exchange, equip, self._crashes, self._workers, begin)
         loading.__enter__()
         try:
             tune.Tuner(
-                AssignmentTrainable,
+                tune.with_resources(AssignmentTrainable, tune.PlacementGroupFactory([self._resources])),
                 tune_config=tune.TuneConfig(
                     search_alg=AssignmentSearcher(desk),
                     scheduler=ReactionScheduler(desk),

@@ -1,0 +1,201 @@
+import os
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autotune.cluster.engine import RayEngine
+from autotune.engines.base import Worker, Workload
+from autotune.engines.function import FunctionWorkload
+from autotune.errors import ConfigurationError
+from autotune.events import Failed, Interrupted, Reported
+from autotune.testing.engines import EngineContract, assignment, behave, drain, submit
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
+
+
+class TestRayEngine(EngineContract):
+    @pytest.fixture
+    def engine(self):
+        return RayEngine(workers=2)
+
+
+class TestRayEngineWithOneWorker:
+    test_one_worker_keeps_the_order = EngineContract.test_one_worker_keeps_the_order
+
+    @pytest.fixture
+    def started(self):
+        engine = RayEngine(workers=1)
+        engine.start(FunctionWorkload(behave))
+        yield engine
+        engine.close()
+
+
+@pytest.fixture
+def run(request):
+    """Start an engine on a function; closed at the end."""
+    engines = []
+
+    def start(function, **options):
+        engine = RayEngine(**{"workers": 1, **options})
+        engines.append(engine)
+        engine.start(FunctionWorkload(function))
+        return engine
+
+    yield start
+    for engine in engines:
+        engine.close()
+
+
+def outcomes_until_answer(engine):
+    seen = []
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        seen += engine.poll(1.0)
+        if seen and not isinstance(seen[-1], Interrupted):
+            return seen
+    raise AssertionError(f"no answer: {seen}")
+
+
+def test_a_dead_worker_is_only_a_delay(run, tmp_path):
+    def dies_once(config, fidelity, seed):
+        mark = Path(tmp_path, "died")
+        if not mark.exists():
+            mark.touch()
+            os._exit(1)
+        return 1.0
+
+    engine = run(dies_once)
+    engine.submit(assignment(0))
+    *lost, answer = outcomes_until_answer(engine)
+    assert isinstance(answer, Reported)
+    assert [type(outcome) for outcome in lost] == [Interrupted]
+    assert lost[0].assignment == 0
+    assert lost[0].reason
+
+
+def test_a_worker_that_always_dies_is_given_up_and_harms_no_other(run):
+    def dies(config, fidelity, seed):
+        if config["x"] == 0:
+            os._exit(1)
+        return 1.0
+
+    engine = run(dies, crashes=1)
+    engine.submit(assignment(0))
+    *lost, answer = outcomes_until_answer(engine)
+    assert isinstance(answer, Failed)
+    assert (answer.kind, answer.assignment, len(lost)) == ("crashed", 0, 2)
+    engine.submit(assignment(1))
+    assert isinstance(drain(engine, 1)[0], Reported)
+
+
+def test_a_hanging_trial_is_ended(run):
+    def hangs(config, fidelity, seed):
+        if config["x"] == 0:
+            threading.Event().wait()
+        return 1.0
+
+    engine = run(hangs, watchdog_s=0.5)
+    engine.submit(assignment(0))
+    [failed] = drain(engine, 1)
+    assert isinstance(failed, Failed)
+    assert failed.kind == "hung"
+    assert failed.ledger.total.seconds >= 0.5
+    engine.submit(assignment(1))
+    assert isinstance(drain(engine, 1)[0], Reported)
+
+
+def test_a_running_assignment_is_cancelled(run, tmp_path):
+    def blocks(config, fidelity, seed):
+        if config["x"] == 0:
+            Path(tmp_path, "running").touch()
+            threading.Event().wait()
+        return 1.0
+
+    engine = run(blocks)
+    submit(engine, assignment(0), assignment(1))
+    while not Path(tmp_path, "running").exists():
+        assert engine.poll(0.05) == []
+    engine.cancel(0)
+    [answer] = drain(engine, 1)
+    assert (answer.assignment, type(answer)) == (1, Reported)
+
+
+def test_workers_share_the_arrays_and_may_not_write_them():
+    engine = RayEngine(workers=1)
+    values = np.arange(1_000_000)
+    engine.start(_Reading(values))
+    engine.submit(assignment(0))
+    [answer] = drain(engine, 1)
+    engine.close()
+    assert answer.score == values.sum()
+    assert answer.metrics["writable"] == 0.0
+
+
+def test_capacity_follows_the_cluster(ray_cluster):
+    assert RayEngine(workers=3).capacity() == 3
+    assert RayEngine(resources_per_trial={"CPU": 2}).capacity() == 4 + 4
+    assert RayEngine(resources_per_trial={"CPU": 3}, lookahead=0).capacity() == 2
+
+
+@pytest.mark.parametrize(
+    ("workload", "text"),
+    [
+        (FunctionWorkload(threading.Lock().acquire), "cannot be sent to workers"),
+        (FunctionWorkload(lambda c, f, s, big=bytes(17 * 2**20): 0.0), "17 MiB"),
+    ],
+)
+def test_a_workload_that_cannot_travel_is_refused(workload, text):
+    engine = RayEngine(workers=1)
+    with pytest.raises(ConfigurationError, match=text):
+        engine.start(workload)
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"watchdog_s": 0.0}, "watchdog_s must be above 0"),
+        ({"resources_per_trial": {"CPU": 0}}, "resources_per_trial must ask"),
+    ],
+)
+def test_bad_arguments_are_refused(options, text):
+    with pytest.raises(ConfigurationError, match=text):
+        RayEngine(**options)
+
+
+class _Reading(Workload):
+    def __init__(self, values):
+        self._values = values
+
+    @property
+    def bulk(self):
+        return {"values": self._values}
+
+    def worker(self, bulk):
+        return _Reader(bulk)
+
+    def __getstate__(self):
+        return {"_values": None}
+
+
+class _Reader(Worker):
+    def __init__(self, bulk):
+        self._bulk = bulk
+
+    def advance(self, assignment, beat):
+        values = self._bulk["values"]
+        return Reported(
+            assignment.id,
+            assignment.trial,
+            assignment.rung,
+            assignment.until,
+            float(values.sum()),
+            {"writable": float(values.flags.writeable)},
+        )
+
+    def close(self):
+        pass
