@@ -6,10 +6,12 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, TypeAlias, final
 
+from autotune.data import Splits
 from autotune.engines.base import Assignment, Engine, Workload
 from autotune.engines.inprocess import InProcess
 from autotune.errors import ConfigurationError, LogError, StudyError, StudyFailedError, unknown
@@ -115,8 +117,14 @@ class Study:
     def _workload(self, epoch: int) -> Workload:
         if isinstance(self._objective, Workload):
             return self._objective
-        return TrainingWorkload.of(
-            self._objective, self._space, self._rules, self.path / "checkpoints", self._plan.seed, epoch
+        data = self._objective.data
+        return TrainingWorkload(
+            self._objective,
+            self._objective.splits or Splits.make(data, seed=self._plan.seed),
+            replace(self._rules, horizon=self._plan.scheduler.rungs[-1]),
+            (self.path / "checkpoints").resolve(),
+            epoch,
+            self._space.reference(),
         )
 
     def _director(self, workload: Workload) -> Director:

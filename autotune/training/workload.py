@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
@@ -14,7 +15,7 @@ from autotune.checkpoint import CheckpointStore
 from autotune.data import Dataset, Splits
 from autotune.engines.base import Assignment, Beat, Worker, Workload
 from autotune.errors import CheckpointError, DivergedError, MissingMetricError, StorageError, TrialError
-from autotune.events import Failed, Outcome, Reported
+from autotune.events import Config, Failed, Outcome, Reported
 from autotune.task import CustomLoop, ModelTask, Task
 from autotune.training import loop
 from autotune.training.attempts import MAX_STARTS, Attempts
@@ -22,6 +23,7 @@ from autotune.training.failures import kind_of, message_of
 from autotune.training.meter import Meter
 from autotune.training.parts import Snapshot
 from autotune.training.randomness import derive, scope
+from autotune.training.reference import reference_flops
 from autotune.training.room import Room, find_device
 from autotune.training.rules import TrialRules
 from autotune.training.samples import Samples
@@ -41,6 +43,7 @@ class TrainingWorkload(Workload):
         rules: What holds for every trial.
         path: Where checkpoints go; every worker must be able to write it.
         epoch: The driver; workers of an earlier one are fenced off.
+        reference: The configuration whose passes are the unit of every bill.
     """
 
     task: Task
@@ -48,6 +51,7 @@ class TrainingWorkload(Workload):
     rules: TrialRules
     path: str | Path
     epoch: int = 0
+    reference: Config = field(default_factory=dict)
     _meta: Mapping[str, Any] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -63,10 +67,32 @@ class TrainingWorkload(Workload):
 
     def worker(self, bulk: Any) -> TrainingWorker:
         """A worker that reads `bulk` in place."""
-        task = self.task.with_data(Dataset.from_bulk(bulk, self._meta))
+        return TrainingWorker(self.room(self.task.with_data(Dataset.from_bulk(bulk, self._meta))))
+
+    def room(self, task: Task) -> Room:
+        """What a worker of this process holds for all trials."""
         samples = Samples(task.data, find_device(self.rules.device), task.prepare)
-        store = CheckpointStore(self.path)
-        return TrainingWorker(Room(task, self.splits, self.rules, samples, store, self.epoch))
+        return Room(task, self.splits, self.rules, samples, CheckpointStore(self.path), self.epoch)
+
+    def describe(self) -> dict[str, Any]:
+        """Data, splits, metric and rules: a study never continues with others."""
+        return {
+            "data": self.task.data.fingerprint,
+            "splits": self.splits.fingerprint,
+            "metric": self.task.metric,
+            "mode": self.task.mode,
+            "rules": asdict(self.rules),
+        }
+
+    @cached_property
+    def reference_flops(self) -> float:
+        """FLOPs of the reference configuration's forward and backward passes over the training split."""
+        return reference_flops(self.room(self.task), self.reference)
+
+    @property
+    def has_test(self) -> bool:
+        """Whether the test split holds anything."""
+        return len(self.splits.test) > 0
 
 
 @final
