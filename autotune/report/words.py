@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Final
 
@@ -19,8 +20,13 @@ RIVALS: Final = {
 PHASES: Final = {SEARCH: "search", CONFIRM: "confirmation", VERDICT: "reading the test split"}
 
 
-def summary(view: StudyView) -> str:
-    """The whole story, one paragraph per line."""
+def summary(study: StudyView | str | Path) -> str:
+    """The whole story of a study or of the one in a folder, one paragraph per line.
+
+    Raises:
+        LogError: When the folder holds no study, or its log cannot be read.
+    """
+    view = study if isinstance(study, StudyView) else StudyView.load(study)
     lines = [headline(view), *comparisons(view), not_better(view), removed(view), *cost(view)]
     return "\n".join(line for line in lines if line)
 
@@ -85,7 +91,7 @@ def comparison(one: Mapping[str, Any], margin: float, confidence: float, offered
         f"difference {signed(one['mean'])}, {confidence:.0%} interval {signed(one['low'])} to "
         f"{signed(one['high'])}, {one['pairs']} paired seeds"
     ).replace("%", " %")
-    seen = f"these seeds could have shown a difference of {number(one['detectable'], 2)} or more"
+    seen = f"the smallest difference these seeds could detect is {number(one['detectable'], 2)}"
     match one["answer"]:
         case "better":
             return f"Better than {rival} ({interval}; {seen})."

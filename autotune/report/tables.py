@@ -1,0 +1,198 @@
+"""The tables of the page: who was confirmed, what was spent, every trial, where it ran."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any, Final
+
+from autotune.history import Status, Trial
+from autotune.ledger import Label, Ledger
+from autotune.report.charts.svg import Markup, escape, join, tag
+from autotune.report.numbers import duration, epochs, flops, money, number, share
+from autotune.report.view import StudyView
+from autotune.report.words import PHASES, settings
+
+TRIALS: Final = 50
+LONG: Final = 30  # letters, from which a cell wraps
+PLAIN: Final = ("policy",)  # shown in a column of its own
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], class_: str = "") -> Markup:
+    """A table; numbers given as (shown, value) sort by their value and stand to the right."""
+    header = tag("tr", *(tag("th", escape(name), scope="col") for name in head))
+    body = [tag("tr", *(_cell(cell) for cell in row)) for row in rows]
+    inner = tag("table", tag("thead", header), tag("tbody", *body), class_=class_ or None)
+    return tag("div", inner, class_="scroll")
+
+
+def _cell(cell: object) -> Markup:
+    if isinstance(cell, tuple):
+        shown, value = cell
+        sortable = f"{value:.17g}" if math.isfinite(value) else "-1e999"
+        return tag("td", escape(shown), class_="n", data_sort=sortable)
+    return tag("td", escape(cell), class_="long" if len(str(cell)) > LONG else None)
+
+
+def confirmed_table(view: StudyView) -> Markup | None:
+    """The winner and the baselines, over their seeds; None while nothing is confirmed."""
+    winner = view.verdict.get("winner")
+    if not winner:
+        return None
+    entries = [winner, *view.verdict.get("baselines", {}).values()]
+    rows = [
+        [
+            "winner" if entry is winner else "baseline",
+            entry["arm"],
+            "made" if entry.get("origin") is None else f"trial {entry['origin']}",
+            _spread(view, entry.get("validation", ())),
+            _spread(view, entry.get("test", ())),
+            settings(entry["config"], PLAIN),
+        ]
+        for entry in entries
+    ]
+    head = ("", "policy", "from", f"validation {view.metric}", f"test {view.metric}", "settings")
+    return table(head, rows, "confirmed")
+
+
+def _spread(view: StudyView, scores: Sequence[Any]) -> str:
+    finite = [view.sign * float(score) for score in scores if math.isfinite(float(score))]
+    if not finite:
+        return "–"
+    spread = f" ± {number(stdev(finite), 2)}" if len(finite) > 1 else ""
+    return f"{number(fmean(finite))}{spread} (n = {len(finite)})"
+
+
+def ledger_table(view: StudyView) -> Markup:
+    """Labels by phase in reference epochs, and the totals in every unit."""
+    phases = view.account.phases
+    total = view.account.total()
+    whole = view.epochs(total)
+    columns = [*phases.values(), total]
+
+    def of(label: Label, ledger: Ledger) -> tuple[str, float]:
+        return _epochs(view.epochs(Ledger({label: ledger[label]})))
+
+    rows: list[list[object]] = [
+        [
+            label.value,
+            *(of(label, ledger) for ledger in columns),
+            _share(of(label, total)[1], whole),
+            _duration(total[label].seconds),
+        ]
+        for label in Label
+    ]
+    seconds = total.total.seconds
+    rows.append(
+        ["all, ee", *(_epochs(view.epochs(ledger)) for ledger in columns), _share(1, 1), _duration(seconds)]
+    )
+    pad = ["", ""]
+    rows.append(["all, FLOPs", *(_flops(ledger.total.flops) for ledger in columns), *pad])
+    rows.append(["all, device time", *(_duration(ledger.total.seconds) for ledger in columns), *pad])
+    if view.prices:
+        bills = [view.account.money(view.prices, phase) or 0.0 for phase in (*phases, None)]
+        rows.append(["all, money", *((money(bill), bill) for bill in bills), *pad])
+    head = ["", *(PHASES.get(phase, phase) for phase in phases), "all", "share", "device time"]
+    return table(head, rows, "ledger")
+
+
+def _epochs(value: float) -> tuple[str, float]:
+    return (epochs(value), value)
+
+
+def _flops(value: float) -> tuple[str, float]:
+    return (flops(value), value)
+
+
+def _duration(value: float) -> tuple[str, float]:
+    return (duration(value), value)
+
+
+def _share(value: float, whole: float) -> tuple[str, float]:
+    part = value / whole if whole else 0.0
+    return (share(part), part)
+
+
+def trials_table(view: StudyView) -> Markup:
+    """The leading trials, and those without a result after them."""
+    leaders = view.leaders()
+    known = {trial.number for trial in leaders}
+    rest = [trial for trial in view.search if trial.number not in known]
+    rows = [_row(view, place, trial) for place, trial in enumerate([*leaders, *rest][:TRIALS], start=1)]
+    head = ("place", "trial", "policy", f"validation {view.metric}", "fidelity", "cost", "state", "settings")
+    return table(head, rows, "sortable trials")
+
+
+def _row(view: StudyView, place: int, trial: Trial) -> list[object]:
+    cost = view.epochs(trial.ledger)
+    score = view.sign * trial.score
+    return [
+        (str(place), float(place)),
+        (str(trial.number), float(trial.number)),
+        trial.arm,
+        ("–" if math.isnan(score) else number(score), score),
+        (epochs(trial.fidelity), trial.fidelity),
+        _epochs(cost),
+        _state(view, trial),
+        settings(trial.config, PLAIN),
+    ]
+
+
+def _state(view: StudyView, trial: Trial) -> str:
+    if trial.failure is not None:
+        return f"failed: {trial.failure[0]}"
+    if trial.status is Status.WAITING and view.history.phase != "search":
+        return "stopped early"
+    return trial.status.value
+
+
+def failures_table(view: StudyView) -> Markup | None:
+    """How trials failed, the most frequent first; None when none did."""
+    counted: dict[tuple[str, str], list[int]] = {}
+    for trial in view.history.trials.values():
+        if trial.failure is not None:
+            counted.setdefault(trial.failure, []).append(trial.number)
+    if not counted:
+        return None
+    ranked = sorted(counted.items(), key=lambda item: -len(item[1]))[:10]
+    rows = [
+        [(str(len(numbers)), float(len(numbers))), kind, message[:300], f"trial {numbers[0]}"]
+        for (kind, message), numbers in ranked
+    ]
+    return table(("trials", "kind", "message", "first"), rows)
+
+
+def provenance(view: StudyView) -> Markup:
+    """What it ran on and with, so that it can be repeated."""
+    study: Mapping[str, Any] = view.history.study
+    shown = {
+        **{name: value for name, value in study.items() if name not in ("space", "plan")},
+        "drivers": view.history.epoch,
+        **{f"version of {name}" if name not in _MACHINE else name: v for name, v in view.versions.items()},
+    }
+    rows = [tag("div", tag("dt", escape(name)), tag("dd", escape(_plain(v)))) for name, v in shown.items()]
+    plan = json.dumps(study.get("plan", {}), indent=2)
+    return join(
+        [
+            tag("dl", *rows),
+            tag("details", tag("summary", escape("Plan")), _pre(plan)),
+            tag("details", tag("summary", escape("Search space")), _pre(str(study.get("space", "")))),
+        ]
+    )
+
+
+_MACHINE: Final = ("machine", "cores")
+
+
+def _pre(text: str) -> Markup:
+    return tag("pre", join(f"{escape(line)}\n" for line in text[:20000].splitlines()))  # type: ignore[misc]  # escaped
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={_plain(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(item) for item in value)
+    return number(value) if isinstance(value, float) else str(value)
