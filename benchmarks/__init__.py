@@ -1,0 +1,1 @@
+"""What autotune measures about itself: each module is a command."""
