@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from autotune.scheduling.base import Scheduler
     from autotune.scheduling.full import FullTraining
     from autotune.searching.base import Searcher
+    from autotune.searching.fair import FairStart
     from autotune.searching.grid import GridSearch
     from autotune.searching.random import RandomSearch
+    from autotune.searching.starting import StartingPoints
     from autotune.searching.tpe import TPE
     from autotune.selection import Selector, Subset, register, selector_names
     from autotune.signals import Signal, Signals
@@ -45,8 +47,10 @@ _HOMES: Final = {
     "autotune.scheduling.base": ("Scheduler",),
     "autotune.scheduling.full": ("FullTraining",),
     "autotune.searching.base": ("Searcher",),
+    "autotune.searching.fair": ("FairStart",),
     "autotune.searching.grid": ("GridSearch",),
     "autotune.searching.random": ("RandomSearch",),
+    "autotune.searching.starting": ("StartingPoints",),
     "autotune.searching.tpe": ("TPE",),
     "autotune.selection": ("Selector", "Subset", "register", "selector_names"),
     "autotune.signals": ("Signal", "Signals"),
@@ -70,6 +74,7 @@ __all__ = [
     "CustomLoop",
     "Dataset",
     "Engine",
+    "FairStart",
     "Float",
     "FullTraining",
     "GridSearch",
@@ -91,6 +96,7 @@ __all__ = [
     "Signals",
     "Simulated",
     "Splits",
+    "StartingPoints",
     "Study",
     "Subset",
     "Task",

@@ -12,7 +12,7 @@ from autotune.errors import ConfigurationError
 from autotune.scheduling.asha import ASHA
 from autotune.scheduling.base import Scheduler
 from autotune.searching.base import Searcher
-from autotune.searching.tpe import TPE
+from autotune.searching.fair import FairStart
 
 BASELINES: Final = ("fresh_random", "full")  # the arms that every winner is compared with
 
@@ -86,7 +86,7 @@ class Plan:
 
     budget: Budget
     scheduler: Scheduler[Any] = field(default_factory=lambda: ASHA(horizon=3.0))
-    searcher: Searcher[Any] = field(default_factory=TPE)
+    searcher: Searcher[Any] = field(default_factory=FairStart)
     confirm: Confirm = field(default_factory=Confirm)
     seed: int = 0
     ordered_workers: int | None = None

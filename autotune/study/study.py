@@ -33,8 +33,7 @@ from autotune.events import (
 from autotune.history import History, Status
 from autotune.log import TrialLog, read_events
 from autotune.policy import Policy
-from autotune.space import Choice, SearchSpace
-from autotune.space.dimensions import Fixed
+from autotune.space import SearchSpace
 from autotune.study.director import Director, replay
 from autotune.study.export import export
 from autotune.study.plan import Plan
@@ -132,7 +131,7 @@ class Study:
         return Director(
             self._plan,
             self._space,
-            arms=_arms(self._space),
+            arms=self._space.options("policy") or ("full",),
             reference_flops=workload.reference_flops,
             entry=(lambda config: Policy.from_config(config).fair_fidelity(horizon))
             if isinstance(workload, TrainingWorkload)
@@ -296,13 +295,6 @@ def _same_study(opened: Event, identity: Mapping[str, Any], path: Path) -> None:
             f"{path} holds another study: {', '.join(differing)} differ; choose another path, or go back to "
             "what it was started with to continue it"
         )
-
-
-def _arms(space: SearchSpace) -> tuple[str, ...]:
-    policy = space.parameters.get("policy")
-    if isinstance(policy, Choice):
-        return tuple(str(name) for name in policy.values)
-    return (str(policy.value),) if isinstance(policy, Fixed) else ("full",)
 
 
 def _versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 import pytest
 
 from autotune.errors import SpaceError
-from autotune.searching import TPE, GridSearch, RandomSearch, StartingPoints
+from autotune.searching import TPE, FairStart, GridSearch, RandomSearch, StartingPoints
 from autotune.space import Choice, Float, SearchSpace
 from autotune.testing.searchers import SPACE, SearcherContract
 
@@ -29,6 +29,27 @@ class TestStartingPointsThenTPE(SearcherContract):
     @pytest.fixture
     def searcher(self):
         return StartingPoints(TPE(startup=5), POINTS)
+
+
+class TestFairStartThenTPE(SearcherContract):
+    @pytest.fixture
+    def searcher(self):
+        return FairStart(TPE(startup=5), rounds=2, choice="optimizer")
+
+
+def test_a_fair_start_tries_every_option_in_turn():
+    searcher = FairStart(TPE(), rounds=3, choice="optimizer")
+    state = searcher.initial(SPACE)
+    tried = [searcher.propose(state, trial, seed=1) for trial in range(3 * len(SPACE.options("optimizer")))]
+    assert [config["optimizer"] for config in tried] == list(SPACE.options("optimizer")) * 3
+    assert all(SPACE.validate(config) == config for config in tried)
+    assert len({str(config) for config in tried}) == len(tried)
+
+
+def test_a_space_without_the_choice_has_no_fair_start():
+    space = SearchSpace({"x": Float(0, 1)})
+    fair, plain = FairStart(RandomSearch()), RandomSearch()
+    assert fair.propose(fair.initial(space), 0, 3) == plain.propose(plain.initial(space), 0, 3)
 
 
 def test_a_grid_is_every_combination_once():
