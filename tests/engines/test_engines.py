@@ -1,0 +1,108 @@
+"""The engines without Ray: their contract, the watchdog, virtual time and crashes."""
+
+import time
+
+import pytest
+
+from autotune.engines.base import Assignment
+from autotune.engines.function import FunctionWorkload
+from autotune.engines.inprocess import InProcess
+from autotune.engines.simulated import Simulated
+from autotune.errors import ConfigurationError, HungError
+from autotune.events import Failed, Interrupted, Reported
+from autotune.testing.engines import EngineContract
+from autotune.work import Worker, Workload
+
+
+class TestInProcess(EngineContract):
+    @pytest.fixture
+    def engine(self):
+        engine = InProcess()
+        yield engine
+        engine.close()
+
+
+class TestSimulated(EngineContract):
+    @pytest.fixture
+    def engine(self):
+        engine = Simulated(workers=3)
+        yield engine
+        engine.close()
+
+
+def assignment(n, until=1.0):
+    return Assignment(n, n, {"x": 0.5}, 0, 0, 0.0, until)
+
+
+def constant(config, fidelity, seed):
+    return 1.0
+
+
+class _Hangs(Workload):
+    """A trial that hangs."""
+
+    @property
+    def bulk(self):
+        return {}
+
+    def worker(self, bulk):
+        return _HangingWorker()
+
+
+class _HangingWorker(Worker):
+    def advance(self, assignment, beat):
+        beat()
+        try:
+            while True:
+                time.sleep(0.01)
+        except HungError as error:
+            return Failed(assignment.id, assignment.trial, assignment.rung, "hung", str(error))
+
+
+def test_a_hanging_trial_is_ended_by_the_watchdog():
+    engine = InProcess(watchdog_s=0.2)
+    engine.start(_Hangs())
+    engine.submit(assignment(0))
+    (outcome,) = engine.poll(1.0)
+    assert outcome.kind == "hung" and "watchdog_s=0.2" in outcome.message
+    engine.close()
+
+
+def test_virtual_time_is_that_of_the_longest_worker_not_of_the_sum():
+    engine = Simulated(workers=4)
+    engine.start(FunctionWorkload(constant))
+    for n in range(8):
+        engine.submit(assignment(n, until=2.0))
+    answered = [outcome for _ in range(8) for outcome in engine.poll(0.0)]
+    assert sorted(outcome.assignment for outcome in answered) == list(range(8))
+    assert engine.now == pytest.approx(4.0)
+
+
+def test_outcomes_come_in_the_order_of_virtual_time():
+    engine = Simulated(workers=3)
+    engine.start(FunctionWorkload(constant))
+    for n, until in enumerate((3.0, 1.0, 2.0)):
+        engine.submit(assignment(n, until))
+    assert [outcome.assignment for _ in range(3) for outcome in engine.poll(0.0)] == [1, 2, 0]
+
+
+def test_crashes_are_told_and_the_work_is_done_nevertheless():
+    engine = Simulated(workers=2, crash_rate=0.5, seed=1)
+    engine.start(FunctionWorkload(constant))
+    for n in range(40):
+        engine.submit(assignment(n))
+    outcomes = []
+    while got := engine.poll(0.0):
+        outcomes += got
+    assert sorted(o.assignment for o in outcomes if isinstance(o, Reported)) == list(range(40))
+    crashes = [o.assignment for o in outcomes if isinstance(o, Interrupted)]
+    assert 10 < len(crashes) < 30
+    for crashed in crashes:  # the crash is told before the answer
+        kinds = [type(o) for o in outcomes if o.assignment == crashed]
+        assert kinds == [Interrupted, Reported]
+
+
+@pytest.mark.parametrize("arguments", [{"workers": 0}, {"crash_rate": 1.0}, {"crash_rate": -0.1}])
+def test_settings_out_of_range_are_refused(arguments):
+    with pytest.raises(ConfigurationError, match="must be"):
+        Simulated(**arguments)
