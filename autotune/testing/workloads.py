@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from autotune.checkpoint import CheckpointStore
-from autotune.engines.base import Assignment, Worker, Workload
+from autotune.work import Assignment, Worker, Workload
 from autotune.events import Config, Failed, Outcome, Reported
 
 WorkloadFactory = Callable[[Path], Workload]

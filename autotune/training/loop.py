@@ -1,13 +1,31 @@
-"""The built-in training loop: what a user's own loop would look like."""
+"""The built-in training loop: what a user's own loop would look like; and how either is run."""
 
 from __future__ import annotations
 
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from autotune.task import ModelTask
+from autotune.seeds import derive
+from autotune.task import CustomLoop, ModelTask, Task
+from autotune.training.randomness import scope
 from autotune.training.session import Session
 from autotune.training.settings import Settings
+
+
+def run(task: Task, session: Session) -> None:
+    """Run a task's loop, with torch's random numbers all the trial's own.
+
+    Raises:
+        TypeError: When nobody knows how to train such a task.
+    """
+    with scope(session.device):
+        torch.manual_seed(derive(session.seed, "model"))
+        if isinstance(task, CustomLoop):
+            task.train(session)
+        elif isinstance(task, ModelTask):
+            train(task, session)
+        else:
+            raise TypeError(f"{type(task).__name__} is neither a ModelTask nor a CustomLoop; derive from one")
 
 
 def train(task: ModelTask, session: Session) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,15 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
-def derive(seed: int, purpose: str, index: int = 0) -> int:
-    """A seed for one purpose, unrelated to those of other purposes and indices.
-
-    >>> derive(1, "order", 0) == derive(1, "order", 0), derive(1, "order", 0) == derive(1, "order", 1)
-    (True, False)
-    """
-    digest = hashlib.sha256(f"{seed}/{purpose}/{index}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+from autotune.seeds import derive
 
 
 def generator(seed: int, purpose: str, index: int = 0) -> torch.Generator:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from autotune.checkpoint import CheckpointStore
 from autotune.data import Splits
+from autotune.errors import ConfigurationError
 from autotune.task import CustomLoop, LossFunction, ModelTask, Task
 from autotune.training.rules import TrialRules
 from autotune.training.samples import Samples, as_ids
@@ -59,18 +60,20 @@ class Room:
 
     def losses(self, config: Mapping[str, Any]) -> LossFunction | None:
         """Per-sample losses as they are trained on; None when only the user's own loop knows them."""
-        return losses_of(self.task, config)
-
-
-def losses_of(task: Task, config: Mapping[str, Any]) -> LossFunction | None:
-    """Per-sample losses as they are trained on; None when only the user's own loop knows them."""
-    if isinstance(task, ModelTask):
-        return partial(task.losses, smoothing=Settings.from_config(config).label_smoothing)
-    return task.loss if isinstance(task, CustomLoop) else None
+        if isinstance(self.task, ModelTask):
+            return partial(self.task.losses, smoothing=Settings.from_config(config).label_smoothing)
+        return self.task.loss if isinstance(self.task, CustomLoop) else None
 
 
 def find_device(name: str) -> torch.device:
-    """The device that `auto` means here, or the named one."""
+    """The device that `auto` means here, or the named one.
+
+    Raises:
+        ConfigurationError: When there is no such device.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without CUDA
+        raise ConfigurationError(f"device {name!r} cannot be used here: {error}") from error

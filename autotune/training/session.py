@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from autotune.engines.base import Assignment, Beat
 from autotune.errors import CheckpointError, TrialError
 from autotune.events import Config
 from autotune.ledger import Label
@@ -21,6 +20,7 @@ from autotune.training.parts import Snapshot
 from autotune.training.room import Room
 from autotune.training.rules import BRANCH
 from autotune.training.trial import Trial
+from autotune.work import Assignment, Beat
 
 
 class Session:
@@ -83,17 +83,17 @@ class Session:
     @property
     def fidelity(self) -> float:
         """Own epoch-equivalents that the trial has spent."""
-        return self._attached.fidelity
+        return self.trial.fidelity
 
     @property
     def progress(self) -> float:
         """Share of the horizon that the trial has spent; own schedules should be written in it."""
-        return self._attached.progress
+        return self.trial.progress
 
     @property
     def selections(self) -> int:
         """How often the policy has selected."""
-        return self._attached.feeder.selections
+        return self.trial.feeder.selections
 
     @property
     def reached(self) -> bool:
@@ -107,7 +107,12 @@ class Session:
         return len(self._room.judging(self._assignment.test))
 
     @property
-    def _attached(self) -> Trial:
+    def trial(self) -> Trial:
+        """The trial itself; for autotune's own use.
+
+        Raises:
+            TrialError: When nothing is attached.
+        """
         if self._trial is None:
             raise TrialError("call session.attach(model, optimizer) first")
         return self._trial
@@ -150,7 +155,7 @@ class Session:
         Args:
             batch_size: The largest; the batches of a pass are equal in size, give or take one sample.
         """
-        trial, until = self._attached, self._assignment.until
+        trial, until = self.trial, self._assignment.until
         if self.reached:
             return
         trial.feeder.batch_size = batch_size
@@ -195,7 +200,7 @@ class Session:
 
         They also end a trial whose loss is no longer finite.
         """
-        self._attached.observe(ids, losses)
+        self.trial.observe(ids, losses)
 
     def evaluation(self, batch_size: int | None = None) -> Iterator[Batch]:
         """Batches of the split that judges: validation, or test in the verdict's one read.
@@ -206,7 +211,7 @@ class Session:
         Args:
             batch_size: None takes the study's.
         """
-        trial, ids = self._attached, self._room.judging(self._assignment.test)
+        trial, ids = self.trial, self._room.judging(self._assignment.test)
         with (
             self._meter.measure(Label.EVALUATE),
             evaluating(trial.model),

@@ -8,10 +8,10 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from autotune.engines.base import Assignment
 from autotune.errors import DivergedError
 from autotune.ledger import Label
 from autotune.policy import Policy, Weighting
+from autotune.seeds import derive
 from autotune.selection import Subset
 from autotune.signals import Reading, Signal, Signals
 from autotune.task import Batch
@@ -22,10 +22,11 @@ from autotune.training.flops import PassCost
 from autotune.training.losses import LossTable, suffices
 from autotune.training.meter import Meter
 from autotune.training.parts import ModelPart, OptimizerPart, Part, Snapshot, capture, restore
-from autotune.training.randomness import GlobalGenerators, derive, generator
+from autotune.training.randomness import GlobalGenerators, generator
 from autotune.training.room import Room
 from autotune.training.rules import EMA
 from autotune.training.settings import RateSchedule
+from autotune.work import Assignment
 
 LOOK_EVERY: Final = 32  # steps between two looks at a loss that lies on an accelerator: looking waits for it
 ACCOUNT: Final = "meter"  # the part that a branch does not take back: what was spent is spent
@@ -65,7 +66,7 @@ class Trial:
         self._steps = 0
         self._loss: Tensor | None = None
         self._policy = Policy.from_config(assignment.config)
-        self._collector = collect.Collector(model, room.losses(assignment.config), room.head)
+        self.collector = collect.Collector(model, room.losses(assignment.config), room.head)
         needs = self._policy.selector.needs if self._policy.selects else frozenset()
         device = room.samples.device
         self._table = LossTable(room.samples.n, device) if Signal.LOSS in needs else None
@@ -203,6 +204,6 @@ class Trial:
             return {signal: Reading.fresh(self._room.samples.targets[rows].cpu()) for signal in signals}
         with self._meter.measure(Label.SCORE):
             batches = self._room.samples.batches(ids, self._room.rules.eval_batch)
-            values = self._collector.collect(batches, signals, self.beat)
+            values = self.collector.collect(batches, signals, self.beat)
         self._meter.charge(Label.SCORE, self.cost.scoring(len(ids)))
         return {name(signal): Reading.fresh(value) for signal, value in values.items()}

@@ -13,21 +13,20 @@ import torch
 
 from autotune.checkpoint import CheckpointStore
 from autotune.data import Dataset, Splits
-from autotune.engines.base import Assignment, Beat, Worker, Workload
 from autotune.errors import CheckpointError, DivergedError, MissingMetricError, StorageError, TrialError
 from autotune.events import Config, Failed, Outcome, Reported
-from autotune.task import CustomLoop, ModelTask, Task
+from autotune.task import Task
 from autotune.training import loop
 from autotune.training.attempts import MAX_STARTS, Attempts
 from autotune.training.failures import kind_of, message_of
 from autotune.training.meter import Meter
 from autotune.training.parts import Snapshot
-from autotune.training.randomness import derive, scope
 from autotune.training.reference import reference_flops
 from autotune.training.room import Room, find_device
 from autotune.training.rules import TrialRules
 from autotune.training.samples import Samples
 from autotune.training.session import Session
+from autotune.work import Assignment, Beat, Worker, Workload
 
 
 @final
@@ -147,7 +146,7 @@ class TrainingWorker(Worker):
         self._hot = None  # a trial that fails is not held
         session = Session(self._room, assignment, beat, meter, hot)
         try:
-            score = self._run(session, assignment)
+            score = self._run(session)
         except (StorageError, CheckpointError):
             raise
         except Exception as error:  # whatever a trial does, the study goes on
@@ -168,17 +167,10 @@ class TrainingWorker(Worker):
             session.selections,
         )
 
-    def _run(self, session: Session, assignment: Assignment) -> float:
+    def _run(self, session: Session) -> float:
         """Train, and the score."""
         task = self._room.task
-        with scope(session.device):
-            torch.manual_seed(derive(assignment.seed, "model"))
-            if isinstance(task, CustomLoop):
-                task.train(session)
-            elif isinstance(task, ModelTask):
-                loop.train(task, session)
-            else:
-                raise TypeError(f"{type(task).__name__} is neither a ModelTask nor a CustomLoop")
+        loop.run(task, session)
         if not session.reached:
             raise TrialError("the loop stopped early; iterate session.loader to its end, then report")
         if session.metrics is None:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from autotune.data import Dataset, Splits
-from autotune.engines.base import Assignment
+from autotune.work import Assignment
 from autotune.errors import CheckpointError, HungError
 from autotune.events import Failed, Reported
 from autotune.ledger import Label
