@@ -4,7 +4,8 @@ import torch
 from autotune.errors import SelectorError
 from autotune.selectors.loss.el2n import EL2N, el2n_scores
 from autotune.signals import Signal, Signals
-from autotune.testing.selectors import SelectorContract, draw, random_readings
+from autotune.testing.selectors import SelectorContract, draw
+from autotune.testing.signals import random_readings
 
 
 class TestEL2N(SelectorContract):

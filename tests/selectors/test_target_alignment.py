@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from autotune.selectors.influence import target_alignment
 from autotune.selectors.influence.target_alignment import TargetAlignment, alignment_scores, mean_gradient
 from autotune.signals import Signal, Signals
-from autotune.testing.selectors import SelectorContract, draw, random_readings
+from autotune.testing.selectors import SelectorContract, draw
+from autotune.testing.signals import random_readings
 
 
 class TestTargetAlignment(SelectorContract):
