@@ -48,7 +48,10 @@ def _section(title: str, sub: str, *content: Markup | None, class_: str | None =
 
 def header(view: StudyView) -> Markup:
     """The name of the study, and whether it is over."""
-    state = "finished" if view.done else f"unfinished: {PHASES.get(view.history.phase, view.history.phase)}"
+    won = bool(view.verdict.get("winner"))
+    state = "finished" if won else "finished without a winner"
+    if not view.done:
+        state = f"unfinished: {PHASES.get(view.history.phase, view.history.phase)}"
     return tag(
         "header",
         tag(
@@ -58,7 +61,7 @@ def header(view: StudyView) -> Markup:
             class_="brand",
         ),
         tag("h1", escape(view.name)),
-        tag("span", escape(state), class_=f"chip {'done' if view.done else 'open'}"),
+        tag("span", escape(state), class_=f"chip {'done' if won else 'open'}"),
     )
 
 

@@ -88,7 +88,7 @@ def comparison(one: Mapping[str, Any], margin: float, confidence: float, offered
     if "mean" not in one:
         return _uncompared(arm, rival, one, offered)
     interval = (
-        f"difference {signed(one['mean'])}, {confidence:.0%} interval {signed(one['low'])} to "
+        f"advantage {signed(one['mean'])}, {confidence:.0%} interval {signed(one['low'])} to "
         f"{signed(one['high'])}, {one['pairs']} paired seeds"
     ).replace("%", " %")
     seen = f"the smallest difference these seeds could detect is {number(one['detectable'], 2)}"

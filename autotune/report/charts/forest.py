@@ -39,7 +39,7 @@ def forest(comparisons: Sequence[Mapping[str, Any]], margin: float, confidence: 
         tag("line", x1=zero, x2=zero, y1=TOP - 6, y2=bottom, class_="zero"),
         text(20, 14, "← baseline better", class_="note"),
         text(WIDTH - 20, 14, "winner better →", anchor="end", class_="note"),
-        x_axis(x, bottom, "difference in score, winner minus baseline"),
+        x_axis(x, bottom, "advantage of the winner, in the units of the metric"),
         join(_row(one, x, TOP + ROW * index) for index, one in enumerate(rows)),
     )
 

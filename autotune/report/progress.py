@@ -1,0 +1,108 @@
+"""Where a study stands, as plain values: what the console and `autotune status` show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autotune.events import CONFIRM, SEARCH
+from autotune.history import History, Status, Trial
+from autotune.report.view import limits
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A snapshot of a study.
+
+    Attributes:
+        states: How many search trials there are of each state.
+        rungs: Fidelity of each rung, and how many search trials have a result there.
+        best: The search trial that leads, if any has a finite score.
+        metric: What is optimised; `sign` is -1 where it is minimised.
+        spent: Reference epoch-equivalents by phase.
+        share: How much of the search's budget is used, in [0, 1]; None where no limit can tell.
+        confirmed: Confirmation trials that have ended, and how many were started.
+        in_flight: Assignments being worked on.
+    """
+
+    name: str
+    phase: str
+    reason: str
+    states: Mapping[str, int]
+    rungs: tuple[tuple[float, int], ...]
+    best: Trial | None
+    metric: str
+    sign: int
+    spent: Mapping[str, float]
+    budget: Mapping[str, float]
+    share: float | None
+    confirmed: tuple[int, int]
+    in_flight: int
+    seconds: float
+
+    @property
+    def epochs(self) -> float:
+        """Everything spent, in reference epoch-equivalents."""
+        return sum(self.spent.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """The snapshot as plain data."""
+        best = None
+        if self.best is not None:
+            best = {
+                "trial": self.best.number,
+                "policy": self.best.arm,
+                "rung": self.best.rung,
+                self.metric: self.sign * self.best.score,
+                "config": dict(self.best.config),
+            }
+        return {
+            "study": self.name,
+            "phase": self.phase,
+            "trials": dict(self.states),
+            "rungs": [{"fidelity": fidelity, "results": count} for fidelity, count in self.rungs],
+            "best": best,
+            "epochs": dict(self.spent),
+            "budget": dict(self.budget),
+            "share": self.share,
+            "confirmed": {"ended": self.confirmed[0], "started": self.confirmed[1]},
+            "in_flight": self.in_flight,
+            "device_seconds": self.seconds,
+        }
+
+
+def progress(history: History, metric: str, sign: int, hours: float = 0.0) -> Progress:
+    """Where a study stands; `hours` is how long its driver has run, for a budget in hours."""
+    study = history.study
+    search = history.of_phase(SEARCH)
+    confirm = history.of_phase(CONFIRM)
+    states = [trial.status for trial in search]
+    flops = float(study.get("reference_flops") or 1.0)
+    spent = {phase: ledger.epochs(flops) for phase, ledger in history.spent.items()}
+    budget = limits(study)
+    finite = [trial for trial in search if math.isfinite(trial.score)]
+    rungs = [float(rung) for rung in study.get("rungs", ())]
+    return Progress(
+        name=str(study.get("name") or "study"),
+        phase=history.phase,
+        reason=history.reasons.get(history.phase, ""),
+        states={status.value: states.count(status) for status in Status},
+        rungs=tuple((rung, sum(k in trial.scores for trial in search)) for k, rung in enumerate(rungs)),
+        best=max(finite, key=lambda trial: (trial.rung, trial.score, -trial.number), default=None),
+        metric=metric,
+        sign=sign,
+        spent=spent,
+        budget=budget,
+        share=_share(budget, spent.get(SEARCH, 0.0), len(search), hours),
+        confirmed=(sum(trial.status is not Status.RUNNING for trial in confirm), len(confirm)),
+        in_flight=len(history.in_flight),
+        seconds=sum(ledger.total.seconds for ledger in history.spent.values()),
+    )
+
+
+def _share(budget: Mapping[str, float], epochs: float, trials: int, hours: float) -> float | None:
+    used = {"epochs": epochs, "trials": trials, "hours": hours}
+    shares = [used[name] / limit for name, limit in budget.items() if limit]
+    return min(1.0, max(shares)) if shares else None
