@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from autotune.checkpoint import CheckpointStore
 from autotune.errors import TrialError
@@ -15,7 +17,7 @@ from autotune.training.session import Session
 from autotune.training.trial import Trial
 from autotune.work import Assignment
 
-_NOWHERE = CheckpointStore(Path("/nonexistent/autotune"))  # nothing is ever saved here, nothing found
+_NOWHERE: Final = CheckpointStore(Path("/nonexistent/autotune"))  # saving takes a step, and none is made
 
 
 class _Enough(BaseException):
@@ -33,7 +35,7 @@ def probe(room: Room, config: Config, seed: int = 0) -> Trial:
     def enough() -> None:
         raise _Enough
 
-    assignment = Assignment(id=-1, trial=-1, config=config, seed=seed, rung=0, since=0.0, until=1e-9)
+    assignment = Assignment(id=-1, trial=-1, config=config, seed=seed, rung=0, since=0.0, until=math.inf)
     session = Session(replace(room, store=_NOWHERE), assignment, enough, Meter())
     try:
         loop.run(room.task, session)
