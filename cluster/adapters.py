@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,7 @@ class Desk:
     limit: int | None
     started: Callable[[], None]
     current: dict[str, Assignment] = field(default_factory=dict)
-    deaths: dict[str, int] = field(default_factory=dict)
+    deaths: Counter[int] = field(default_factory=Counter)  # by assignment
     equipped: set[Any] = field(default_factory=set)
     stillborn: int = 0
     orphans: bool = False
@@ -58,7 +59,6 @@ class Desk:
     def drop(self, trial_id: str) -> None:
         """A Tune trial has ended."""
         self.current.pop(trial_id, None)
-        self.deaths.pop(trial_id, None)
 
 
 class AssignmentSearcher(Searcher):
@@ -114,7 +114,7 @@ class ReactionScheduler(TrialScheduler):
         """Hand the outcome over, wait for the study's reaction, and go on only if it extends this trial."""
         desk = self._desk
         outcome = cast(Outcome, from_json(json.loads(result[OUTCOME])))
-        desk.deaths.pop(trial.trial_id, None)
+        desk.deaths.pop(outcome.assignment, None)
         number = desk.exchange.answer(outcome)
         following = desk.exchange.reaction(number, outcome.trial, _REACTION_S)
         actor = trial.temporary_state.ray_actor
@@ -122,6 +122,9 @@ class ReactionScheduler(TrialScheduler):
             if following is not None:
                 desk.exchange.submit(following)
             desk.drop(trial.trial_id)  # answered: whatever still happens to the actor, it is not run again
+            if isinstance(outcome, Failed) and outcome.kind == "hung" and actor is not None:
+                ray.kill(actor)  # its thread hangs for ever; asked to go on, Tune finds it dead
+                return TrialScheduler.CONTINUE
             return TrialScheduler.STOP
         desk.current[trial.trial_id] = following
         actor.assign.remote(following)
@@ -155,6 +158,10 @@ class ReactionScheduler(TrialScheduler):
         if assignment is None or desk.exchange.closed:
             desk.orphans = True
             return
+        if trial.status == trial.PENDING:  # second call for a warm actor found dead: Tune gives this trial up
+            desk.drop(trial.trial_id)
+            desk.exchange.put_back(assignment)
+            return
         text = reason(trial)
         desk.stillborn += 1
         if desk.stillborn >= _STILLBORN:
@@ -163,7 +170,8 @@ class ReactionScheduler(TrialScheduler):
         desk.exchange.answer(Interrupted(assignment.id, assignment.trial, text))
         if "node has died" in text:  # nobody's fault, however often
             return
-        desk.deaths[trial.trial_id] = deaths = desk.deaths.get(trial.trial_id, 0) + 1
+        desk.deaths[assignment.id] += 1
+        deaths = desk.deaths[assignment.id]
         if deaths > desk.crashes:
             kind = "memory" if "running low on memory" in text else "crashed"
             message = f"its worker process died {deaths} times: {text}"

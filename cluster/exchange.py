@@ -93,6 +93,12 @@ class Exchange:
                 self._changed.wait_for(lambda: self._queue or self._closed, wait_s)
             return self._queue.popleft() if self._queue else None
 
+    def put_back(self, assignment: Assignment) -> None:
+        """Queue an assignment again, before all others."""
+        with self._changed:
+            if not self._closed:
+                self._queue.appendleft(assignment)
+
     def answer(self, outcome: Outcome) -> int:
         """Hand an outcome to the study; the number identifies it in `reaction`."""
         with self._changed:

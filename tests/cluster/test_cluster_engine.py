@@ -1,10 +1,12 @@
 import os
+import sys
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
 
 from autotune.cluster.engine import RayEngine
 from autotune.engines.base import Worker, Workload
@@ -31,6 +33,12 @@ class TestRayEngineWithOneWorker:
         engine.start(FunctionWorkload(behave))
         yield engine
         engine.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _workers_know_this_module():
+    """Workers cannot import test modules, so what this one defines travels with the workload."""
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 @pytest.fixture
@@ -105,6 +113,20 @@ def test_a_hanging_trial_is_ended(run):
     assert failed.ledger.total.seconds >= 0.5
     engine.submit(assignment(1))
     assert isinstance(drain(engine, 1)[0], Reported)
+
+
+def test_a_warm_worker_that_dies_while_idle_loses_nothing(run):
+    def pid(config, fidelity, seed):
+        return float(os.getpid())
+
+    engine = run(pid)
+    engine.submit(assignment(0))
+    [answer] = drain(engine, 1)
+    os.kill(int(answer.score), 9)
+    engine.submit(assignment(1))
+    *lost, again = outcomes_until_answer(engine)
+    assert isinstance(again, Reported)
+    assert (again.assignment, [outcome.assignment for outcome in lost]) == (1, [1])
 
 
 def test_a_running_assignment_is_cancelled(run, tmp_path):
