@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from autotune.data import Dataset, Splits
-from autotune.work import Assignment
 from autotune.errors import CheckpointError, HungError
 from autotune.events import Failed, Reported
 from autotune.ledger import Label
@@ -14,6 +13,7 @@ from autotune.task import Classification, CustomLoop, Regression
 from autotune.testing.workloads import Fuse, Killed, WorkloadContract, declared
 from autotune.training.rules import TrialRules
 from autotune.training.workload import TrainingWorkload
+from autotune.work import Assignment
 
 BASE = {"optimizer": "adamw", "lr": 0.01, "batch_size": 32, "schedule": "cosine", "schedule.warmup": 0.1}
 POLICIES = {
