@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 
 ACTIVE: Final = 512  # points kept exact together: their distances to each other fit in a core's cache
 CHUNK: Final = 128  # points caught up by one matrix product
-SAME: Final = 4e-6  # squared distances below this share of the squared norm are float32 rounding
+SAME: Final = 1e-5  # squared distances below this share of the squared norm are float32 rounding
 
 
 @final
@@ -27,9 +27,9 @@ SAME: Final = 4e-6  # squared distances below this share of the squared norm are
 class KCenter(Selector):
     """Pick, again and again, the sample farthest from all picked so far; the first one is drawn.
 
-    The order is nested: a smaller budget takes a prefix. Ties go to the lowest sample id, so exact duplicates
-    come after everything else, in id order; samples whose embedding is not finite come last of all. Where the
-    budget is everything there is nothing to order, and ids come sorted.
+    The order is nested: a smaller budget takes a prefix. Equal distances go to the lowest sample id, as far
+    as float32 can tell; exact duplicates come after everything else, in id order; samples whose embedding is not
+    finite come last of all. Where the budget is everything there is nothing to order, and ids come sorted.
 
     Reference: Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach",
     ICLR 2018, algorithm 1; Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985.
@@ -144,7 +144,8 @@ def _most_distant(bound: Tensor) -> tuple[Tensor, float, int]:
 def _standard(features: Tensor) -> tuple[Tensor, Tensor]:
     """Points around their mean and at most 1 in size, so that squares neither cancel nor overflow."""
     points = features - features.mean(0, dtype=torch.float64).float()
-    points = points / points.abs().max().clamp_min(torch.finfo(points.dtype).tiny)
+    exponent = torch.frexp(points.abs().max()).exponent  # a power of two: scaling rounds nothing
+    points = torch.ldexp(points, -exponent.clamp_min(-126))
     return points, points.square().sum(1)
 
 

@@ -47,7 +47,7 @@ def test_the_picks_are_greedy_at_the_real_block_sizes():
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40), st.integers(0, 99))
-def test_ties_fall_to_the_lowest_id_and_duplicates_come_last_in_id_order(rows, seed):
+def test_duplicates_come_last_in_id_order(rows, seed):
     points, n = torch.tensor(rows, dtype=torch.float32), len(rows)
     first = seed % n
     with pytest.MonkeyPatch.context() as patch:
@@ -56,8 +56,11 @@ def test_ties_fall_to_the_lowest_id_and_duplicates_come_last_in_id_order(rows, s
     distinct = len(set(rows))
     assert len({rows[i] for i in picks[:distinct]}) == distinct
     assert picks[distinct:] == sorted(picks[distinct:])
-    for at in picks[1:distinct]:
-        assert at == rows.index(rows[at]) or rows[at] == rows[first]
+
+
+def test_equal_distances_go_to_the_lowest_id():
+    points = torch.eye(8)[[0, 1, 1, 2, 2, 2, 3, 4]]  # all classes equally far from each other
+    assert farthest_first(points - points.mean(0), 5, 0).tolist() == [0, 1, 3, 6, 7]
 
 
 def test_all_equal_points_are_taken_in_id_order():
