@@ -28,8 +28,8 @@ class KCenter(Selector):
     """Pick, again and again, the sample farthest from all picked so far; the first one is drawn.
 
     The order is nested: a smaller budget takes a prefix. Equal distances go to the lowest sample id, as far
-    as float32 can tell; exact duplicates come after everything else, in id order; samples whose embedding is not
-    finite come last of all. Where the budget is everything there is nothing to order, and ids come sorted.
+    as float32 can tell; exact duplicates come after everything else, in id order; samples whose embedding is
+    not finite come last of all. Where the budget is everything there is nothing to order: ids come sorted.
 
     Reference: Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach",
     ICLR 2018, algorithm 1; Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985.
