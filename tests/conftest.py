@@ -2,6 +2,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("autotune", deadline=None)  # a busy machine is no failure
+settings.load_profile("autotune")
 
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 

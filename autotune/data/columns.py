@@ -41,7 +41,7 @@ def blocks(array: Array) -> Iterator[tuple[int, Array]]:
         yield start, array[start : start + step]
 
 
-def plain(arrays: Mapping[str, Any], names: Sequence[str] = ()) -> Columns:
+def plain(arrays: Mapping[str, Any], names: Sequence[str]) -> Columns:
     """Bring columns to the types that training wants, without copying what already has them.
 
     Inputs and regression targets of double precision become float32; class ids become int64; text targets

@@ -184,9 +184,7 @@ class Dataset:
             DataError: When the arrays are empty, differ in length or hold unusable values.
         """
         given = {INPUTS: inputs, TARGETS: targets, **columns}
-        return cls._checked(
-            plain({name: values for name, values in given.items() if values is not None}, names)
-        )
+        return cls._checked(Columns({n: v for n, v in given.items() if v is not None}, tuple(names)))
 
     @classmethod
     def from_torch(cls, dataset: TorchDataset[Any]) -> Dataset:
@@ -267,9 +265,10 @@ class Dataset:
 
     @classmethod
     def _checked(cls, found: Columns) -> Dataset:
-        check_structure(found.arrays, found.names)
-        check_content(found.arrays, found.names)
-        return cls(found.arrays, found.names)
+        found = plain(found.arrays, found.names)
+        data = cls(found.arrays, found.names)
+        check_content(data.columns, data.names)
+        return data
 
 
 def _read_only(values: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -39,7 +40,8 @@ def save(path: Path, bulk: Mapping[str, Array], meta: Mapping[str, Any]) -> Path
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise StorageError(f"cannot write the data set to {path}: {error}; choose a writable path") from error
     return path
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -113,7 +115,7 @@ def test_latest_is_test():
     when = np.random.default_rng(0).permutation(1000).astype(np.float64)
     splits = Splits.make(make(np.arange(1000) % 2, when=when), by="time", column="when")
     bounds = [(when[splits.bulk()[n]].min(), when[splits.bulk()[n]].max()) for n in NAMES]
-    assert all(earlier[1] < later[0] for earlier, later in zip(bounds, bounds[1:], strict=False))
+    assert all(earlier[1] < later[0] for earlier, later in pairwise(bounds))
     assert [len(splits.bulk()[n]) for n in NAMES] == [650, 50, 100, 200]
 
 
