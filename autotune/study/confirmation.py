@@ -26,28 +26,24 @@ class Candidate:
 
 
 def candidates(history: History, confirm: Confirm, arms: Sequence[str]) -> list[Candidate]:
-    """The leaders of the search, and the best of each baseline arm among `arms`.
+    """The leaders of the search, and for each baseline among `arms` the strongest rivals there are.
 
-    A baseline arm without a finite result is represented by the best leader's settings under that policy,
-    so that the comparison is never won by default.
+    Those are the best trial of its arm, and the best leader's settings under its policy: a searcher spends
+    most trials where the leaders are, and a baseline that was hardly tuned would be beaten by default.
     """
     ranked = sorted(
         (trial for trial in history.of_phase(SEARCH) if math.isfinite(trial.score)),
         key=lambda trial: (-trial.rung, -trial.score, trial.number),
     )
-    chosen: list[Candidate] = []
-    for trial in ranked:
-        if len(chosen) < confirm.leaders and all(trial.config != other.config for other in chosen):
-            chosen.append(Candidate(trial.number, trial.config))
+    distinct = {str(sorted(trial.config.items())): trial for trial in reversed(ranked)}
+    leaders = sorted(distinct.values(), key=ranked.index)[: confirm.leaders]
+    chosen = [Candidate(trial.number, trial.config) for trial in leaders]
     for arm in BASELINES:
-        if arm not in arms or not chosen:
+        if arm not in arms or not leaders:
             continue
-        best = next((trial for trial in ranked if trial.arm == arm), None)
-        baseline = (
-            Candidate(best.number, best.config) if best else Candidate(None, _under(chosen[0].config, arm))
-        )
-        if all(baseline.config != other.config for other in chosen):
-            chosen.append(baseline)
+        tuned = [Candidate(trial.number, trial.config) for trial in ranked if trial.arm == arm][:1]
+        moved = [Candidate(None, _under(leaders[0].config, arm))] if leaders[0].arm != arm else []
+        chosen += [rival for rival in tuned + moved if all(rival.config != c.config for c in chosen)]
     return chosen
 
 
