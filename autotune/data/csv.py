@@ -70,6 +70,8 @@ def read_file(path: Path, header: Sequence[str] | None = None) -> pa.Table:
 
 
 def _concatenate(tables: list[pa.Table]) -> pa.Table:
+    if len(tables) == 1:
+        return tables[0]
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

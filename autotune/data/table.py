@@ -52,10 +52,15 @@ class Roles:
         Raises:
             DataError: When a named column does not exist or none is left.
         """
+        twice = [name for name in schema.names if schema.names.count(name) > 1]
+        if twice:
+            raise DataError(
+                f"column names must differ, {twice[0]!r} occurs {schema.names.count(twice[0])} times; rename one"
+            )
         given = [self.inputs] if isinstance(self.inputs, str) else self.inputs
         for name in [*(given or []), *self.keep, *([self.target] if self.target else [])]:
-            if schema.names.count(name) != 1:
-                raise DataError(unknown("or repeated column", name, schema.names))
+            if name not in schema.names:
+                raise DataError(unknown("column", name, schema.names))
         if given is not None and self.target in given:
             raise DataError(f"inputs must not hold the target {self.target!r}; leave it out")
         names = list(given or [n for n in schema.names if n != self.target and n not in self.keep])
