@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -159,9 +160,10 @@ class Trial:
 
     def look(self) -> None:
         """Check the last loss that was observed."""
-        if self._loss is not None and not bool(torch.isfinite(self._loss)):
+        loss = 0.0 if self._loss is None else self._loss.item()
+        if not math.isfinite(loss):
             raise DivergedError(
-                f"the training loss is {self._loss.item()} after {self._steps} steps; "
+                f"the training loss is {loss} after {self._steps} steps; "
                 "search lower learning rates, or set grad_clip"
             )
 
