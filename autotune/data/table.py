@@ -54,9 +54,8 @@ class Roles:
         """
         twice = [name for name in schema.names if schema.names.count(name) > 1]
         if twice:
-            raise DataError(
-                f"column names must differ, {twice[0]!r} occurs {schema.names.count(twice[0])} times; rename one"
-            )
+            count = schema.names.count(twice[0])
+            raise DataError(f"column names must differ, got {twice[0]!r} {count} times; rename one")
         given = [self.inputs] if isinstance(self.inputs, str) else self.inputs
         for name in [*(given or []), *self.keep, *([self.target] if self.target else [])]:
             if name not in schema.names:

@@ -62,7 +62,7 @@ def test_dates_for_a_split_by_time(tmp_path):
         (ROWS, {"target": "x", "header": ["x", "y"]}, "expected 2 columns as in header="),
         ("", {"target": "x"}, "is no CSV table"),
         ("x,y\n", {"target": "y"}, "has no rows"),
-        ("x,x,y\n1,2,0\n", {"target": "y", "inputs": "x"}, "column names must differ, 'x' occurs 2 times"),
+        ("x,x,y\n1,2,0\n", {"target": "y", "inputs": "x"}, "column names must differ, got 'x' 2 times"),
         ("x,y\ninf,0\n1,1\n", {"target": "y"}, "infinity in 1 of 2 rows, first at row id 0"),
     ],
 )

@@ -18,6 +18,12 @@ class TestDigits(DatasetContract):
         return digits()
 
 
+class TestOpened(DatasetContract):
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        return Dataset.open(digits().take(np.arange(400)).save(tmp_path / "first.arrow"))
+
+
 class TestRegression(DatasetContract):
     @pytest.fixture
     def dataset(self):
