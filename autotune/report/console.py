@@ -27,7 +27,13 @@ from autotune.report.words import PHASES
 REDRAWS_PER_S: Final = 4
 LEISURE: Final = 20  # a snapshot is followed by so many times its own duration without one
 LINE_S: Final = 10.0  # between two lines where nobody watches
-STATES: Final = {"running": "cyan", "waiting": "yellow", "done": "green", "failed": "red"}
+STYLES: Final = {
+    "running": "cyan",
+    "waiting": "yellow",
+    "stopped": "yellow",
+    "done": "green",
+    "failed": "red",
+}
 
 
 @final
@@ -56,7 +62,7 @@ class Console:
         self._began = clock()
         self._next = 0.0
         self._account = Account()
-        self._latest: tuple[Progress, float | None] | None = None
+        self._latest: tuple[Progress, float | None, float | None, dict[str, int]] | None = None
         self._described: tuple[str, int] | None = None
         self._failures: dict[str, int] = {}
         self._start: float | None = None  # share of the budget that was used when this driver began
@@ -96,7 +102,8 @@ class Console:
             return
         self._next = now + LINE_S
         if self._latest is not None:
-            text = line(self._latest[0], event if milestone else None, now - self._began, *self._rest())
+            state, left, bill, _ = self._latest
+            text = line(state, event if milestone else None, now - self._began, left, bill)
             self._terminal.print(text, markup=False)
 
     def _take(self, history: History, now: float) -> None:
@@ -108,16 +115,14 @@ class Console:
         state = progress(history, *self._described, elapsed / 3600)
         if self._start is None:
             self._start = state.share or 0.0
-        self._latest = (state, remaining(state, self._start, elapsed))
-
-    def _rest(self) -> tuple[float | None, float | None]:
-        left = self._latest[1] if self._latest is not None else None
-        return left, self._account.money(self._prices)
+        left, bill = remaining(state, self._start, elapsed), self._account.money(self._prices)
+        self._latest = (state, left, bill, dict(self._failures))
 
     def _drawn(self) -> RenderableType:
         if self._latest is None:
             return Text("starting", "dim")
-        return _panel(self._latest[0], self._clock() - self._began, *self._rest(), dict(self._failures))
+        state, left, bill, failures = self._latest
+        return _panel(state, self._clock() - self._began, left, bill, failures)
 
 
 def remaining(state: Progress, start: float, elapsed: float) -> float | None:
@@ -128,10 +133,15 @@ def remaining(state: Progress, start: float, elapsed: float) -> float | None:
 
 
 def line(
-    state: Progress, milestone: Event | None, elapsed: float, left: float | None, bill: float | None
+    state: Progress,
+    milestone: Event | None = None,
+    elapsed: float | None = None,
+    left: float | None = None,
+    bill: float | None = None,
 ) -> str:
     """The study's state on one line of plain text."""
-    parts = [f"[{duration(elapsed)}] {state.name}: {PHASES.get(state.phase, state.phase)}"]
+    clock = "" if elapsed is None else f"[{duration(elapsed)}] "
+    parts = [f"{clock}{state.name}: {PHASES.get(state.phase, state.phase)}"]
     if isinstance(milestone, PhaseStarted):
         parts.append(f"starts, because {milestone.reason}")
     counted = ", ".join(f"{count} {name}" for name, count in state.states.items() if count)
@@ -172,8 +182,8 @@ def _panel(
     grid.add_column(ratio=1)
     limit = state.budget.get("trials")
     counted = Text(f"{sum(state.states.values())}" + (f" of {limit:g}" if limit else ""))
-    for name, style in STATES.items():
-        counted.append(f"   {state.states[name]} {name}", style if state.states[name] else "dim")
+    for name, count in state.states.items():
+        counted.append(f"   {count} {name}", STYLES[name] if count else "dim")
     if failures:
         counted.append("  (" + ", ".join(f"{count} {kind}" for kind, count in failures.items()) + ")", "dim")
     grid.add_row("trials", counted)

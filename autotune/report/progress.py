@@ -88,7 +88,7 @@ def progress(history: History, metric: str, sign: int, hours: float = 0.0) -> Pr
         name=str(study.get("name") or "study"),
         phase=history.phase,
         reason=history.reasons.get(history.phase, ""),
-        states={status.value: states.count(status) for status in Status},
+        states={_called(status, history.phase): states.count(status) for status in Status},
         rungs=tuple((rung, sum(k in trial.scores for trial in search)) for k, rung in enumerate(rungs)),
         best=max(finite, key=lambda trial: (trial.rung, trial.score, -trial.number), default=None),
         metric=metric,
@@ -100,6 +100,11 @@ def progress(history: History, metric: str, sign: int, hours: float = 0.0) -> Pr
         in_flight=len(history.in_flight),
         seconds=sum(ledger.total.seconds for ledger in history.spent.values()),
     )
+
+
+def _called(status: Status, phase: str) -> str:
+    """Once the search is over, nobody who waits will be promoted."""
+    return "stopped" if status is Status.WAITING and phase != SEARCH else status.value
 
 
 def _share(budget: Mapping[str, float], epochs: float, trials: int, hours: float) -> float | None:

@@ -1,0 +1,279 @@
+"""A study as a YAML file: task, space, plan; every error names its line."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import math
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from autotune.engines.base import Workload
+from autotune.errors import AutotuneError, ConfigurationError, LogError, StorageError, unknown
+from autotune.scheduling.asha import ASHA
+from autotune.scheduling.full import FullTraining
+from autotune.searching.base import Searcher
+from autotune.searching.fair import FairStart
+from autotune.searching.grid import GridSearch
+from autotune.searching.random import RandomSearch
+from autotune.searching.starting import StartingPoints
+from autotune.searching.tpe import TPE
+from autotune.space import SearchSpace
+from autotune.study.plan import Budget, Confirm, Plan
+from autotune.study.study import ENGINES, Study
+from autotune.study.yaml_nodes import Node
+from autotune.task import Task
+from autotune.training.rules import TrialRules
+
+COPY: Final = "study.yaml"
+LAUNCH: Final = "launch.json"  # beside the copy: what importing its task needs, and the engine
+KEYS: Final = ("task", "task_arguments", "space", "plan", "engine", "rules", "prices")
+PLAN: Final = (
+    "budget", "scheduler", "searcher", "fair_start", "starting_points", "confirm", "seed", "ordered_workers",
+)  # fmt: skip
+SCHEDULERS: Final[dict[str, type[Any]]] = {"asha": ASHA, "full": FullTraining}
+SEARCHERS: Final[dict[str, type[Any]]] = {"tpe": TPE, "random": RandomSearch, "grid": GridSearch}
+ROUNDS: Final = 2  # of the fair start, as in Plan's own default
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """What a YAML file says.
+
+    Attributes:
+        task: `package.module:function`, and where it stands.
+        arguments: What the function is called with.
+        prices: Price per hour by type of machine.
+    """
+
+    task: Node
+    space: SearchSpace
+    plan: Plan
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    engine: str = "inprocess"
+    rules: TrialRules | None = None
+    prices: Mapping[str, float] = field(default_factory=dict)
+
+
+def read_study(source: str | Path) -> StudyFile:
+    """Read a file, without importing its task.
+
+    Raises:
+        ConfigurationError: With file, line and column of what cannot be used.
+        SpaceError: The same, for the space.
+    """
+    text = _text(Path(source))
+    top = Node.read(text, str(source))
+    parts = top.items(KEYS)
+    for name in ("task", "space", "plan"):
+        if name not in parts:
+            raise top.error(f"{name} is missing; a study needs task, space and plan")
+    plan = _plan(parts["plan"])
+    engine = parts["engine"].typed(str) if "engine" in parts else "inprocess"
+    if engine not in ENGINES:
+        raise parts["engine"].error(unknown("engine", engine, ENGINES))
+    horizon = {"horizon": plan.scheduler.rungs[-1]}
+    return StudyFile(
+        task=parts["task"],
+        space=SearchSpace.from_yaml(text, str(source), section="space"),
+        plan=plan,
+        arguments=_mapping(parts.get("task_arguments")),
+        engine=engine,
+        rules=parts["rules"].build(TrialRules, horizon) if "rules" in parts else None,
+        prices=_prices(parts.get("prices")),
+    )
+
+
+def load_study(source: str | Path, path: str | Path | None = None, engine: str | None = None) -> Study:
+    """The study of a file, with a copy of the file in the study's folder, from which it can be resumed.
+
+    Args:
+        source: The file.
+        path: The study's folder; `runs/NAME` for `NAME.yaml` when None.
+        engine: Replaces the file's.
+
+    Raises:
+        ConfigurationError: With file, line and column of what cannot be used.
+        StorageError: When the study's folder cannot be written.
+    """
+    origin = Path(source).resolve()
+    found = read_study(source)
+    folder = Path(path) if path is not None else Path("runs") / origin.stem
+    study = _study(found, folder, engine, [origin.parent, Path.cwd()])
+    _keep(origin, folder, engine)
+    return study
+
+
+def resume(path: str | Path, engine: str | None = None) -> Study:
+    """The study that was started from YAML in this folder.
+
+    Raises:
+        LogError: When no study was started from YAML there.
+        ConfigurationError: When its task can no longer be imported.
+    """
+    folder = Path(path)
+    copy = folder / COPY
+    if not copy.is_file():
+        if (folder / "log").is_dir():
+            raise LogError(f"{folder} was started from Python: run its script again, and it continues")
+        raise LogError(f"{folder} holds no study: give the folder that `autotune run` made")
+    try:
+        launch = json.loads((folder / LAUNCH).read_text())
+    except (OSError, ValueError):
+        launch = {}
+    folders = [Path(one) for one in launch.get("folders", ())]
+    return _study(read_study(copy), folder, engine or launch.get("engine"), [*folders, Path.cwd()])
+
+
+def prices_of(path: str | Path) -> Mapping[str, float]:
+    """The prices in the copy of a study's file; none when it has no copy or the copy cannot be read."""
+    try:
+        return _prices(Node.read(_text(Path(path) / COPY), COPY).items(KEYS).get("prices"))
+    except AutotuneError:
+        return {}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(
+            f"cannot read {path}: {reason}; give the path of a study's YAML file"
+        ) from error
+
+
+def _study(found: StudyFile, folder: Path, engine: str | None, importable: list[Path]) -> Study:
+    objective = _objective(found.task, found.arguments, importable)
+    return Study(objective, found.space, folder, found.plan, engine or found.engine, found.rules)
+
+
+def _keep(origin: Path, folder: Path, engine: str | None) -> None:
+    """Copy the file into a new study's folder; an older copy is what the log was opened with, and stays."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / COPY).exists():
+            launch = {"folders": [str(origin.parent), str(Path.cwd())], "engine": engine}
+            (folder / LAUNCH).write_text(json.dumps(launch, indent=2) + "\n")
+            half = folder / f"{COPY}.{os.getpid()}"
+            shutil.copyfile(origin, half)
+            half.replace(folder / COPY)
+    except OSError as error:
+        raise StorageError(f"cannot write to {folder}: {error.strerror}; choose another --path") from error
+
+
+def _plan(node: Node) -> Plan:
+    parts = node.items(PLAN)
+    if "budget" not in parts:
+        raise node.error("budget is missing; set at least one of epochs, trials and hours")
+    given: dict[str, Any] = {"budget": parts["budget"].build(Budget), "searcher": _searcher(parts)}
+    if "scheduler" in parts:
+        given["scheduler"] = _plug_in(parts["scheduler"], "scheduler", SCHEDULERS)
+    if "confirm" in parts:
+        given["confirm"] = parts["confirm"].build(Confirm)
+    for name in ("seed", "ordered_workers"):
+        if name in parts and parts[name].value() is not None:
+            given[name] = parts[name].typed(int)
+    with node.here():
+        return Plan(**given)
+
+
+def _searcher(parts: Mapping[str, Node]) -> Searcher[Any]:
+    searcher: Searcher[Any] = TPE()
+    if "searcher" in parts:
+        searcher = _plug_in(parts["searcher"], "searcher", SEARCHERS)
+    rounds = ROUNDS
+    if "fair_start" in parts:
+        rounds = parts["fair_start"].typed(int)
+        if rounds < 0:
+            raise parts["fair_start"].error(f"must be at least 0 rounds, got {rounds}")
+    if rounds and not isinstance(searcher, GridSearch):  # which tries everything anyway
+        searcher = FairStart(searcher, rounds)
+    if "starting_points" in parts:
+        points = tuple(_mapping(one) for one in parts["starting_points"].elements())
+        with parts["starting_points"].here():
+            searcher = StartingPoints(searcher, points)
+    return searcher
+
+
+def _plug_in(node: Node, kind: str, known: Mapping[str, type[Any]]) -> Any:
+    """`name`, or `{name: {its parameters}}`."""
+    if not node.is_mapping:
+        name = node.typed(str)
+        if name not in known:
+            raise node.error(unknown(kind, name, known))
+        try:
+            return known[name]()
+        except TypeError:  # it has a field without a default
+            raise node.error(f"{name} needs its parameters; write `{name}: {{horizon: 3.0}}`") from None
+    chosen = node.items(known)
+    if len(chosen) != 1:
+        raise node.error(
+            f"expected exactly one of {', '.join(sorted(known))}; got {', '.join(chosen) or 'none'}"
+        )
+    ((name, below),) = chosen.items()
+    return below.build(known[name])
+
+
+def _mapping(node: Node | None) -> dict[str, Any]:
+    return {} if node is None else {name: one.value() for name, one in node.items().items()}
+
+
+def _prices(node: Node | None) -> dict[str, float]:
+    prices: dict[str, float] = {}
+    for name, one in node.items().items() if node is not None else ():
+        prices[name] = one.typed(float)
+        if not 0 <= prices[name] < math.inf:
+            raise one.error(f"a price per hour must be finite and at least 0, got {prices[name]}")
+    return prices
+
+
+def _objective(node: Node, arguments: Mapping[str, Any], importable: list[Path]) -> Task | Workload:
+    """Import and call the function that makes the task."""
+    function = _function(node, importable)
+    try:
+        inspect.signature(function).bind(**arguments)
+    except TypeError as error:
+        takes = ", ".join(inspect.signature(function).parameters) or "none"
+        raise node.error(f"task_arguments do not fit: {error}; the function takes: {takes}") from error
+    try:
+        made = function(**arguments)
+    except AutotuneError:
+        raise
+    except Exception as error:
+        raise node.error(f"making the task raised {type(error).__name__}: {error}") from error
+    if not isinstance(made, Task | Workload):
+        raise node.error(
+            f"must return a Task, got {type(made).__name__}; return at.Classification(...) or alike"
+        )
+    return made
+
+
+def _function(node: Node, importable: list[Path]) -> Callable[..., Any]:
+    spec = node.typed(str)
+    module_name, _, name = spec.partition(":")
+    if not module_name or not name:
+        raise node.error(f"must be `package.module:function`, got {spec!r}")
+    for folder in reversed(importable):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        looked = ", ".join(dict.fromkeys(str(folder) for folder in importable))
+        raise node.error(f"{error}; looked in {looked} and the installed packages") from error
+    except Exception as error:
+        raise node.error(f"importing {module_name} raised {type(error).__name__}: {error}") from error
+    function = getattr(module, name, None)
+    if function is None:
+        public = [own for own, value in vars(module).items() if callable(value) and not own.startswith("_")]
+        raise node.error(f"{module_name}: {unknown('function', name, public)}")
+    if not callable(function):
+        raise node.error(f"{spec} is no function but {type(function).__name__}")
+    return function  # type: ignore[no-any-return]  # callable is all that can be known
