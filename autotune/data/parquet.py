@@ -39,6 +39,11 @@ def read(source: Source, roles: Roles, tokenizer: HashingTokenizer) -> Columns:
     return assemble(tables, read_inputs(tables, names, tokenizer), roles)
 
 
+def column_names(path: Path) -> list[str]:
+    """The columns of one file."""
+    return list(_open(path).schema_arrow.names)
+
+
 def _table(paths: Sequence[Path], roles: Roles, names: Sequence[str]) -> pa.Table:
     wanted = {*names, *roles.keep, *([roles.target] if roles.target else [])}
     tables = []

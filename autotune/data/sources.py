@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import pyarrow.parquet as pq
-
 from autotune.data import csv, parquet, text
 from autotune.data.dataset import Dataset
 from autotune.data.digits import digits
@@ -55,7 +53,7 @@ def open_dataset(
     if suffix == ".arrow":
         return Dataset.open(path)
     if suffix in parquet.SUFFIXES:
-        names = pq.read_schema(find(source, parquet.SUFFIXES).train[0]).names
+        names = parquet.column_names(find(source, parquet.SUFFIXES).train[0])
         chosen = _target(target, names, path)
         return Dataset.from_parquet(source, target=chosen, inputs=inputs, keep=keep, kind=kind)
     if suffix in csv.SUFFIXES:

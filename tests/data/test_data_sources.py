@@ -38,6 +38,10 @@ def test_unknown_formats_and_missing_paths(tmp_path):
     (tmp_path / "fashion").mkdir()
     with pytest.raises(DataError, match=r"no known data format at .* has: fashion/"):
         open_dataset(tmp_path)
+    (tmp_path / "damaged.parquet").write_text("x")
+    with pytest.raises(DataError, match=r"damaged.parquet is damaged or no Parquet file"):
+        open_dataset(tmp_path / "damaged.parquet")
+    (tmp_path / "damaged.parquet").unlink()
     (tmp_path / "a.xlsx").write_text("")
     with pytest.raises(DataError, match=r"no known data format at .*a.xlsx"):
         open_dataset(tmp_path / "a.xlsx")
