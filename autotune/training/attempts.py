@@ -27,17 +27,19 @@ class Attempts:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def begin(self, fidelity: float) -> int:
-        """Count a start at this fidelity; returns how many there were before it.
+    def begin(self, fidelity: float, epoch: int) -> int:
+        """Count a start at this fidelity under this driver; returns how many there were before it.
+
+        A driver that dies takes its workers with it, which is no fault of theirs: each driver counts anew.
 
         Raises:
             StorageError: When the folder cannot be written.
         """
-        before = self._before(fidelity)
+        before = self._before(fidelity, epoch)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             partial = self._folder / f"{_STARTS}.{os.getpid()}"
-            partial.write_text(json.dumps({"fidelity": fidelity, "starts": before + 1}))
+            partial.write_text(json.dumps({"fidelity": fidelity, "epoch": epoch, "starts": before + 1}))
             partial.replace(self._folder / _STARTS)
         except OSError as error:
             raise StorageError(
@@ -49,10 +51,11 @@ class Attempts:
         """The start came to an end."""
         (self._folder / _STARTS).unlink(missing_ok=True)
 
-    def _before(self, fidelity: float) -> int:
+    def _before(self, fidelity: float, epoch: int) -> int:
         try:
             counted = json.loads((self._folder / _STARTS).read_text())
-            return int(counted["starts"]) if counted["fidelity"] == fidelity else 0
+            same = (counted["fidelity"], counted["epoch"]) == (fidelity, epoch)
+            return int(counted["starts"]) if same else 0
         except (OSError, ValueError, KeyError, TypeError):
             return 0
 

@@ -120,7 +120,7 @@ class TrainingWorker(Worker):
         hung = attempts.hung()
         if hung is not None:
             return _failed(assignment, "hung", hung)
-        starts = attempts.begin(fidelity)
+        starts = attempts.begin(fidelity, self._room.epoch)
         if starts >= MAX_STARTS:
             attempts.end()
             return _failed(

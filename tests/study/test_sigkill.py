@@ -70,6 +70,10 @@ def history(path, kinds):
     return [event for event in read_events(Path(path) / "log") if isinstance(event, kinds)]
 
 
+def segments(path):
+    return len(list(Path(path).glob("log/*.jsonl")))
+
+
 def results(path):
     """What every trial scored, without the seconds it took and the node it ran on."""
     return [(e.trial, e.rung, e.score, e.fidelity, e.ledger.total.flops) for e in history(path, Reported)]
@@ -91,8 +95,11 @@ def test_twenty_kills_change_nothing_and_repeat_at_most_a_quantum_each(tmp_path,
     kills = 0
     while True:
         driver = context.Process(target=drive, args=(mortal,))
+        before = segments(mortal)
         driver.start()
-        driver.join(timeout=None if kills == KILLS else chance.uniform(0.3, 0.6) + length_s / KILLS)
+        while driver.is_alive() and segments(mortal) == before:
+            time.sleep(0.005)  # it is not a driver before it has written to the log
+        driver.join(timeout=None if kills == KILLS else chance.uniform(0.0, 2.0) * length_s / KILLS)
         if driver.exitcode is not None:
             assert driver.exitcode == 0
             break
