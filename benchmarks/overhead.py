@@ -1,0 +1,285 @@
+"""What orchestration costs beside training: trials that do nothing but report ten times.
+
+    python -m benchmarks.overhead --trials 200 --seeds 3 --json FILE
+
+Ours (a whole study with its log on disk) against stock Ray Tune, side by side in one run: every measurement
+is a process of its own, on a Ray cluster of its own that is up before the clock starts; the arms take turns.
+Then the growth of the driver's memory per trial. Needs no data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import ray
+from ray import tune
+
+from autotune.cluster.connection import start_local, switches
+from autotune.cluster.engine import RayEngine
+from autotune.engines.base import Assignment
+from autotune.engines.function import FunctionWorkload
+from autotune.events import Event, PhaseStarted, Proposed, Reported
+from autotune.history import History
+from autotune.scheduling.full import FullTraining
+from autotune.searching.base import Searcher
+from autotune.searching.random import RandomSearch
+from autotune.searching.tpe import TPE
+from autotune.space import Float, SearchSpace
+from autotune.study import Budget, Plan, Study
+from benchmarks.machine import machine
+
+REPORTS = 10
+SPACE = SearchSpace({"x": Float(0.0, 1.0), "y": Float(1e-3, 1.0, log=True)})
+BARS = {"seconds": 0.06, "share_of_stock": 1 / 20, "growth_kb": 60.0}
+ARMS = {
+    "stock": "stock Ray Tune, function trainable",
+    "reuse": "the same with reuse_actors",
+    "bare": "bare class trainable, reuse_actors, no loggers",
+    "engine": "ours, the engine alone",
+    "study": "ours, a whole study, random search",
+    "tpe": "ours, a whole study, TPE",
+}
+SLOW = ("stock", "reuse")
+
+
+def score(config: Any, fidelity: float, seed: int) -> float:
+    """What a trial computes: nothing worth mentioning."""
+    return float(config["x"]) * fidelity
+
+
+def reporting(config: dict[str, Any]) -> None:
+    """The same as a stock function trainable."""
+    for step in range(REPORTS):
+        tune.report({"score": score(config, step + 1.0, 0)})
+
+
+class Reporting(tune.Trainable):
+    """The same as a class trainable that is reused."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Nothing is built."""
+        self._given = config
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Any configuration fits."""
+        self._given = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """One report."""
+        step = self.training_iteration + 1
+        return {"score": score(self._given, step, 0), "done": step >= REPORTS}
+
+
+@dataclass
+class Clock(tune.Callback):
+    """When trials end, and how much private memory the driver has then.
+
+    Attributes:
+        done: One pair of seconds and KB for each trial.
+    """
+
+    began: float = field(default_factory=time.perf_counter)
+    done: list[tuple[float, float]] = field(default_factory=list)
+
+    def tick(self) -> None:
+        """A trial has ended."""
+        self.done.append((time.perf_counter() - self.began, resident_kb()))
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Ray Tune tells."""
+        self.tick()
+
+    def observe(self, history: History, event: Event) -> None:
+        """A study tells; its search alone is measured."""
+        if isinstance(event, Reported) and event.rung == REPORTS - 1 and history.phase == "search":
+            self.tick()
+        elif isinstance(event, PhaseStarted):
+            raise KeyboardInterrupt
+
+
+def resident_kb() -> float:
+    """Anonymous memory of this process that is resident."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+
+def run_stock(trainable: Any, trials: int, seed: int, folder: str, **options: Any) -> Clock:
+    """Ray Tune as it comes."""
+    np.random.seed(seed)  # noqa: NPY002  # Ray Tune draws from the global generator
+    clock = Clock()
+    config = tune.TuneConfig(num_samples=trials, **options)
+    checkpoints = tune.CheckpointConfig(checkpoint_at_end=False)
+    run = tune.RunConfig(storage_path=folder, callbacks=[clock], checkpoint_config=checkpoints, verbose=0)
+    space = {"x": tune.uniform(0, 1), "y": tune.loguniform(1e-3, 1)}
+    tune.Tuner(trainable, tune_config=config, run_config=run, param_space=space).fit()
+    return clock
+
+
+def run_engine(trials: int, seed: int) -> Clock:
+    """Our engine, extended by a loop that decides nothing."""
+    engine, clock = RayEngine(), Clock()
+    engine.start(FunctionWorkload(score))
+    started = flying = number = 0
+
+    def submit(trial: int, rung: int) -> None:
+        nonlocal number
+        engine.submit(Assignment(number, trial, {"x": 0.5}, seed, rung, float(rung), rung + 1.0))
+        number += 1
+
+    while len(clock.done) < trials:
+        while started < trials and flying < engine.capacity():
+            submit(started, 0)
+            started, flying = started + 1, flying + 1
+        for outcome in engine.poll(1.0):
+            if isinstance(outcome, Reported) and outcome.rung < REPORTS - 1:
+                submit(outcome.trial, outcome.rung + 1)
+            elif isinstance(outcome, Reported):
+                flying -= 1
+                clock.tick()
+    engine.close()
+    return clock
+
+
+def run_study(trials: int, seed: int, folder: str, searcher: Searcher[Any]) -> Clock:
+    """The search of a whole study: decisions, log with fsync, engine."""
+    clock = Clock()
+    scheduler = FullTraining(float(REPORTS), reports=REPORTS)
+    plan = Plan(Budget(trials=trials), scheduler, searcher, seed=seed)
+    study = Study(FunctionWorkload(score), SPACE, Path(folder, "study"), plan, RayEngine())
+    with contextlib.suppress(KeyboardInterrupt):  # the end of the search ends the measurement
+        study.run(clock.observe)
+    return clock
+
+
+def measure(arm: str, trials: int, seed: int) -> dict[str, float]:
+    """One arm in this process: seconds and KB of driver memory per trial."""
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    start_local(os.cpu_count())
+    bare = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
+    with tempfile.TemporaryDirectory() as folder:
+        runs: dict[str, Callable[[], Clock]] = {
+            "stock": lambda: run_stock(reporting, trials, seed, folder),
+            "reuse": lambda: run_stock(reporting, trials, seed, folder, reuse_actors=True),
+            "bare": lambda: run_stock(Reporting, trials, seed, folder, reuse_actors=True),
+            "engine": lambda: run_engine(trials, seed),
+            "study": lambda: run_study(trials, seed, folder, RandomSearch()),
+            "tpe": lambda: run_study(trials, seed, folder, TPE()),
+        }
+        with switches(bare if arm == "bare" else {}):
+            clock = runs[arm]()
+        ray.shutdown()
+    if len(clock.done) != trials:
+        raise RuntimeError(f"{arm}: {len(clock.done)} of {trials} trials ended")
+    late = np.array(clock.done)[len(clock.done) // 5 :]  # after the first fifth, what grows, grows
+    growth = float(np.polyfit(np.arange(len(late)), late[:, 1], 1)[0])
+    return {"trials": trials, "seconds": clock.done[-1][0] / trials, "growth_kb": growth}
+
+
+def measured(arm: str, trials: int, seed: int) -> dict[str, float]:
+    """One arm in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.overhead", "--only", arm, "--trials", str(trials)]
+    done = subprocess.run(
+        [*command, "--seed", str(seed)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{arm} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def proposal_ms(searcher: Searcher[Any], trials: int) -> float:
+    """Time of one proposal after so many finished trials."""
+    state = searcher.initial(SPACE)
+    generator = np.random.default_rng(0)
+    for trial in range(trials):
+        config = SPACE.sample(generator)
+        state = searcher.apply(state, Proposed(trial, config, 0, "benchmark"))
+        state = searcher.apply(state, Reported(trial, trial, 0, 1.0, float(config["x"])))
+    times = []
+    for trial in range(trials, trials + 5):
+        began = time.perf_counter()
+        searcher.propose(state, trial, 0)
+        times.append(time.perf_counter() - began)
+    return 1e3 * median(times)
+
+
+def verdicts(seconds: dict[str, float], growth: dict[str, float]) -> dict[str, bool]:
+    """Which bars were reached."""
+    return {
+        f"<= {BARS['seconds']} s per trial": seconds["study"] <= BARS["seconds"],
+        "<= 1/20 of stock": seconds["study"] <= BARS["share_of_stock"] * seconds["stock"],
+        f"<= {BARS['growth_kb']:g} KB per trial": growth["study"] <= BARS["growth_kb"],
+    }
+
+
+def main() -> None:
+    """Measure, print the tables, and write the figures."""
+    parser = argparse.ArgumentParser(description="What orchestration costs beside training.")
+    parser.add_argument("--trials", type=int, default=200, help="per measurement")
+    parser.add_argument("--slow-trials", type=int, default=20, help="of stock arms with function trainables")
+    parser.add_argument("--memory-trials", type=int, default=2000, help="for the growth of ours")
+    parser.add_argument("--stock-memory-trials", type=int, default=100, help="for the growth of stock")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--data-dir", type=Path, help="accepted, and not needed")
+    parser.add_argument("--datasets", nargs="*", help="accepted, and not needed")
+    parser.add_argument("--only", choices=ARMS, help=argparse.SUPPRESS)
+    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.only:
+        print(json.dumps(measure(given.only, given.trials, given.seed)))
+        return
+    if given.data_dir or given.datasets:
+        print("note: this benchmark trains nothing; --data-dir and --datasets are not needed")
+    print(machine()["summary"], flush=True)
+    runs: dict[str, list[dict[str, float]]] = {arm: [] for arm in ARMS}
+    for seed in range(given.seeds):
+        for arm in ARMS:
+            trials = given.slow_trials if arm in SLOW else given.trials
+            runs[arm].append(measured(arm, trials, seed))
+            print(f"  seed {seed}, {arm}: {runs[arm][-1]['seconds']:.4f} s per trial", flush=True)
+    seconds = {arm: median(run["seconds"] for run in found) for arm, found in runs.items()}
+    growth = {
+        "study": measured("study", given.memory_trials, 0)["growth_kb"],
+        "bare": measured("bare", given.memory_trials, 0)["growth_kb"],
+        "reuse": measured("reuse", given.stock_memory_trials, 0)["growth_kb"],
+    }
+    asks = {str(n): proposal_ms(TPE(), n) for n in (200, 2000)}
+    print(f"\n| arm | s per trial of {REPORTS} reports | of stock | all seeds | KB per trial |")
+    print("|---|---|---|---|---|")
+    for arm, text in ARMS.items():
+        each = ", ".join(f"{run['seconds']:.3f}" for run in runs[arm])
+        kb = f"{growth[arm]:.1f}" if arm in growth else ""
+        print(f"| {text} | {seconds[arm]:.4f} | {seconds[arm] / seconds['stock']:.4f} | {each} | {kb} |")
+    print(
+        f"\nTPE's own time per proposal: {asks['200']:.1f} ms at 200 trials, {asks['2000']:.1f} ms at 2,000"
+    )
+    reached = verdicts(seconds, growth)
+    print("\n".join(f"{'reached' if met else 'MISSED'}: {bar}" for bar, met in reached.items()))
+    if given.json:
+        settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(given).items()}
+        result = {"machine": machine(), "settings": settings, "runs": runs, "seconds": seconds}
+        result |= {"growth_kb": growth, "tpe_proposal_ms": asks, "reached": reached}
+        given.json.write_text(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
