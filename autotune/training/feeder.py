@@ -30,18 +30,6 @@ def due(policy: Policy, progress: float, selected_at: float) -> bool:
     return policy.selector.scope is Scope.EPOCH and progress - selected_at >= policy.schedule.interval
 
 
-def bounds(n: int, batches: int, index: int) -> tuple[int, int]:
-    """Where a batch begins and ends when n samples are cut into batches of equal size, give or take one.
-
-    A small last batch would weigh its samples more than the others, and breaks batch normalisation when it
-    holds a single one.
-
-    >>> [bounds(10, 3, i) for i in range(3)]
-    [(0, 3), (3, 6), (6, 10)]
-    """
-    return index * n // batches, (index + 1) * n // batches
-
-
 @dataclass
 class _Position:
     """Where the stream is; with the subset, all that has to be saved: orders are derived again."""
@@ -72,9 +60,8 @@ class Feeder:
         self._device = device
         self._at = _Position()
         self._subset: Subset | None = None
-        self._ids = self._weights = torch.empty(0)
-        self._batches = 0
-        self._ordered = False  # whether ids and weights are those of the pass
+        self._batches: list[tuple[Tensor, Tensor]] = []
+        self._ordered = False  # whether the batches are those of the pass
         self.batch_size = 1
 
     @property
@@ -88,7 +75,7 @@ class Feeder:
         at = self._at
         if at.phase == now:
             self._order()
-            if at.batch < self._batches:
+            if at.batch < len(self._batches):
                 return
         if now == SUBSET and (self._subset is None or due(self._policy, progress, at.selected_at)):
             self._select(progress)
@@ -98,9 +85,8 @@ class Feeder:
 
     def take(self) -> tuple[Tensor, Tensor]:
         """Ids and weights of the next batch; `ready` comes first."""
-        start, stop = bounds(len(self._ids), self._batches, self._at.batch)
         self._at.batch += 1
-        return self._ids[start:stop], self._weights[start:stop]
+        return self._batches[self._at.batch - 1]
 
     def _select(self, progress: float) -> None:
         subset = self._choose(self._at.selections)
@@ -111,14 +97,19 @@ class Feeder:
         self._at.selected_at = progress
 
     def _order(self) -> None:
-        """Shuffle for the present pass; the same however often it is done."""
+        """Shuffle for the present pass; the same however often it is done.
+
+        Batches are equal in size, give or take one sample: a small last one would weigh its samples more than
+        the others, and breaks batch normalisation when it holds a single one.
+        """
         if self._ordered:
             return
         subset = self._subset if self._at.phase == SUBSET and self._subset is not None else self._all
         order = torch.randperm(len(subset), generator=generator(self._seed, "order", self._at.passes))
-        self._ids = subset.ids[order].to(self._device)
-        self._weights = subset.weights[order].to(self._device)
-        self._batches = -(-len(subset) // self.batch_size)
+        count = -(-len(subset) // self.batch_size)
+        ids = subset.ids[order].to(self._device).tensor_split(count)
+        weights = subset.weights[order].to(self._device).tensor_split(count)
+        self._batches = list(zip(ids, weights, strict=True))
         self._ordered = True
 
     def capture(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

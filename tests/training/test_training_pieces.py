@@ -1,0 +1,274 @@
+"""The small parts of a trial, each by its law."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from autotune.errors import CheckpointError, ConfigurationError
+from autotune.ledger import Label
+from autotune.training.attempts import Attempts
+from autotune.training.compare import WINDOW, Average, wearing
+from autotune.training.flops import forward_flops
+from autotune.training.losses import LossTable, suffices
+from autotune.training.meter import COUNTED, Meter
+from autotune.training.parts import ModelPart, OptimizerPart, capture, restore
+from autotune.training.rules import TrialRules
+from autotune.training.settings import TRAINING_NAMES, RateSchedule, Settings
+from autotune.training.watching import Watched
+
+CPU = torch.device("cpu")
+
+# settings
+
+
+def test_defaults_and_both_spellings():
+    assert Settings.from_config({}).optimizer.name == "sgd"
+    nested = {"optimizer": "adamw", "optimizer.lr": 0.3, "optimizer.weight_decay": 0.1, "batch_size": 8}
+    flat = {"optimizer": "adamw", "lr": 0.3, "weight_decay": 0.1, "batch_size": 8}
+    assert Settings.from_config(nested) == Settings.from_config(flat)
+    assert (nested.keys() | flat.keys()) <= TRAINING_NAMES
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ({"lr": 0.0}, "lr must be a finite number above 0, got 0.0"),
+        ({"lr": math.inf}, "lr must be a finite number"),
+        ({"lr": "fast"}, "lr must be a number, got 'fast'"),
+        ({"lr": 0.1, "optimizer.lr": 0.1}, "'lr' and 'optimizer.lr' are both given"),
+        ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
+        ({"weight_decay": -1}, "weight_decay must be finite and at least 0, got -1"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"batch_size": 1.5}, "batch_size must be a whole number, got 1.5"),
+        ({"batch_size": True}, "batch_size must be a number"),
+        ({"schedule": "step"}, "unknown schedule 'step'"),
+        ({"schedule.warmup": 1.0}, r"schedule.warmup must be in \[0, 1\)"),
+        ({"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\)"),
+        ({"grad_clip": -0.5}, "grad_clip must be finite and at least 0"),
+        ({"optimizer": "adam"}, "unknown optimizer 'adam'; did you mean 'adamw'"),
+    ],
+)
+def test_what_cannot_work_says_so(config, text):
+    with pytest.raises(ConfigurationError, match=text):
+        Settings.from_config(config)
+
+
+@given(st.sampled_from(["constant", "linear", "cosine"]), st.floats(0, 0.9), st.floats(0, 2))
+def test_rates_stay_between_nothing_and_all(kind, warmup, progress):
+    assert 0.0 <= RateSchedule(kind, warmup).factor(progress) <= 1.0
+
+
+def test_rates_rise_and_fall():
+    cosine = RateSchedule("cosine", 0.2)
+    assert [round(cosine.factor(p), 3) for p in (0.0, 0.1, 0.2, 0.6, 1.0)] == [0.01, 0.5, 1.0, 0.5, 0.0]
+    assert RateSchedule("linear").factor(0.25) == 0.75
+    assert RateSchedule().idle
+
+
+@pytest.mark.parametrize(
+    ("rules", "text"),
+    [
+        ({"horizon": 0}, "horizon must be"),
+        ({"compare": "raw"}, "compare must be 'ema' or 'branch', got 'raw'"),
+        ({"checkpoint_share": 0}, r"checkpoint_share must be in \(0, 1\]"),
+        ({"checkpoint_s": 0}, "checkpoint_s must be above 0"),
+        ({"eval_batch": 0}, "eval_batch must be at least 1"),
+    ],
+)
+def test_rules_that_cannot_work_say_so(rules, text):
+    with pytest.raises(ConfigurationError, match=text):
+        TrialRules(**{"horizon": 1.0} | rules)
+
+
+# meter
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(Label)), st.integers(0, 9)), max_size=30))
+def test_every_second_has_exactly_one_label(spans):
+    now = [100.0]
+    meter = Meter(lambda: now[0])
+    expected = dict.fromkeys(Label, 0.0)
+    for label, seconds in spans:
+        with meter.measure(label):
+            now[0] += seconds
+        now[0] += 1
+        expected[label] += seconds
+        expected[Label.OVERHEAD] += 1
+    ledger = meter.ledger()
+    assert {label: ledger[label].seconds for label in Label} == expected
+    assert ledger.total.seconds == now[0] - 100
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(Label)), st.integers(1, 9)), max_size=30), st.integers(0, 30))
+def test_an_account_goes_on_where_it_was_saved(charges, cut):
+    whole, first, second = Meter(), Meter(), Meter()
+    for label, flops in charges:
+        whole.charge(label, flops)
+    for label, flops in charges[:cut]:
+        first.charge(label, flops)
+    second.restore(*first.capture())
+    for label, flops in charges[cut:]:
+        second.charge(label, flops)
+    assert second.counted == whole.counted == sum(flops for label, flops in charges if label in COUNTED)
+    assert all(second.ledger()[label].flops == whole.ledger()[label].flops for label in Label)
+
+
+# flops
+
+
+def test_flops_are_those_of_the_arithmetic():
+    assert forward_flops(nn.Linear(6, 4), torch.ones(2, 6)) == 2 * 6 * 4
+    conv = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8))
+    assert forward_flops(conv, torch.ones(2, 3, 10, 10)) == 2 * 3 * 8 * 9 * 100
+    assert torch.equal(conv[1].running_mean, torch.zeros(8))
+    assert conv.training
+
+
+def test_a_model_without_arithmetic_is_charged_by_its_parameters():
+    class Scale(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.factor = nn.Parameter(torch.ones(5))
+
+        def forward(self, inputs):
+            return inputs * self.factor
+
+    assert forward_flops(Scale(), torch.ones(2, 5)) == 10
+
+
+# average
+
+
+def test_the_average_starts_at_the_weights_and_reaches_back_a_share_of_the_steps():
+    model = nn.Linear(1, 1, bias=False)
+    average = Average(model)
+    weight, seen = 0.0, []
+    for step in range(2000):
+        with torch.no_grad():
+            model.weight.fill_(float(step))
+        seen.append(float(step))
+        average.step()
+        share = 1 / (1 + WINDOW * step)
+        weight += share * (step - weight)
+    assert average.weights["weight"].item() == pytest.approx(weight, rel=1e-4)
+    lag = (seen[-1] - weight) / len(seen)
+    assert 0.05 < lag / WINDOW < 15  # a share of the steps, however many there were
+
+
+def test_wearing_other_weights_is_undone():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with wearing(model, {"0.bias": torch.tensor([5.0, 6.0])}):
+        assert model[0].bias.tolist() == [5.0, 6.0]
+        assert torch.equal(model[0].weight, before["0.weight"])
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+# losses
+
+
+def test_free_losses_know_their_age_and_their_gaps():
+    table = LossTable(5, CPU)
+    table.observe(torch.tensor([3, 1]), torch.tensor([0.3, 0.1]), fidelity=1.0)
+    table.observe(torch.tensor([1]), torch.tensor([0.5]), fidelity=2.0)
+    reading = table.reading(torch.tensor([1, 3]), fidelity=2.5)
+    assert reading.values.tolist() == pytest.approx([0.5, 0.3])
+    assert reading.age.tolist() == [0.5, 1.5]
+    assert suffices(reading, 1.5)
+    assert not suffices(reading, 1.4)
+    gaps = table.reading(torch.arange(5), fidelity=2.5)
+    assert gaps.covered.tolist() == [False, True, False, True, False]
+    assert not suffices(gaps, 100.0)
+
+
+# parts
+
+
+def steps(model, optimizer, count, seed):
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(count):
+        optimizer.zero_grad()
+        model(torch.randn(4, 3, generator=generator)).square().sum().backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, fused=True),
+        lambda p: torch.optim.AdamW(p, lr=0.1, betas=(0.8, 0.9), amsgrad=True),
+        lambda p: torch.optim.AdamW(p, lr=0.1, fused=True),
+        lambda p: torch.optim.Adam(p, lr=torch.tensor(0.1)),
+        lambda p: torch.optim.RMSprop(p, lr=0.1, centered=True),
+        lambda p: torch.optim.Adagrad(p, lr=0.1),
+    ],
+)
+def test_any_optimizer_goes_on_bitwise(make):
+    def fresh():
+        torch.manual_seed(0)
+        model = nn.Linear(3, 2)
+        return model, make(model.parameters())
+
+    model, optimizer = fresh()
+    steps(model, optimizer, 3, seed=1)
+    taken = capture({"model": ModelPart(model), "optimizer": OptimizerPart(optimizer)}, 0.5)
+    other, its_optimizer = fresh()
+    for _ in range(2):  # a snapshot can be gone back to more than once
+        restore({"model": ModelPart(other), "optimizer": OptimizerPart(its_optimizer)}, taken)
+        steps(other, its_optimizer, 2, seed=2)
+    steps(model, optimizer, 2, seed=2)
+    assert torch.equal(model.weight, other.weight)
+    assert type(its_optimizer.param_groups[0].get("betas", ())) is tuple
+
+
+def test_a_state_that_is_no_tensor_and_no_scalar_is_refused():
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer.param_groups[0]["extra"] = object()
+    with pytest.raises(CheckpointError, match="'extra' is a object; only tensors and scalars can be saved"):
+        OptimizerPart(optimizer).capture()
+
+
+# attempts
+
+
+def test_starts_are_counted_by_fidelity_and_driver(tmp_path):
+    attempts = Attempts(tmp_path / "trial")
+    starts = [(0.5, 1), (0.5, 1), (0.7, 1), (0.7, 1), (0.7, 2)]
+    assert [attempts.begin(*start) for start in starts] == [0, 1, 0, 1, 0]
+    attempts.end()
+    assert attempts.begin(0.7, 2) == 0
+    assert attempts.hung() is None
+    (tmp_path / "trial" / "starts.json").write_text('{"fid')
+    assert attempts.begin(0.7, 2) == 0
+
+
+# watching
+
+
+@pytest.mark.parametrize(
+    ("look", "read"),
+    [
+        (lambda c: c["a"], {"a"}),
+        (lambda c: c.get("z"), {"z"}),
+        (lambda c: "b" in c, {"b"}),
+        (lambda c: list(c), {"a", "b"}),
+        (lambda c: {**c}, {"a", "b"}),
+        (lambda c: dict(c), {"a", "b"}),
+        (lambda c: dict(**c), {"a", "b"}),
+        (lambda c: c | {"d": 1}, {"a", "b"}),
+        (lambda c: {"d": 1} | c, {"a", "b"}),
+        (lambda c: list(c.items()), {"a", "b"}),
+        (lambda c: c.copy(), {"a", "b"}),
+        (lambda c: len(c), set()),
+    ],
+)
+def test_reading_is_noticed(look, read):
+    watched = Watched({"a": 1, "b": 2})
+    look(watched)
+    assert watched.read == read
