@@ -226,6 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, required=True, help="folder that holds the data sets")
     parser.add_argument("--datasets", nargs="+", default=["fashion-mnist"], help="folders or files in it")
+    parser.add_argument("--target", help="column to predict, where the data do not say")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--horizon", type=float, default=3.0, help="a trial's epoch-equivalents")
@@ -238,7 +239,7 @@ def main() -> None:
     result["settings"] = {k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items()}
     print(machine()["summary"])
     for name in arguments.datasets:
-        data = open_dataset(arguments.data_dir / name)
+        data = open_dataset(arguments.data_dir / name, target=arguments.target)
         runs = []
         for seed in range(arguments.seeds):
             bench = prepare(data, arguments.width, arguments.horizon, seed)

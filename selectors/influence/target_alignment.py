@@ -14,6 +14,7 @@ from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
 
 BLOCK: Final = 1 << 22  # numbers in the largest temporary: 16 MiB of float32
+NOMINAL_OUTPUTS: Final = 32  # where there are more, a pass over the model costs so much that the rule is free
 
 
 @final
@@ -56,8 +57,8 @@ class TargetAlignment(Selector):
         return Subset.uniform(signals.ids[top_by_score(scores, budget, groups=groups)])
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """2 n o (d + 1) + 2 n o and a sort; the number of outputs o is not known here and taken as d."""
-        return 2.0 * n * width * (width + 2) + sort_cost(n)
+        """2 n o (d + 2) and a sort, for o outputs; o is not known here and taken as d, but at most 32."""
+        return 2.0 * n * min(width, NOMINAL_OUTPUTS) * (width + 2) + sort_cost(n)
 
 
 def mean_gradient(embeddings: Tensor, errors: Tensor) -> Tensor:
