@@ -89,7 +89,7 @@ def test_twenty_kills_change_nothing_and_repeat_at_most_a_quantum_each(tmp_path,
     # a fork server imports once and starts drivers quickly, without inheriting this process's threads
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["autotune.study", "autotune.data.digits", "autotune.search_spaces.policies"]
+        ["autotune.study", "autotune.data.digits", "autotune.search_spaces.policies", "torch._dynamo"]
     )
     chance = random.Random(0)
     kills = 0
@@ -99,14 +99,14 @@ def test_twenty_kills_change_nothing_and_repeat_at_most_a_quantum_each(tmp_path,
         driver.start()
         while driver.is_alive() and segments(mortal) == before:
             time.sleep(0.005)  # it is not a driver before it has written to the log
-        driver.join(timeout=None if kills == KILLS else chance.uniform(0.0, 2.0) * length_s / KILLS)
+        driver.join(timeout=None if kills == KILLS else chance.uniform(0.0, 0.6) * length_s / KILLS)
         if driver.exitcode is not None:
             assert driver.exitcode == 0
             break
         os.kill(driver.pid, signal.SIGKILL)
         driver.join()
         kills += 1
-    assert kills >= KILLS // 2, f"the study ended after {kills} kills already"
+    assert kills == KILLS, f"the study ended after {kills} kills already"
     decisions = Proposed | Assigned | PhaseStarted | Concluded
     assert history(mortal, decisions) == history(calm, decisions)
     assert results(mortal) == results(calm)
