@@ -126,7 +126,7 @@ class ModelTask(Task):
 
     @abstractmethod
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Every metric of a whole split, `metric` among them."""
+        """Every metric of a whole split, `metric` among them; the tensors are on the CPU."""
 
     def losses(self, model: nn.Module, batch: Batch, smoothing: float = 0.0) -> Tensor:
         """Per-sample losses, shape (b,); an own loss decides about label smoothing itself."""

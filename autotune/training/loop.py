@@ -47,4 +47,4 @@ def train(task: ModelTask, session: Session) -> None:
     for batch in session.evaluation():
         outputs.append(model(batch.inputs))
         targets.append(batch.targets)
-    session.report(**task.metrics(torch.cat(outputs), torch.cat(targets)))
+    session.report(**task.metrics(torch.cat(outputs).cpu(), torch.cat(targets).cpu()))

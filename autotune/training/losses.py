@@ -21,7 +21,7 @@ class LossTable:
 
     def __init__(self, n: int, device: torch.device) -> None:
         self._values = torch.zeros(n, device=device)
-        self._seen = torch.full((n,), -1.0, dtype=torch.double, device=device)  # fidelity; -1 is never
+        self._seen = torch.full((n,), -1.0, device=device)  # fidelity; -1 is never
 
     def observe(self, ids: Tensor, losses: Tensor, fidelity: float) -> None:
         """Remember the losses of a batch."""
@@ -34,7 +34,7 @@ class LossTable:
         seen = self._seen[ids].cpu()
         covered = seen >= 0
         age = torch.where(covered, fidelity - seen, torch.inf)
-        return Reading(self._values[ids].cpu(), age.float(), covered)
+        return Reading(self._values[ids].cpu(), age, covered)
 
     def capture(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Both columns."""
