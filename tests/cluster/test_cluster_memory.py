@@ -78,9 +78,9 @@ def test_eight_trials_share_one_copy(ray_cluster, tmp_path, capsys):
     expected = float(sum(int(array.sum(dtype=np.int64)) for array in arrays.values()))
     ray_cluster.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import tests
     engine = RayEngine(workers=TRIALS)
-    stored = store_mib(ray_cluster)
+    before = store_mib(ray_cluster)
     engine.start(Reading(str(tmp_path), arrays))
-    stored = store_mib(ray_cluster) - stored
+    stored = store_mib(ray_cluster) - before
     for number in range(TRIALS):
         engine.submit(assignment(number))
     answers = []
@@ -88,6 +88,9 @@ def test_eight_trials_share_one_copy(ray_cluster, tmp_path, capsys):
     while len(answers) < TRIALS and time.monotonic() < end:
         answers += [each for each in engine.poll(1.0) if not isinstance(each, Interrupted)]
     engine.close()
+    while store_mib(ray_cluster) > before + 1 and time.monotonic() < end:
+        time.sleep(0.1)  # Ray frees it in the background
+    kept = store_mib(ray_cluster) - before
     assert all(isinstance(answer, Reported) for answer in answers), answers
     assert {answer.metrics["total"] for answer in answers} == {expected}
     # Shared pages count once: each process's share of them adds up to one copy.
@@ -98,4 +101,5 @@ def test_eight_trials_share_one_copy(ray_cluster, tmp_path, capsys):
             f"workers grew by {workers:.0f} MiB together"
         )
     assert len(answers) == TRIALS
+    assert kept < 1, f"{kept} MiB were left in the object store"
     assert max(stored, workers) < 1.3 * COPY_MIB
