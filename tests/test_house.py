@@ -1,7 +1,9 @@
 """The house stands: links, names, public surface (ADR-001)."""
 
+import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,52 @@ def test_the_public_surface_is_small_and_documented():
 def test_a_misspelt_name_lists_what_there_is():
     with pytest.raises(AttributeError, match="SearchSpace"):
         _ = autotune.Serchspace
+
+
+def layers():
+    """The layers of pyproject.toml, top first; each a set of module prefixes."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    return [{name.strip(" ()") for name in layer.split("|")} for layer in config["layers"]]
+
+
+def layer_of(module, found):
+    return next(
+        (i for i, names in enumerate(found) if any(f"{module}.".startswith(f"{n}.") for n in names)), None
+    )
+
+
+def imports(path):
+    """Modules that a file imports when it runs, wherever in the file."""
+    tree = ast.parse(path.read_text())
+    typing_only = [
+        node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+    ]
+    skipped = {id(inner) for node in typing_only for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("folder", LINKED)
+def test_linked_folders_import_downwards_only(folder):
+    """What import-linter does for the rest: it cannot look into folders without `__init__.py`."""
+    found = layers()
+    own = layer_of(f"autotune.{folder}", found)
+    seen = 0
+    for path in (ROOT / folder).rglob("*.py"):
+        for module in imports(path):
+            target = layer_of(module, found)
+            inside = module.startswith(f"autotune.{folder}")
+            assert target is None or inside or target > own, f"{path} imports {module}"
+            assert folder == "cluster" or module.split(".")[0] != "ray", f"{path} imports {module}"
+            seen += target is not None
+    assert seen > 5
+
+
+def test_algorithms_do_not_import_each_other():
+    for path in (ROOT / "selectors").rglob("*.py"):
+        assert not [module for module in imports(path) if module.startswith("autotune.selectors")], path
