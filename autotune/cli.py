@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from autotune.errors import AutotuneError, ConfigurationError, LockedError, StorageError, unknown
 
-
 if TYPE_CHECKING:
     from autotune.space.dimensions import Dimension
     from autotune.study import Study

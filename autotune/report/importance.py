@@ -8,20 +8,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from autotune.errors import AutotuneError
 from autotune.history import Trial
 from autotune.report.view import StudyView
 from autotune.space import SearchSpace
 
-FEWEST: Final = 20  # results at a rung, below which importances are noise
+FEWEST: Final = 30  # results at a rung, below which nothing can be told from chance
+MOST: Final = 400  # trials that are looked at
 BEST: Final = 0.25  # the share of results that a parameter should tell from the rest
+BEYOND: Final = 2.0  # standard deviations above what chance explains
+SHUFFLES: Final = 30  # of the scores: what a parameter seems to explain by chance alone
 
 
 @dataclass(frozen=True)
 class Importances:
-    """Shares of one by parameter, largest first, and what they were computed from."""
+    """Which parameters told good results from others.
+
+    Attributes:
+        shares: Of one, by parameter, largest first; only of those that explain more than chance does.
+        chance: The parameters that do not.
+        rung: Where the results are from.
+        results: How many there were.
+    """
 
     shares: Mapping[str, float]
+    chance: tuple[str, ...]
     rung: int
     results: int
 
@@ -35,25 +48,52 @@ def importances(view: StudyView) -> Importances | None:
         trials = [trial for trial in view.search if math.isfinite(trial.scores.get(rung, math.nan))]
         if len(trials) >= FEWEST:
             try:
-                shares = _ped_anova(space, trials, rung)
+                return _judged(space, trials[:: math.ceil(len(trials) / MOST)], rung)
             except Exception:  # an importance that cannot be computed must not cost the user the report
                 return None
-            return Importances(shares, rung, len(trials)) if shares else None
     return None
 
 
-def _ped_anova(space: SearchSpace, trials: Sequence[Trial], rung: int) -> dict[str, float]:
+def _judged(space: SearchSpace, trials: Sequence[Trial], rung: int) -> Importances:
+    settings = [_keyed(space, trial.config) for trial in trials]
+    keys = [
+        key
+        for _, key, dimension in space.places()
+        if len(set(dimension.extremes())) > 1 and sum(key in one for one in settings) >= FEWEST
+    ]
+    scores = np.array([trial.scores[rung] for trial in trials])
+    found = _ped_anova(space, settings, scores, keys)
+    generator = np.random.default_rng(0)  # the same page from the same log
+    shuffled = [_ped_anova(space, settings, generator.permutation(scores), keys) for _ in range(SHUFFLES)]
+    chances = {key: np.array([one[key] for one in shuffled]) for key in keys}
+    above = {
+        key: found[key] - float(by_chance.mean())
+        for key, by_chance in chances.items()
+        if found[key] > by_chance.mean() + BEYOND * by_chance.std()
+    }
+    total = sum(above.values())
+    ranked = sorted(above.items(), key=lambda pair: -pair[1])
+    chance = tuple(key for key in keys if key not in above)
+    return Importances({key: value / total for key, value in ranked}, chance, rung, len(trials))
+
+
+def _ped_anova(
+    space: SearchSpace, settings: Sequence[Mapping[str, Any]], scores: np.ndarray, keys: Sequence[str]
+) -> dict[str, float]:
+    """Unscaled importance by key, weighted with how many trials have the parameter."""
     import optuna  # it takes a second, and only the page needs it
     from optuna.importance import PedAnovaImportanceEvaluator
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     distributions = space.to_optuna()
+    loud = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # or it announces the study that holds our trials
     study = optuna.create_study(direction="maximize")
-    for trial in trials:
+    optuna.logging.set_verbosity(loud)
+    for values, score in zip(settings, scores, strict=True):
         study.add_trial(
             optuna.trial.create_trial(
-                value=trial.scores[rung],
-                params=(values := _keyed(space, trial.config)),
+                value=float(score),
+                params=dict(values),
                 distributions={key: distributions[key] for key in values},
             )
         )
@@ -61,16 +101,11 @@ def _ped_anova(space: SearchSpace, trials: Sequence[Trial], rung: int) -> dict[s
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls it experimental
         evaluator = PedAnovaImportanceEvaluator(target_quantile=BEST)
-        for _, key, dimension in space.places():
-            having = sum(key in one.params for one in study.get_trials(deepcopy=False))
-            if len(set(dimension.extremes())) == 1 or having < FEWEST:
-                continue
+        for key in keys:
             value = float(evaluator.evaluate(study, params=[key])[key])
-            found[key] = value * having / len(trials) if math.isfinite(value) else 0.0
-    total = sum(found.values())
-    if total <= 0:
-        return {}
-    return dict(sorted(((key, value / total) for key, value in found.items()), key=lambda pair: -pair[1]))
+            weight = sum(key in values for values in settings) / len(settings)
+            found[key] = value * weight if math.isfinite(value) else 0.0
+    return found
 
 
 def _keyed(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, Any]:

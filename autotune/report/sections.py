@@ -154,15 +154,19 @@ def settings(view: StudyView, colours: Mapping[str, str]) -> Markup:
 def mattered(view: StudyView) -> Markup:
     """Which parameters mattered."""
     found = importances(view)
-    sub = "Which parameters tell good trials from the rest; needs 20 results at one rung."
+    sub = "Which parameters tell good trials from the rest; needs 30 results at one rung."
     if found is None:
         return _section("What mattered", sub)
-    rows = [(name, part, share(part)) for name, part in list(found.shares.items())[:10]]
     sub = (
-        f"PED-ANOVA over the {found.results} trials that reached {epochs(view.rungs[found.rung])}: "
-        "which parameters tell their best quarter from the rest."
+        f"PED-ANOVA over {found.results} trials at {epochs(view.rungs[found.rung])}: which parameters tell "
+        "the best quarter from the rest, beyond what shuffled results would."
     )
-    return _section("What mattered", sub, bars("Importance of each parameter", rows))
+    rows = [(name, part, share(part)) for name, part in list(found.shares.items())[:10]]
+    drawn = (
+        bars("Importance of each parameter", rows) if rows else tag("p", escape("None did."), class_="empty")
+    )
+    note = f"No more than chance: {', '.join(found.chance)}." if found.chance else ""
+    return _section("What mattered", sub, drawn, tag("p", escape(note), class_="sub") if note else None)
 
 
 def spending(view: StudyView) -> Markup:

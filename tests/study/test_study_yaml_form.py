@@ -1,0 +1,188 @@
+import json
+
+import pytest
+
+from autotune.errors import ConfigurationError, LogError, SpaceError
+from autotune.scheduling.asha import ASHA, Variant
+from autotune.scheduling.full import FullTraining
+from autotune.searching.fair import FairStart
+from autotune.searching.grid import GridSearch
+from autotune.searching.random import RandomSearch
+from autotune.searching.starting import StartingPoints
+from autotune.searching.tpe import TPE
+from autotune.study.plan import Budget, Confirm, Plan
+from autotune.study.yaml_form import load_study, prices_of, read_study, resume
+
+YAML = """\
+task: yaml_task:work
+task_arguments: {peak: 0.3}
+space:
+  lr: {float: [1e-4, 1.0], log: true}
+  policy: {choice: [full, fresh_random]}
+plan:
+  budget: {trials: 6}
+  scheduler: {asha: {horizon: 3, lowest: 1}}
+  searcher: random
+  confirm: {leaders: 1, seeds: 2}
+prices: {local: 2}
+"""
+TASK = """\
+from autotune.engines.function import FunctionWorkload
+
+def work(peak=0.5):
+    return FunctionWorkload(lambda config, fidelity, seed: fidelity - abs(config["lr"] - peak))
+
+def raises():
+    raise FileNotFoundError("no data")
+
+def nothing():
+    return None
+
+number = 3
+"""
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "yaml_task.py").write_text(TASK)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", ["", *__import__("sys").path])
+    monkeypatch.delitem(__import__("sys").modules, "yaml_task", raising=False)
+
+    def write(text=YAML, **replaced):
+        for old, new in replaced.values():
+            assert old in text
+            text = text.replace(old, new)
+        (folder / "study.yaml").write_text(text)
+        return folder / "study.yaml"
+
+    return write
+
+
+def test_what_is_not_said_is_as_in_python(file):
+    found = read_study(file(a=("  searcher: random\n", ""), b=("  confirm: {leaders: 1, seeds: 2}\n", "")))
+    assert found.plan == Plan(Budget(trials=6), ASHA(horizon=3.0, lowest=1.0))
+    assert found.engine == "inprocess"
+    assert found.rules is None
+    assert found.prices == {"local": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("searcher", "built"),
+    [
+        ("random", FairStart(RandomSearch())),
+        ("tpe", FairStart(TPE())),
+        ("{tpe: {startup: 5}}\n  fair_start: 0", TPE(startup=5)),
+        ("{grid: {points: 2}}", GridSearch(points=2)),
+        (
+            "random\n  starting_points: [{lr: 1e-3, policy: full}]",
+            StartingPoints(FairStart(RandomSearch()), ({"lr": 1e-3, "policy": "full"},)),
+        ),
+    ],
+)
+def test_searchers(file, searcher, built):
+    assert read_study(file(a=("searcher: random", f"searcher: {searcher}"))).plan.searcher == built
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "built"),
+    [
+        ("{full: {horizon: 2, reports: 4}}", FullTraining(2.0, 4)),
+        ("{asha: {horizon: 9, variant: stopping}}", ASHA(9.0, variant=Variant.STOPPING)),
+    ],
+)
+def test_schedulers(file, scheduler, built):
+    assert read_study(file(a=("{asha: {horizon: 3, lowest: 1}}", scheduler))).plan.scheduler == built
+
+
+def test_budget_confirm_rules_and_seed(file):
+    text = YAML.replace("{trials: 6}", "{epochs: 1e2, hours: null}").replace("plan:", "plan:\n  seed: 7")
+    found = read_study(file(text + "rules: {compare: ema, device: cpu}\nengine: ray\n"))
+    assert found.plan.budget == Budget(epochs=100.0)
+    assert found.plan.confirm == Confirm(leaders=1, seeds=2)
+    assert found.plan.seed == 7
+    assert found.rules.horizon == 3.0
+    assert found.engine == "ray"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "text"),
+    [
+        ("prices:", "pices:", 11, "did you mean 'prices'"),
+        ("trials: 6", "trails: 6", 7, "did you mean 'trials'"),
+        ("trials: 6", "trials: many", 7, "whole number, got 'many'"),
+        ("trials: 6", "trials: 0", 7, "budget.trials must be"),
+        ("lowest: 1", "lowest: 9", 8, "lowest must be in"),
+        ("horizon: 3, ", "", 8, "horizon is missing"),
+        ("asha:", "asa:", 8, "did you mean 'asha'"),
+        ("{asha: {horizon: 3, lowest: 1}}", "asha", 8, "needs its parameters"),
+        ("random", "randm", 9, "did you mean 'random'"),
+        ("seeds: 2", "seeds: 1", 10, "confirm.seeds must be"),
+        ("local: 2", "local: -2", 11, "price per hour"),
+        ("task: yaml_task:work", "task: yaml_task", 1, "package.module:function"),
+        ("plan:", "plan: [", 8, "not valid YAML"),
+    ],
+)
+def test_errors_name_the_line_and_the_nearest_key(file, old, new, line, text):
+    source = file(a=(old, new))
+    with pytest.raises(ConfigurationError, match=text) as raised:
+        load_study(source, "out")
+    assert str(raised.value).startswith(f"{source}:{line}:")
+
+
+def test_errors_in_the_space_count_the_lines_of_the_whole_file(file):
+    source = file(a=("1e-4, 1.0", "0, 1.0"))
+    with pytest.raises(SpaceError, match=rf"{source}:4:"):
+        read_study(source)
+
+
+@pytest.mark.parametrize(
+    ("task", "text"),
+    [
+        ("yaml_tsk:work", "looked in"),
+        ("yaml_task:wrk", "did you mean 'work'"),
+        ("yaml_task:number", "is no function but int"),
+        ("yaml_task:raises", "task_arguments do not fit"),
+    ],
+)
+def test_tasks_that_cannot_be_made_are_configuration_errors(file, task, text):
+    with pytest.raises(ConfigurationError, match=text):
+        load_study(file(a=("yaml_task:work", task)), "out")
+
+
+@pytest.mark.parametrize(
+    ("task", "text"), [("raises", "FileNotFoundError: no data"), ("nothing", "must return a Task")]
+)
+def test_task_functions_that_fail_are_configuration_errors(file, task, text):
+    source = file(a=("task: yaml_task:work\ntask_arguments: {peak: 0.3}\n", f"task: yaml_task:{task}\n"))
+    with pytest.raises(ConfigurationError, match=text):
+        load_study(source, "out")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "task: a:b\n"])
+def test_files_that_are_no_study(file, text):
+    with pytest.raises(ConfigurationError):
+        read_study(file(text))
+
+
+def test_a_study_runs_and_resumes_from_its_folder_alone(file, tmp_path, monkeypatch):
+    source = file()
+    first = load_study(source, tmp_path / "out").run()
+    assert first.done
+    assert (tmp_path / "out" / "study.yaml").read_text() == YAML
+    assert prices_of(tmp_path / "out") == {"local": 2.0}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    again = resume(tmp_path / "out").run()
+    assert json.dumps(again.verdict, default=str) == json.dumps(first.verdict, default=str)
+
+
+def test_resuming_what_was_never_run_says_what_to_do(tmp_path):
+    with pytest.raises(LogError, match="holds no study"):
+        resume(tmp_path)
+    (tmp_path / "log").mkdir()
+    with pytest.raises(LogError, match="run its script again"):
+        resume(tmp_path)
