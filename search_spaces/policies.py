@@ -16,14 +16,19 @@ SELECTORS: Final = (
 )  # fmt: skip
 
 FRACTION: Final = Float(0.05, 0.5, log=True)
-POOL: Final = Float(0.2, 1.0, log=True)
-INTERVAL: Final = Float(0.02, 0.3, log=True)
+POOL: Final = Float(0.1, 0.5, log=True)
+INTERVAL: Final = Float(0.05, 0.2, log=True)  # the trial is fair to judge after two: early enough
 
 # what one selector has and the others need not
 OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
     "infobatch": {"anneal": Float(0.0, 0.2)},
     "el2n": {"skip_hardest": Float(0.0, 0.3)},
-    "small_loss": {"warmup": Float(0.0, 0.3), "class_balanced": Choice([False, True])},
+    "small_loss": {"warmup": Float(0.0, 0.1), "class_balanced": Choice([False, True])},
+    "k_center": {  # its rule takes time with every pick and candidate: few, and seldom
+        "fraction": Float(0.02, 0.1, log=True),
+        "pool": Float(0.1, 0.2, log=True),
+        "interval": Float(0.15, 0.3, log=True),
+    },
 }
 FREE_LOSSES: Final = frozenset({"infobatch"})  # training yields its signal: a pool would save nothing
 
