@@ -15,10 +15,11 @@ from autotune.history import Trial
 from autotune.report.view import StudyView
 from autotune.space import SearchSpace
 
-FEWEST: Final = 30  # results at a rung, below which nothing can be told from chance
+ENOUGH: Final = 30  # results at a rung, from which it is preferred to lower ones
+FEWEST: Final = 12  # results at a rung, below which nothing can be told from chance
 MOST: Final = 400  # trials that are looked at
 BEST: Final = 0.25  # the share of results that a parameter should tell from the rest
-BEYOND: Final = 2.0  # standard deviations above what chance explains
+BEYOND: Final = 3.0  # standard deviations above what chance explains
 SHUFFLES: Final = 30  # of the scores: what a parameter seems to explain by chance alone
 
 
@@ -40,18 +41,23 @@ class Importances:
 
 
 def importances(view: StudyView) -> Importances | None:
-    """From the highest rung with enough results; None where there is none, or Optuna cannot say."""
+    """From the highest rung with enough results; None where all have few, or Optuna cannot say."""
     space = view.space
     if space is None:
         return None
-    for rung in reversed(range(len(view.rungs))):
-        trials = [trial for trial in view.search if math.isfinite(trial.scores.get(rung, math.nan))]
-        if len(trials) >= FEWEST:
-            try:
-                return _judged(space, trials[:: math.ceil(len(trials) / MOST)], rung)
-            except Exception:  # an importance that cannot be computed must not cost the user the report
-                return None
-    return None
+    by_rung = [
+        [trial for trial in view.search if math.isfinite(trial.scores.get(rung, math.nan))]
+        for rung in range(len(view.rungs))
+    ]
+    # the highest rung says most about full training, as long as it has results enough to say anything
+    rung = max(range(len(by_rung)), key=lambda k: (min(len(by_rung[k]), ENOUGH), k), default=0)
+    trials = by_rung[rung] if by_rung else []
+    if len(trials) < FEWEST:
+        return None
+    try:
+        return _judged(space, trials[:: math.ceil(len(trials) / MOST)], rung)
+    except Exception:  # an importance that cannot be computed must not cost the user the report
+        return None
 
 
 def _judged(space: SearchSpace, trials: Sequence[Trial], rung: int) -> Importances:

@@ -154,7 +154,7 @@ def settings(view: StudyView, colours: Mapping[str, str]) -> Markup:
 def mattered(view: StudyView) -> Markup:
     """Which parameters mattered."""
     found = importances(view)
-    sub = "Which parameters tell good trials from the rest; needs 30 results at one rung."
+    sub = "Which parameters tell good trials from the rest; needs a dozen results at one rung."
     if found is None:
         return _section("What mattered", sub)
     sub = (

@@ -17,7 +17,6 @@ from autotune.report.words import PHASES, settings
 
 TRIALS: Final = 50
 LONG: Final = 30  # letters, from which a cell wraps
-PLAIN: Final = ("policy",)  # shown in a column of its own
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], class_: str = "") -> Markup:
@@ -49,7 +48,7 @@ def confirmed_table(view: StudyView) -> Markup | None:
             "made" if entry.get("origin") is None else f"trial {entry['origin']}",
             _spread(view, entry.get("validation", ())),
             _spread(view, entry.get("test", ())),
-            settings(entry["config"], PLAIN),
+            settings(entry["config"], ("policy",)),  # it has a column of its own
         ]
         for entry in entries
     ]
@@ -120,12 +119,21 @@ def trials_table(view: StudyView) -> Markup:
     leaders = view.leaders()
     known = {trial.number for trial in leaders}
     rest = [trial for trial in view.search if trial.number not in known]
-    rows = [_row(view, place, trial) for place, trial in enumerate([*leaders, *rest][:TRIALS], start=1)]
+    hidden = ("policy", *_constant(view))
+    shown = [*leaders, *rest][:TRIALS]
+    rows = [_row(view, place, trial, hidden) for place, trial in enumerate(shown, start=1)]
     head = ("place", "trial", "policy", f"validation {view.metric}", "fidelity", "cost", "state", "settings")
     return table(head, rows, "sortable trials")
 
 
-def _row(view: StudyView, place: int, trial: Trial) -> list[object]:
+def _constant(view: StudyView) -> list[str]:
+    """Settings that all trials share."""
+    configs = [trial.config for trial in view.search]
+    first = configs[0] if len(configs) > 1 else {}
+    return [name for name, value in first.items() if all(one.get(name) == value for one in configs)]
+
+
+def _row(view: StudyView, place: int, trial: Trial, hidden: Sequence[str]) -> list[object]:
     cost = view.epochs(trial.ledger)
     score = view.sign * trial.score
     return [
@@ -136,7 +144,7 @@ def _row(view: StudyView, place: int, trial: Trial) -> list[object]:
         (epochs(trial.fidelity), trial.fidelity),
         _epochs(cost),
         _state(view, trial),
-        settings(trial.config, PLAIN),
+        settings(trial.config, hidden),
     ]
 
 

@@ -4,7 +4,7 @@ import math
 from synthetic import study
 
 from autotune.events import Opened, Proposed, Reported
-from autotune.report.importance import FEWEST, importances
+from autotune.report.importance import ENOUGH, FEWEST, importances
 from autotune.report.view import StudyView
 
 
@@ -17,7 +17,7 @@ def test_shares_sum_to_one_and_come_from_the_highest_rung_with_enough_results():
     assert list(found.shares.values()) == sorted(found.shares.values(), reverse=True)
     assert found.results >= FEWEST
     above = [sum(rung in trial.scores for trial in view.search) for rung in range(found.rung + 1, 4)]
-    assert all(count < FEWEST for count in above)
+    assert all(count < ENOUGH for count in above)
 
 
 def test_what_explains_no_more_than_shuffled_results_is_not_called_important():
