@@ -135,7 +135,6 @@ class CheckpointStore:
                 "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
             }
             _write(partial / MANIFEST, _json(manifest))
-            _sync(partial)
             if target.exists():  # saved before at the same place: maybe damaged, so replace it
                 target.rename(folder / f"{_PARTIAL}{uuid.uuid4().hex}")
             partial.rename(target)
@@ -215,7 +214,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Make names in a folder survive a crash, where the system lets folders be synchronised."""
+    """Make the names in a folder survive a crash, where the system lets folders be synchronised."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

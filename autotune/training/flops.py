@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from autotune.training.modes import evaluating
@@ -25,7 +28,7 @@ def forward_flops(model: nn.Module, inputs: Tensor) -> float:
         inputs: A few prepared samples, shape (b, ...).
     """
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), evaluating(model):
+    with _plain_operators(), evaluating(model):
         try:
             with counter:
                 model(inputs)
@@ -35,6 +38,19 @@ def forward_flops(model: nn.Module, inputs: Tensor) -> float:
     if total > 0:
         return total / len(inputs)
     return 2.0 * max(1, sum(parameter.numel() for parameter in model.parameters()))
+
+
+@contextmanager
+def _plain_operators() -> Iterator[None]:
+    """Keep torch from fused operators, which the counter does not know: attention, encoders, LSTMs."""
+    on_cpu = torch.backends.mkldnn.enabled
+    # its `flags` would set more than this, with a warning
+    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # a property on a module
+    try:
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
+            yield
+    finally:
+        torch.backends.mkldnn.enabled = on_cpu
 
 
 @dataclass(frozen=True)

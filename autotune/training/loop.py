@@ -7,7 +7,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from autotune.seeds import derive
 from autotune.task import CustomLoop, ModelTask, Task
-from autotune.training.randomness import scope
+from autotune.training.randomness import GlobalGenerators, scope
 from autotune.training.session import Session
 from autotune.training.settings import Settings
 
@@ -19,7 +19,7 @@ def run(task: Task, session: Session) -> None:
         TypeError: When nobody knows how to train such a task.
     """
     with scope(session.device):
-        torch.manual_seed(derive(session.seed, "model"))
+        GlobalGenerators(session.device).seed(derive(session.seed, "model"))
         if isinstance(task, CustomLoop):
             task.train(session)
         elif isinstance(task, ModelTask):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from autotune.errors import (
     AutotuneError,
@@ -18,13 +17,12 @@ from autotune.errors import (
     MissingMetricError,
     SelectorError,
     SpaceError,
-    unknown,
 )
 from autotune.events import Config
 from autotune.policy import Policy
 from autotune.signals import Reading, Signal, Signals
 from autotune.space import SearchSpace
-from autotune.task import Batch, Classification, ModelTask, Regression, Task, matched
+from autotune.task import Batch, Classification, ModelTask, Regression, matched
 from autotune.training import collect
 from autotune.training.failures import message_of
 from autotune.training.modes import evaluating
@@ -33,7 +31,7 @@ from autotune.training.randomness import generator
 from autotune.training.room import Room
 from autotune.training.settings import TRAINING_NAMES, Settings
 from autotune.training.trial import Trial
-from autotune.training.watching import Watched
+from autotune.training.watching import check_names, watched
 from autotune.training.workload import TrainingWorkload
 
 SAMPLES: Final = 8  # looked at of each split; enough to see shapes
@@ -51,7 +49,7 @@ def check(workload: TrainingWorkload, space: SearchSpace) -> None:
         StorageError: When checkpoints cannot be written.
     """
     read: set[str] = set()
-    room = workload.room(_watched(workload.task, read))
+    room = workload.room(watched(workload.task, read))
     room.store.probe()
     workload.splits.check(workload.task.data)
     check_targets(room)
@@ -77,21 +75,6 @@ def check(workload: TrainingWorkload, space: SearchSpace) -> None:
         ) from refused[0]
     if isinstance(room.task, ModelTask):  # an own loop reads wherever it likes
         check_names(space, read)
-
-
-def _watched(task: Task, read: set[str]) -> Task:
-    """The task with a model factory that notes which names it reads."""
-    if not isinstance(task, ModelTask):
-        return task
-
-    def factory(config: Config) -> nn.Module:
-        watched = Watched(config)
-        try:
-            return task.model(watched)
-        finally:
-            read.update(watched.read)
-
-    return replace(task, model=factory)
 
 
 def representatives(space: SearchSpace) -> Iterator[Config]:
@@ -211,22 +194,6 @@ def _collect(trial: Trial, batch: Batch, signals: frozenset[Signal]) -> dict[Sig
     if collect.needs_forward(signals):
         return trial.collector.collect([batch], signals, lambda: None)
     return {signal: batch.targets.cpu() for signal in signals}
-
-
-def check_names(space: SearchSpace, read: set[str]) -> None:
-    """Look for parameters that neither training nor the policy nor the model factory reads.
-
-    Raises:
-        SpaceError: When there is one; the text suggests the nearest known name.
-    """
-    for name in space.names():
-        if name in TRAINING_NAMES or name == "policy" or name.startswith("policy.") or name in read:
-            continue
-        known = TRAINING_NAMES | read
-        raise SpaceError(
-            f"nobody reads parameter {name!r}: {unknown('parameter', name, known)}; "
-            "correct it, or read it in the model factory"
-        )
 
 
 def _check_settings(space: SearchSpace, config: Config, room: Room) -> None:

@@ -44,7 +44,8 @@ class Session:
         session.report(accuracy=right / session.evaluation_size)
     ```
 
-    Torch's random numbers within are the trial's own, and are saved with it.
+    Torch's random numbers within are the trial's own, and are saved with it. Whatever else a loop keeps must
+    be a function of `progress`, since it is called anew for each rung, and after each interruption.
 
     Args:
         room: What the worker holds for all trials.

@@ -1,13 +1,22 @@
-"""A configuration that remembers which of its names were read."""
+"""Who reads which parameter: one that nobody reads is most likely misspelt."""
 
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from dataclasses import replace
 from typing import Any
+
+from torch import nn
+
+from autotune.errors import SpaceError, unknown
+from autotune.events import Config
+from autotune.space import SearchSpace
+from autotune.task import ModelTask, Task
+from autotune.training.settings import TRAINING_NAMES
 
 
 class Watched(dict[str, Any]):
-    """A dict for a model factory; looking at it as a whole counts as reading every name.
+    """A configuration that remembers which of its names were read; looking at all of it reads every name.
 
     It is a dict and no mere mapping, since that is what factories get in earnest.
 
@@ -66,3 +75,34 @@ class Watched(dict[str, Any]):
 
     def _all(self) -> None:
         self.read.update(super().keys())
+
+
+def watched(task: Task, read: set[str]) -> Task:
+    """The task with a model factory that notes which names it reads."""
+    if not isinstance(task, ModelTask):
+        return task
+
+    def factory(config: Config) -> nn.Module:
+        noted = Watched(config)
+        try:
+            return task.model(noted)
+        finally:
+            read.update(noted.read)
+
+    return replace(task, model=factory)
+
+
+def check_names(space: SearchSpace, read: set[str]) -> None:
+    """Look for parameters that neither training nor the policy nor the model factory reads.
+
+    Raises:
+        SpaceError: When there is one; the text suggests the nearest known name.
+    """
+    for name in space.names():
+        if name in TRAINING_NAMES or name == "policy" or name.startswith("policy.") or name in read:
+            continue
+        known = TRAINING_NAMES | read
+        raise SpaceError(
+            f"nobody reads parameter {name!r}: {unknown('parameter', name, known)}; "
+            "correct it, or read it in the model factory"
+        )

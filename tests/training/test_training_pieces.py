@@ -128,6 +128,28 @@ def test_flops_are_those_of_the_arithmetic():
     assert conv.training
 
 
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cells = nn.LSTM(8, 16, batch_first=True)
+
+    def forward(self, inputs):
+        return self.cells(inputs)[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "width", "flops"),
+    [
+        (nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), 16, 20 * (64 * 16 + 32 * 32) + 6400),
+        (Recurrent(), 8, 20 * 4 * (8 * 16 + 16 * 16)),
+    ],
+)
+def test_fused_operators_are_counted_too(model, width, flops):
+    assert forward_flops(model, torch.randn(2, 10, width)) == flops
+    assert torch.backends.mkldnn.enabled
+    assert torch.is_grad_enabled()
+
+
 def test_a_model_without_arithmetic_is_charged_by_its_parameters():
     class Scale(nn.Module):
         def __init__(self):

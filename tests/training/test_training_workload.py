@@ -5,12 +5,14 @@ import pytest
 import torch
 from torch import nn
 
+from autotune.checkpoint import CheckpointStore
 from autotune.data import Dataset, Splits
 from autotune.errors import CheckpointError, HungError
 from autotune.events import Failed, Reported
 from autotune.ledger import Label
 from autotune.task import Classification, CustomLoop, Regression
-from autotune.testing.workloads import Fuse, Killed, WorkloadContract, declared
+from autotune.testing.workloads import Fuse, Killed, WorkloadContract, declared, saved
+from autotune.training.compare import BRANCH_SHARE
 from autotune.training.rules import TrialRules
 from autotune.training.workload import TrainingWorkload
 from autotune.work import Assignment
@@ -292,3 +294,54 @@ def test_bytes_become_floats_and_integers_stay(tmp_path):
         advance(worker_of(task, splits, tmp_path / str(inputs.dtype)), {"lr": 1e-3})
     assert seen[torch.float32] <= 1.0
     assert seen[torch.int64] == 8.0
+
+
+def test_saving_by_the_clock_changes_nothing(blobs, splits, tmp_path):
+    task, config = Classification(blobs, build), BASE | POLICIES["infobatch"]
+    often = TrialRules(horizon=1.2, checkpoint_s=1e-9)
+    outcomes = [
+        declared(advance(worker_of(task, splits, tmp_path / str(rules.checkpoint_s), rules), config, 1.2))
+        for rules in (often, TrialRules(horizon=1.2))
+    ]
+    assert outcomes[0] == outcomes[1]
+    assert saved(tmp_path / "1e-09", 0) == saved(tmp_path / "60.0", 0)
+
+
+def test_a_branch_is_charged_and_thrown_away(blobs, splits, tmp_path):
+    """What stays after a rung is the trial as it was where the branch began, but for what it has spent."""
+    task, until = Classification(blobs, build), 3.0
+    config = BASE | {"batch_size": 8}
+    trunk = until * (1 - BRANCH_SHARE)
+    branched = advance(
+        worker_of(task, splits, tmp_path / "branch", TrialRules(horizon=4, compare="branch")), config, until
+    )
+    straight = advance(worker_of(task, splits, tmp_path / "ema", TrialRules(horizon=4)), config, trunk)
+    left, right = (CheckpointStore(tmp_path / name).latest(0) for name in ("branch", "ema"))
+    kept = [name for name in right.tensors if not name.startswith("judged/")]
+    assert all(torch.equal(left.tensors[name], right.tensors[name]) for name in kept)
+    assert left.state["feeder"] == right.state["feeder"]
+    assert branched.fidelity >= until > straight.fidelity
+    assert left.fidelity == branched.fidelity
+    assert branched.ledger[Label.TRAIN].flops > straight.ledger[Label.TRAIN].flops
+    judged = {name for name in left.tensors if name.startswith("judged/")}
+    assert any(
+        not torch.equal(left.tensors[name], left.tensors[name.replace("judged/", "model/")])
+        for name in judged
+    )
+
+
+def test_free_losses_cost_no_pass(blobs, splits, tmp_path):
+    task, small_loss = Classification(blobs, build), {"policy": "small_loss", "policy.fraction": 0.5}
+    rules = TrialRules(horizon=4.0)
+    runs = {
+        "infobatch": POLICIES["infobatch"],
+        "warm": small_loss | {"policy.warmup": 0.3, "policy.interval": 1.0},
+        "cold": small_loss | {"policy.interval": 1.0},
+    }
+    scored = {}
+    for name, policy in runs.items():
+        outcome = advance(worker_of(task, splits, tmp_path / name, rules), BASE | policy, until=4.0)
+        assert outcome.selections >= 1
+        scored[name] = outcome.ledger[Label.SCORE].flops
+    assert scored["infobatch"] == scored["warm"] == 0
+    assert scored["cold"] > 0
