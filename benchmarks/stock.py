@@ -97,13 +97,15 @@ def flops_per_epoch(task: Classification, config: Mapping[str, Any], samples: in
     return 3 * forward_flops(task.model(config), example) * samples
 
 
-def define_by_run(space: SearchSpace) -> Any:
-    """Our space as the function that OptunaSearch takes."""
+@dataclass(frozen=True)
+class DefineByRun:
+    """Our space as the function that OptunaSearch takes; a class, since OptunaSearch pickles it."""
 
-    def suggest(trial: Any) -> None:
-        _suggest(trial, space.parameters, "")
+    space: SearchSpace
 
-    return suggest
+    def __call__(self, trial: Any) -> None:
+        """Suggest every parameter that exists on the way."""
+        _suggest(trial, self.space.parameters, "")
 
 
 def _suggest(trial: Any, parameters: Mapping[str, Dimension], prefix: str) -> None:
@@ -146,7 +148,7 @@ def search(
             mode="max",
             num_samples=trials,
             max_concurrent_trials=workers,
-            search_alg=OptunaSearch(define_by_run(space), metric="score", mode="max", seed=seed),
+            search_alg=OptunaSearch(DefineByRun(space), metric="score", mode="max", seed=seed),
             scheduler=ASHAScheduler(max_t=epochs, grace_period=1, reduction_factor=3),
             reuse_actors=True,
         ),
