@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +98,15 @@ def test_selectors_are_listed_with_family_needs_and_cost(capsys):
     assert all(card["summary"].endswith(".") for card in cards.values())
     assert cli.main(["selectors"]) == 0
     assert "el2n (loss)" in capsys.readouterr().out
+
+
+def test_the_documented_file_can_be_read(tmp_path):
+    from autotune.study.yaml_form import KEYS, read_study
+
+    text = (Path(__file__).parents[1] / "docs" / "cli.md").read_text().split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "study.yaml").write_text(text)
+    assert read_study(tmp_path / "study.yaml").prices == {"local": 1.8}
+    assert all(f"{key}:" in text for key in KEYS)
 
 
 def test_version(capsys):

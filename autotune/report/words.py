@@ -38,7 +38,10 @@ def headline(view: StudyView) -> str:
     winner = view.verdict.get("winner")
     if not winner:
         return f"No winner: {view.verdict.get('reason', 'nothing could be confirmed')}."
-    return f"The winner is {_origin(winner)} with policy {winner['arm']}: {_result(view, winner)}."
+    who = f"trial {winner['origin']} with"
+    if winner.get("origin") is None:
+        who = "a baseline, the leader's settings under"
+    return f"The winner is {who} policy {winner['arm']}: {_result(view, winner)}."
 
 
 def _unfinished(view: StudyView) -> str:
@@ -51,10 +54,6 @@ def _unfinished(view: StudyView) -> str:
         value = number(view.sign * lead.score)
         best = f"ahead is trial {lead.number} (policy {lead.arm}) with validation {view.metric} {value}"
     return f"Unfinished: {doing}; {best}. None of it is confirmed: do not quote it as a result."
-
-
-def _origin(entry: Mapping[str, Any]) -> str:
-    return "a baseline made for comparison" if entry.get("origin") is None else f"trial {entry['origin']}"
 
 
 def _result(view: StudyView, entry: Mapping[str, Any]) -> str:

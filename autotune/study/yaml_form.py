@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import json
 import math
 import os
 import shutil
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from autotune.engines.base import Workload
 from autotune.errors import AutotuneError, ConfigurationError, LogError, StorageError, unknown
 from autotune.scheduling.asha import ASHA
 from autotune.scheduling.full import FullTraining
@@ -28,7 +24,7 @@ from autotune.space import SearchSpace
 from autotune.study.plan import Budget, Confirm, Plan
 from autotune.study.study import ENGINES, Study
 from autotune.study.yaml_nodes import Node
-from autotune.task import Task
+from autotune.study.yaml_task import make_task
 from autotune.training.rules import TrialRules
 
 COPY: Final = "study.yaml"
@@ -150,7 +146,7 @@ def _text(path: Path) -> str:
 
 
 def _study(found: StudyFile, folder: Path, engine: str | None, importable: list[Path]) -> Study:
-    objective = _objective(found.task, found.arguments, importable)
+    objective = make_task(found.task, found.arguments, importable)
     return Study(objective, found.space, folder, found.plan, engine or found.engine, found.rules)
 
 
@@ -232,48 +228,3 @@ def _prices(node: Node | None) -> dict[str, float]:
         if not 0 <= prices[name] < math.inf:
             raise one.error(f"a price per hour must be finite and at least 0, got {prices[name]}")
     return prices
-
-
-def _objective(node: Node, arguments: Mapping[str, Any], importable: list[Path]) -> Task | Workload:
-    """Import and call the function that makes the task."""
-    function = _function(node, importable)
-    try:
-        inspect.signature(function).bind(**arguments)
-    except TypeError as error:
-        takes = ", ".join(inspect.signature(function).parameters) or "none"
-        raise node.error(f"task_arguments do not fit: {error}; the function takes: {takes}") from error
-    try:
-        made = function(**arguments)
-    except AutotuneError:
-        raise
-    except Exception as error:
-        raise node.error(f"making the task raised {type(error).__name__}: {error}") from error
-    if not isinstance(made, Task | Workload):
-        raise node.error(
-            f"must return a Task, got {type(made).__name__}; return at.Classification(...) or alike"
-        )
-    return made
-
-
-def _function(node: Node, importable: list[Path]) -> Callable[..., Any]:
-    spec = node.typed(str)
-    module_name, _, name = spec.partition(":")
-    if not module_name or not name:
-        raise node.error(f"must be `package.module:function`, got {spec!r}")
-    for folder in reversed(importable):
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        looked = ", ".join(dict.fromkeys(str(folder) for folder in importable))
-        raise node.error(f"{error}; looked in {looked} and the installed packages") from error
-    except Exception as error:
-        raise node.error(f"importing {module_name} raised {type(error).__name__}: {error}") from error
-    function = getattr(module, name, None)
-    if function is None:
-        public = [own for own, value in vars(module).items() if callable(value) and not own.startswith("_")]
-        raise node.error(f"{module_name}: {unknown('function', name, public)}")
-    if not callable(function):
-        raise node.error(f"{spec} is no function but {type(function).__name__}")
-    return function  # type: ignore[no-any-return]  # callable is all that can be known

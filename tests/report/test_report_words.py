@@ -77,3 +77,10 @@ def test_scores_of_a_minimised_metric_are_shown_as_the_metric():
     verdict = {**concluded.verdict, "winner": winner}
     events = [*study(30, mode="min")[:-1], dataclasses.replace(concluded, verdict=verdict)]
     assert "accuracy 0.6 ±" in summary(StudyView.of(events))
+
+
+def test_a_winner_that_no_trial_proposed_is_called_a_baseline():
+    *events, concluded = study(30)
+    winner = {**concluded.verdict["winner"], "origin": None}
+    done = dataclasses.replace(concluded, winner=None, verdict={**concluded.verdict, "winner": winner})
+    assert "a baseline, the leader's settings under policy" in summary(StudyView.of([*events, done]))

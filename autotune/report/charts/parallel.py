@@ -75,7 +75,10 @@ def parallel(view: StudyView, colours: Mapping[str, str]) -> Markup | None:
         HEIGHT,
         f"Settings of {len(trials)} trials and their validation {view.metric}",
         join(reversed(lines)),
-        join(_drawn(axis, x, int(step / 7), last=axis is axes[-1]) for axis, x in zip(axes, xs, strict=True)),
+        join(
+            _drawn(axis, x, int((step - 10) / 6.8), last=axis is axes[-1])
+            for axis, x in zip(axes, xs, strict=True)
+        ),
         *(
             [text(4, ABSENT + 18, "bottom lane: the trial does not have this parameter", class_="note")]
             if gaps
@@ -126,17 +129,20 @@ def _line(
 
 def _drawn(axis: Axis, x: float, letters: int, last: bool) -> Markup:
     parent, _, own = axis.name.rpartition(".")
-    labels = [text(x + 6, place + 4, _short(label), class_="tick halo") for place, label in axis.labels()]
+    labels = [
+        text(x + 6, place + 4, _short(label, min(letters, LETTERS)), class_="tick halo")
+        for place, label in axis.labels()
+    ]
     return join(
         [
             tag("line", x1=x, x2=x, y1=TOP, y2=BOTTOM, class_="axis"),
             tag("circle", cx=x, cy=ABSENT, r=0 if last else 2, class_="lane"),
-            text(x, 18, _short(parent, letters), anchor="middle", class_="note"),
-            text(x, 34, _short(own, letters), anchor="middle", class_="strong" if last else "title"),
+            text(x, 18, _short(parent, letters + 2), anchor="middle", class_="note"),
+            text(x, 34, _short(own, letters + 2), anchor="middle", class_="strong" if last else "title"),
             *labels,
         ]
     )
 
 
-def _short(name: str, most: int = LETTERS) -> str:
+def _short(name: str, most: int) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
