@@ -151,10 +151,10 @@ def _study(found: StudyFile, folder: Path, engine: str | None, importable: list[
 
 
 def _keep(origin: Path, folder: Path, engine: str | None) -> None:
-    """Copy the file into a new study's folder; an older copy is what the log was opened with, and stays."""
+    """Copy the file into a new study's folder; once its log has begun, the copy it began with stays."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / COPY).exists():
+        if not any((folder / "log").glob("*.jsonl")):  # nothing has begun: an older copy never ran
             launch = {"folders": [str(origin.parent), str(Path.cwd())], "engine": engine}
             (folder / LAUNCH).write_text(json.dumps(launch, indent=2) + "\n")
             half = folder / f"{COPY}.{os.getpid()}"

@@ -186,3 +186,12 @@ def test_resuming_what_was_never_run_says_what_to_do(tmp_path):
     (tmp_path / "log").mkdir()
     with pytest.raises(LogError, match="run its script again"):
         resume(tmp_path)
+
+
+def test_the_copy_is_what_the_log_began_with(file, tmp_path):
+    load_study(file(), "out")
+    load_study(file(YAML + "# mended before it ever ran\n"), "out").run()
+    begun = (tmp_path / "out" / "study.yaml").read_text()
+    assert "mended" in begun
+    load_study(file(), "out")
+    assert (tmp_path / "out" / "study.yaml").read_text() == begun
