@@ -138,6 +138,10 @@ def check_losses(room: Room, trial: Trial) -> None:
 
 def _check_outputs(task: ModelTask, trial: Trial, batch: Batch) -> None:
     outputs = trial.model(batch.inputs)
+    if not isinstance(outputs, Tensor):
+        raise ConfigurationError(
+            f"the model must return one tensor, got {type(outputs).__name__}; wrap it, or bring an own loop"
+        )
     if isinstance(task, Classification):
         classes = task.data.classes
         if outputs.dim() != 2 or outputs.shape[1] < classes:

@@ -155,8 +155,14 @@ class Session:
 
         Args:
             batch_size: The largest; the batches of a pass are equal in size, give or take one sample.
+
+        Raises:
+            TrialError: When the batch size is below 1.
+            DivergedError: When an observed loss is not finite.
         """
         trial, until = self.trial, self._assignment.until
+        if batch_size < 1:
+            raise TrialError(f"batch_size must be at least 1, got {batch_size}")
         if self.reached:
             return
         trial.feeder.batch_size = batch_size

@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from autotune.errors import DivergedError
+from autotune.errors import DivergedError, TrialError
 from autotune.ledger import Label
 from autotune.policy import Policy, Weighting
 from autotune.seeds import derive
@@ -152,7 +152,16 @@ class Trial:
         self.judged.step()
 
     def observe(self, ids: Tensor, losses: Tensor) -> None:
-        """Take note of per-sample training losses."""
+        """Take note of per-sample training losses.
+
+        Raises:
+            TrialError: When they are not one per sample.
+        """
+        if losses.shape != ids.shape:
+            raise TrialError(
+                f"observe needs one loss per sample, {tuple(ids.shape)}, got {tuple(losses.shape)}; "
+                "use reduction='none'"
+            )
         losses = losses.detach()
         self._loss = losses.sum()
         if self._table is not None:
@@ -162,10 +171,7 @@ class Trial:
         """Check the last loss that was observed."""
         loss = 0.0 if self._loss is None else self._loss.item()
         if not math.isfinite(loss):
-            raise DivergedError(
-                f"the training loss is {loss} after {self._steps} steps; "
-                "search lower learning rates, or set grad_clip"
-            )
+            raise DivergedError(f"the training loss is {loss}; search lower learning rates, or set grad_clip")
 
     def choose(self, index: int) -> Subset:
         """Draw candidates, collect what the selector needs, and select; each is charged."""

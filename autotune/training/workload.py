@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -153,7 +153,7 @@ class TrainingWorker(Worker):
             failed = _failed(assignment, kind_of(error), message_of(error))
             if failed.kind == "memory" and torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            return Failed(**vars(failed) | {"ledger": meter.ledger()})
+            return replace(failed, ledger=meter.ledger())
         if session.snapshot is not None:
             self._hot = (assignment.trial, session.snapshot)
         return Reported(

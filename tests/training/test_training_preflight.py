@@ -126,6 +126,7 @@ def poisoned(config):
             {"loss": lambda m, b: m(b.inputs).mean()},
             r"one value per sample, \(8,\), got \(\); use reduction",
         ),
+        (lambda c: nn.LSTM(8, 1 + 0 * c["width"]), {}, "must return one tensor, got tuple; wrap it"),
         (build, {"loss": lambda m, b: 1.0}, "got float"),
     ],
 )

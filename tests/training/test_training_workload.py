@@ -176,7 +176,7 @@ def exploding(config):
         ),
         (hanging, "hung", "no progress"),
         (greedy, "memory", "allocate"),
-        (exploding, "diverged", "the training loss is nan after 1 steps; search lower"),
+        (exploding, "diverged", "the training loss is nan; search lower"),
     ],
 )
 def test_a_trial_fails_by_its_own_fault(blobs, splits, tmp_path, model, kind, text):
@@ -210,9 +210,29 @@ def lost(session):
     session.report(accuracy=float("nan"))
 
 
+def averaging(session):
+    model = build(session.config)
+    session.attach(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    for batch in session.loader(32):
+        session.observe(batch.ids, nn.functional.cross_entropy(model(batch.inputs), batch.targets))
+
+
+def batchless(session):
+    model = build(session.config)
+    session.attach(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    next(session.loader(0))
+
+
+def detached(session):
+    next(session.loader(32))
+
+
 @pytest.mark.parametrize(
     ("loop", "kind", "text"),
     [
+        (averaging, "error", "one loss per sample, (30,), got (); use reduction"),
+        (batchless, "error", "batch_size must be at least 1, got 0"),
+        (detached, "error", "call session.attach(model, optimizer) first"),
         (silent, "metric", "nothing was reported"),
         (misspelt, "metric", "did you mean 'acuracy'"),
         (lazy, "error", "iterate session.loader to its end"),
