@@ -17,6 +17,7 @@ from autotune.training.losses import LossTable, suffices
 from autotune.training.meter import COUNTED, Meter
 from autotune.training.parts import ModelPart, OptimizerPart, capture, restore
 from autotune.training.rules import TrialRules
+from autotune.training.samples import Samples
 from autotune.training.settings import TRAINING_NAMES, RateSchedule, Settings
 from autotune.training.watching import Watched
 
@@ -294,3 +295,22 @@ def test_reading_is_noticed(look, read):
     watched = Watched({"a": 1, "b": 2})
     look(watched)
     assert watched.read == read
+
+
+# samples
+
+
+def test_samples_share_the_memory_of_their_data(blobs):
+    samples = Samples(blobs, CPU, lambda inputs: inputs)
+    assert samples.targets.data_ptr() == blobs.targets.ctypes.data
+    assert samples._inputs.data_ptr() == blobs.inputs.ctypes.data
+
+
+def test_batches_of_a_split_are_its_samples_in_order(blobs):
+    samples = Samples(blobs, CPU, lambda inputs: inputs * 2)
+    ids = torch.tensor([5, 2, 9, 0, 7])
+    batches = list(samples.batches(ids, 2))
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+    assert torch.equal(torch.cat([batch.ids for batch in batches]), ids)
+    assert torch.equal(batches[0].inputs, torch.tensor(blobs.inputs[[5, 2]]) * 2)
+    assert batches[2].weights.tolist() == [1.0]
