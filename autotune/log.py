@@ -3,7 +3,8 @@
 A log is a folder of segments, `EEEEEE-SSSSSS.jsonl`: the E-th driver's S-th file, each created only if it
 is absent. The first line of a segment says after how many events it continues, so that whatever an older
 driver still writes afterwards is not part of the log. Each further line is one commit, whole or void: some
-events, how many there are by then, and the hash of them and everything before them.
+events (`e`), how many there are by then (`n`), the hash of them and everything before them (`h`), and the
+time (`t`), which no decision reads.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import math
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,14 +38,29 @@ class Tail:
     digest: str = ""
 
 
+@dataclass(frozen=True)
+class Commit:
+    """Events that were written together.
+
+    Attributes:
+        time_s: When, in seconds since 1970 by the driver's clock; told to people, never decided upon.
+        events: What happened.
+        tail: Where the log ended with them.
+    """
+
+    time_s: float
+    events: list[Event]
+    tail: Tail
+
+
 def _chain(digest: str, body: str) -> str:
     return hashlib.sha256((digest + body).encode()).hexdigest()[:32]
 
 
-def _line(tail: Tail, events: Sequence[Event]) -> tuple[str, Tail]:
+def _line(tail: Tail, events: Sequence[Event], now: float) -> tuple[str, Tail]:
     body = json.dumps([to_json(event) for event in events], allow_nan=False, separators=(",", ":"))
     after = Tail(tail.sequence + len(events), _chain(tail.digest, body))
-    return f'{{"n":{after.sequence},"h":"{after.digest}","e":{body}}}\n', after
+    return f'{{"n":{after.sequence},"h":"{after.digest}","t":{now:.3f},"e":{body}}}\n', after
 
 
 def _segments(folder: Path) -> list[tuple[int, int, Path]]:
@@ -66,7 +83,7 @@ def _header(path: Path) -> dict[str, Any]:
     return header
 
 
-def _read(folder: Path) -> Iterator[tuple[list[Event], Tail]]:
+def _read(folder: Path) -> Iterator[Commit]:
     headed = [(epoch, path, _header(path)) for epoch, _, path in _segments(folder)]
     headed = [(epoch, path, header) for epoch, path, header in headed if header]
     tail = Tail()
@@ -86,13 +103,13 @@ def _read(folder: Path) -> Iterator[tuple[list[Event], Tail]]:
                 parsed = _parse(line, tail)
                 if parsed is None and file.readline():
                     raise LogError(f"{path} is damaged after event {tail.sequence}: restore it from a backup")
-                if parsed is None or parsed[1].sequence > fence:
+                if parsed is None or parsed.tail.sequence > fence:
                     break  # a half-written last line never happened; neither did what a replaced driver wrote
-                tail = parsed[1]
+                tail = parsed.tail
                 yield parsed
 
 
-def _parse(line: str, tail: Tail) -> tuple[list[Event], Tail] | None:
+def _parse(line: str, tail: Tail) -> Commit | None:
     try:
         record = json.loads(line)
         body = line[line.index('"e":') + 4 : line.rindex("}")]
@@ -101,7 +118,7 @@ def _parse(line: str, tail: Tail) -> tuple[list[Event], Tail] | None:
     after = Tail(tail.sequence + len(record["e"]), _chain(tail.digest, body))
     if not line.endswith("\n") or record["n"] != after.sequence or record["h"] != after.digest:
         return None
-    return [from_json(event) for event in record["e"]], after
+    return Commit(float(record.get("t", 0.0)), [from_json(event) for event in record["e"]], after)
 
 
 def read_events(folder: Path) -> Iterator[Event]:
@@ -110,8 +127,17 @@ def read_events(folder: Path) -> Iterator[Event]:
     Raises:
         LogError: When an event before the last is damaged, or the format is newer.
     """
-    for events, _ in _read(folder):
-        yield from events
+    for commit in _read(folder):
+        yield from commit.events
+
+
+def read_commits(folder: Path) -> Iterator[Commit]:
+    """The same, commit by commit, with the time of each.
+
+    Raises:
+        LogError: As `read_events`.
+    """
+    yield from _read(folder)
 
 
 class TrialLog:
@@ -140,8 +166,8 @@ class TrialLog:
                 f"another driver owns the study in {folder.parent}; wait for it to end or stop it first"
             ) from error
         self._tail = Tail()
-        for _, self._tail in _read(folder):
-            pass
+        for commit in _read(folder):
+            self._tail = commit.tail
         self._epoch = max((epoch for epoch, _, _ in _segments(folder)), default=0) + 1
         self._part = 0
         self._file: TextIO | None = None
@@ -163,7 +189,7 @@ class TrialLog:
         """
         if not events:
             return
-        line, tail = _line(self._tail, events)
+        line, tail = _line(self._tail, events, time.time())
         try:
             file = self._writable()
             file.write(line)

@@ -17,7 +17,6 @@ from torch import nn
 import autotune as at
 from autotune.data.digits import digits
 from autotune.report.console import Console
-from autotune.report.page import write_page
 from autotune.report.words import summary
 from autotune.search_spaces.optimizers import sgd_or_adamw
 from autotune.search_spaces.policies import policies
@@ -77,9 +76,8 @@ def main() -> None:
     )
     with Console() as console:
         result = study.run(observe=console)
-    page = write_page(result.path)
     print(summary(result.path))
-    print(f"report: {page}")
+    print(f"report: {result.path / 'result' / 'report.html'}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from torch import nn
 
 import autotune as at
 from autotune.report.console import Console
-from autotune.report.page import write_page
 from autotune.report.words import summary
 from autotune.search_spaces.policies import policies
 
@@ -95,7 +94,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True, help="folder with the four IDX files")
     parser.add_argument("--path", type=Path, default=Path("runs/fashion-mnist"))
     parser.add_argument(
-        "--epochs", type=float, default=12.0, help="search budget, reference epoch-equivalents"
+        "--epochs", type=float, default=20.0, help="search budget, reference epoch-equivalents"
     )
     parser.add_argument("--horizon", type=float, default=3.0, help="full training, epoch-equivalents")
     parser.add_argument("--seeds", type=int, default=5, help="paired repetitions that confirm the winner")
@@ -105,9 +104,8 @@ def main() -> None:
     search = plan(arguments.epochs, arguments.horizon, arguments.seeds)
     with Console() as console:
         result = at.Study(task(data), space(), arguments.path, search, arguments.engine).run(observe=console)
-    page = write_page(result.path)
     print(summary(result.path))
-    print(f"report: {page}")
+    print(f"report: {result.path / 'result' / 'report.html'}")
 
 
 if __name__ == "__main__":

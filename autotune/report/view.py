@@ -142,8 +142,8 @@ class StudyView:
         return self.history.concluded.verdict if self.history.concluded else {}
 
     def leaders(self) -> list[Trial]:
-        """Search trials with a finite score: those trained longest first, and the better ones among them."""
-        finite = [trial for trial in self.search if math.isfinite(trial.score)]
+        """Search trials that may win: those trained longest first, and the better ones among them."""
+        finite = [trial for trial in self.search if trial.failure is None and math.isfinite(trial.score)]
         return sorted(finite, key=lambda trial: (-trial.rung, -trial.score, trial.number))
 
     def best(self) -> list[Point]:

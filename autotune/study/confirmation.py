@@ -32,7 +32,7 @@ def candidates(history: History, confirm: Confirm, arms: Sequence[str]) -> list[
     most trials where the leaders are, and a baseline that was hardly tuned would be beaten by default.
     """
     ranked = sorted(
-        (trial for trial in history.of_phase(SEARCH) if math.isfinite(trial.score)),
+        (t for t in history.of_phase(SEARCH) if t.failure is None and math.isfinite(t.score)),
         key=lambda trial: (-trial.rung, -trial.score, trial.number),
     )
     distinct = {str(sorted(trial.config.items())): trial for trial in reversed(ranked)}

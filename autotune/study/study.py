@@ -17,6 +17,7 @@ from autotune.errors import ConfigurationError, LogError, unknown
 from autotune.events import DONE, DriverStarted, Event, Opened
 from autotune.log import TrialLog, read_events
 from autotune.policy import Policy
+from autotune.report.page import write_page
 from autotune.space import SearchSpace
 from autotune.study.director import Director, replay
 from autotune.study.export import export
@@ -65,6 +66,25 @@ class Study:
         self._rules = rules or TrialRules(horizon=plan.scheduler.rungs[-1])
         self._engine = engine
 
+    @classmethod
+    def resume(cls, path: str | Path, engine: str | None = None) -> Study:
+        """The study that `autotune run` started in this folder, ready to `run` on.
+
+        A study that was started from Python is resumed by running its script again: its model is code, and
+        code is never read from storage.
+
+        Args:
+            path: The study's folder.
+            engine: Another engine than before.
+
+        Raises:
+            LogError: When no study was started from a YAML file there.
+            ConfigurationError: When its task can no longer be imported.
+        """
+        from autotune.study.yaml_form import resume  # it builds studies, so it imports this module
+
+        return resume(path, engine)
+
     def run(self, observe: Observer | None = None) -> Result:
         """Search, confirm, conclude; or continue with whatever is left of that.
 
@@ -91,6 +111,7 @@ class Study:
                     engine.close()
             result = Result(self.path, director.history)
             export(result)
+            write_page(result.path)
             return result
         finally:
             log.close()

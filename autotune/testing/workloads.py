@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from autotune.checkpoint import CheckpointStore
-from autotune.work import Assignment, Worker, Workload
 from autotune.events import Config, Failed, Outcome, Reported
+from autotune.work import Assignment, Worker, Workload
 
 WorkloadFactory = Callable[[Path], Workload]
 
