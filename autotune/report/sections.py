@@ -96,6 +96,8 @@ def tiles(view: StudyView) -> Markup:
     tiles.append((epochs(sum(spent.values()) - spent.get("search", 0.0)), "confirming and testing"))
     tiles.append((share(view.wasted()), "of search compute in unfinished trials"))
     tiles.append((duration(view.account.total().total.seconds), "device time"))
+    if view.wall_s:
+        tiles.append((duration(view.wall_s), "wall clock"))
     bill = view.account.money(view.prices)
     if bill is not None:
         tiles.append((money(bill), "cost at the given prices"))

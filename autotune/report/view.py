@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from autotune.errors import AutotuneError, LogError
-from autotune.events import DONE, SEARCH, DriverStarted, Event, Reported
+from autotune.events import DONE, SEARCH, DriverStarted, Event, Opened, Reported
 from autotune.history import History, Trial
 from autotune.ledger import Ledger
-from autotune.log import read_events
+from autotune.log import read_commits
 from autotune.report.account import WASTED, Account, fates
 from autotune.space import SearchSpace
 
@@ -39,6 +39,7 @@ class StudyView:
         prices: Price per hour by type of machine; empty where money is not counted.
         points: Results of the search in the order in which they were committed.
         versions: Of what the last driver ran on.
+        wall_s: Seconds that drivers have run, without the pauses between them; 0 when made from events alone.
         path: The study's folder; None when it was made from events alone.
     """
 
@@ -47,6 +48,7 @@ class StudyView:
     prices: Mapping[str, float] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
+    wall_s: float = 0.0
     path: Path | None = None
 
     @classmethod
@@ -56,7 +58,13 @@ class StudyView:
         Raises:
             LogError: When there is no study, or its log is damaged or of a newer format.
         """
-        view = cls.of(read_events(Path(path) / "log"), prices)
+        view, since = cls(prices=prices or {}), 0.0
+        for commit in read_commits(Path(path) / "log"):
+            since = commit.time_s if isinstance(commit.events[0], Opened | DriverStarted) else since
+            view.wall_s += max(0.0, commit.time_s - since)  # clocks of machines differ; time never runs back
+            since = max(since, commit.time_s)
+            for event in commit.events:
+                view.apply(event)
         if not view.history.study:
             raise LogError(
                 f"{path} holds no study: give the folder that `Study(path=...)` or `autotune run` made"

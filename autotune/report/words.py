@@ -159,6 +159,8 @@ def cost(view: StudyView) -> list[str]:
     spent = [f"{PHASES.get(name, name)} {epochs(view.epochs(ledger))}" for name, ledger in phases.items()]
     seconds = view.account.total().total.seconds
     line = f"Cost: {', '.join(spent)} (reference epoch-equivalents); {duration(seconds)} of device time"
+    if view.wall_s:
+        line += f" within {duration(view.wall_s)}"
     bill = view.account.money(view.prices)
     if bill is not None:
         line += f"; {money(bill)} in money"

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from synthetic import study, write
 
 from autotune.errors import LogError
-from autotune.events import SEARCH
+from autotune.events import SEARCH, DriverStarted, Opened, Proposed
 from autotune.ledger import Ledger
+from autotune.log import TrialLog
 from autotune.report.account import fates
 from autotune.report.view import StudyView
 
@@ -59,3 +60,19 @@ def test_a_folder_reads_as_its_events(tmp_path):
 def test_a_folder_without_a_study_is_refused(tmp_path):
     with pytest.raises(LogError, match="holds no study"):
         StudyView.load(tmp_path)
+
+
+def test_wall_clock_counts_drivers_and_not_the_pauses_between_them(tmp_path, monkeypatch):
+    clock = iter([100.0, 101.0, 105.0, 1000.0, 1002.0])
+    monkeypatch.setattr("autotune.log.time.time", lambda: next(clock))
+    opened = Opened({"name": "s", "rungs": [1.0], "reference_flops": 1.0})
+    first = TrialLog(tmp_path / "log")
+    first.append(opened)
+    first.append(DriverStarted(1))
+    first.append(Proposed(0, {}, 0, "t"))
+    first.close()
+    second = TrialLog(tmp_path / "log")
+    second.append(DriverStarted(2))
+    second.append(Proposed(1, {}, 0, "t"))
+    second.close()
+    assert StudyView.load(tmp_path).wall_s == 7.0
