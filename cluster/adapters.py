@@ -23,7 +23,7 @@ from autotune.events import Failed, Interrupted, Outcome, Reported, from_json
 
 _REACTION_S: Final = 5.0  # an extension in place is worth waiting for; correctness never needs it
 _IDLE_S: Final = 3600.0  # with no trial alive, Tune has nothing else to do than to wait for us
-_STILLBORN: Final = 5  # actors that never started, in a row, after which no actor will
+_STILLBORN: Final = 5  # actors of one assignment that did not start, in a row, after which none will
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,8 @@ class Desk:
     current: dict[str, Assignment] = field(default_factory=dict)
     deaths: Counter[int] = field(default_factory=Counter)  # by assignment
     equipped: set[Any] = field(default_factory=set)
-    stillborn: int = 0
+    stillborn: Counter[int] = field(default_factory=Counter)  # by assignment
+    begun: set[str] = field(default_factory=set)  # Tune trials whose actor has started
     orphans: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -59,6 +60,7 @@ class Desk:
     def drop(self, trial_id: str) -> None:
         """A Tune trial has ended."""
         self.current.pop(trial_id, None)
+        self.begun.discard(trial_id)
 
 
 class AssignmentSearcher(Searcher):
@@ -163,12 +165,15 @@ class ReactionScheduler(TrialScheduler):
             desk.exchange.put_back(assignment)
             return
         text = reason(trial)
-        desk.stillborn += 1
-        if desk.stillborn >= _STILLBORN:
-            desk.exchange.fail(StudyError(f"{desk.stillborn} Ray actors in a row did not start: {text}"))
-            return
+        began = trial.trial_id in desk.begun
+        desk.begun.discard(trial.trial_id)
         desk.exchange.answer(Interrupted(assignment.id, assignment.trial, text))
         if "node has died" in text:  # nobody's fault, however often
+            return
+        if not began:
+            desk.stillborn[assignment.id] += 1
+            if desk.stillborn[assignment.id] >= _STILLBORN:
+                desk.exchange.fail(StudyError(f"{_STILLBORN} Ray actors in a row did not start: {text}"))
             return
         desk.deaths[assignment.id] += 1
         deaths = desk.deaths[assignment.id]
@@ -206,7 +211,7 @@ class Dispatch(TrialProgressCallback):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called for new, restarted and reused actors alike."""
         desk = self._desk
-        desk.stillborn = 0
+        desk.begun.add(trial.trial_id)
         actor = trial.temporary_state.ray_actor
         identity = actor._actor_id
         if identity not in desk.equipped:
@@ -214,6 +219,7 @@ class Dispatch(TrialProgressCallback):
             desk.equipment(actor)
         assignment = desk.current.get(trial.trial_id)
         if assignment is not None:
+            desk.stillborn.pop(assignment.id, None)
             actor.assign.remote(assignment)
 
     def on_trial_result(

@@ -56,9 +56,10 @@ class AssignmentTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Advance the assignment; the answer is JSON, which Tune neither flattens nor inspects."""
-        if self._assignment is None:
+        assignment, self._assignment = self._assignment, None  # what was answered is never done again
+        if assignment is None:
             raise RuntimeError("step was called before assign")
-        outcome = self._watched(self._assignment)
+        outcome = self._watched(assignment)
         if outcome.node == "local":
             outcome = replace(outcome, node=self._node)
         return {OUTCOME: json.dumps(to_json(outcome))}

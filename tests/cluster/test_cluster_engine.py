@@ -84,6 +84,20 @@ def test_a_dead_worker_is_only_a_delay(run, tmp_path):
     assert lost[0].reason
 
 
+def test_many_workers_dying_at_once_are_only_a_delay(run, tmp_path):
+    def dies_once(config, fidelity, seed):
+        mark = Path(tmp_path, f"died-{config['x']}")
+        if not mark.exists():
+            mark.touch()
+            os._exit(1)
+        return 1.0
+
+    engine = run(dies_once, workers=6)
+    submit(engine, *(assignment(number) for number in range(6)))
+    answers = drain(engine, 6)
+    assert all(isinstance(answer, Reported) for answer in answers)
+
+
 def test_a_worker_that_always_dies_is_given_up_and_harms_no_other(run):
     def dies(config, fidelity, seed):
         if config["x"] == 0:
