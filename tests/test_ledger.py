@@ -1,9 +1,18 @@
 """The ledger: sums, shares and money."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autotune.ledger import Charge, Label, Ledger
+from autotune.testing.ledgers import LedgerContract
+
+
+class TestLedger(LedgerContract):
+    @pytest.fixture(params=[{}, {Label.TRAIN: Charge(3.0, 1.0)}, dict.fromkeys(Label, Charge(1.0, 0.5))])
+    def ledger(self, request):
+        return Ledger(request.param)
+
 
 charges = st.builds(Charge, st.integers(0, 10**6).map(float), st.integers(0, 10**6).map(float))
 ledgers = st.dictionaries(st.sampled_from(list(Label)), charges).map(Ledger)

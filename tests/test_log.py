@@ -11,6 +11,18 @@ from autotune.errors import LockedError, LogError, StorageError
 from autotune.events import Assigned, DriverStarted, Opened, Proposed, Reported, from_json, to_json
 from autotune.ledger import Charge, Label, Ledger
 from autotune.log import TrialLog, read_events
+from autotune.testing.logs import TrialLogContract
+
+
+class TestTrialLog(TrialLogContract):
+    @pytest.fixture
+    def opened(self):
+        return TrialLog
+
+    @pytest.fixture
+    def read(self):
+        return read_events
+
 
 OPENED = Opened({"name": "s", "rungs": [1.0, 3.0]})
 

@@ -1,0 +1,76 @@
+"""Policies: their contract for every selector, and what is refused."""
+
+import pytest
+
+from autotune.errors import PolicyError, SelectorError
+from autotune.policy import Policy, Schedule, Weighting, policy_parameters
+from autotune.selection import make_selector, selector_names
+from autotune.testing.policies import PolicyContract
+
+
+@pytest.mark.parametrize("name", [name for name in selector_names() if name != "full"])
+class TestEverySelector(PolicyContract):
+    @pytest.fixture
+    def policy(self, name):
+        return Policy(make_selector(name), 0.2, 0.5, Schedule(0.1, 0.05, 0.1), Weighting.UNIFORM)
+
+
+class TestFull(PolicyContract):
+    @pytest.fixture
+    def policy(self):
+        return Policy(make_selector("full"))
+
+
+def test_a_configuration_without_policy_trains_on_all_data():
+    assert Policy.from_config({"lr": 0.1}) == Policy(make_selector("full"))
+
+
+def test_a_pool_is_raised_to_hold_the_subset():
+    assert Policy.from_config({"policy": "el2n", "policy.fraction": 0.4, "policy.pool": 0.1}).pool == 0.4
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ({"policy": "el2m"}, "did you mean 'el2n'"),
+        ({"policy": "el2n", "policy.skip_hardset": 0.1}, "did you mean 'skip_hardest'"),
+        ({"policy": "el2n", "policy.skip_hardest": 1.0}, "skip_hardest must be in"),
+        ({"policy": "el2n", "policy.weighting": "unifrom"}, "did you mean 'uniform'"),
+    ],
+)
+def test_misspelt_names_are_pointed_out(config, text):
+    with pytest.raises((SelectorError, PolicyError), match=text):
+        Policy.from_config(config)
+
+
+@pytest.mark.parametrize("fraction", [0.0, -0.1, 1.1, float("nan")])
+def test_fractions_out_of_range_are_refused(fraction):
+    with pytest.raises(PolicyError, match=r"fraction must be in \(0, 1\]"):
+        Policy(make_selector("random"), fraction)
+
+
+@pytest.mark.parametrize(
+    "schedule", [{"interval": 1.1}, {"warmup": 1.0}, {"anneal": -0.1}, {"warmup": 0.6, "anneal": 0.4}]
+)
+def test_schedules_out_of_range_are_refused(schedule):
+    with pytest.raises(PolicyError):
+        Schedule(**schedule)
+
+
+def test_a_policy_that_selects_is_judged_after_its_second_selection():
+    policy = Policy(make_selector("el2n"), 0.1, 0.3, Schedule(interval=0.1, warmup=0.05))
+    fair = policy.fair_fidelity(10.0)
+    first, gap = 0.5, 1.0
+    assert first + gap < fair < first + gap + 0.3
+
+
+def test_parameters_of_a_policy_are_its_own_and_its_selectors():
+    assert {
+        "fraction",
+        "pool",
+        "interval",
+        "warmup",
+        "anneal",
+        "weighting",
+        "skip_hardest",
+    } == policy_parameters("el2n")
