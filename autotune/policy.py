@@ -101,9 +101,9 @@ class Policy:
         """
         if not self.selector.needs or self.selector.scope is Scope.STUDY or not self.selects:
             return 0.0
-        one_selection = self.pool / 3 + self.fraction
-        gap = max(self.schedule.interval * horizon, one_selection)
-        return min(horizon, self.schedule.warmup * horizon + gap + one_selection)
+        scoring = 0.0 if self.selector.tolerates_gaps else self.pool / 3
+        gap = max(self.schedule.interval * horizon, scoring + self.fraction)
+        return min(horizon, self.schedule.warmup * horizon + gap + scoring)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Policy:

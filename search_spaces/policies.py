@@ -16,8 +16,8 @@ SELECTORS: Final = (
 )  # fmt: skip
 
 FRACTION: Final = Float(0.05, 0.5, log=True)
-POOL: Final = Float(0.1, 0.5, log=True)
-INTERVAL: Final = Float(0.05, 0.2, log=True)  # the trial is fair to judge after two: early enough
+POOL: Final = Float(0.1, 0.4, log=True)
+INTERVAL: Final = Float(0.05, 0.15, log=True)  # fair to judge after two selections: by a third of the horizon
 
 # what one selector has and the others need not
 OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
@@ -27,7 +27,7 @@ OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
     "k_center": {  # its rule takes time with every pick and candidate: few, and seldom
         "fraction": Float(0.02, 0.1, log=True),
         "pool": Float(0.1, 0.2, log=True),
-        "interval": Float(0.15, 0.3, log=True),
+        "interval": Float(0.1, 0.25, log=True),
     },
 }
 FREE_LOSSES: Final = frozenset({"infobatch"})  # training yields its signal: a pool would save nothing
