@@ -15,7 +15,7 @@ SELECTORS: Final = (
     *BASELINES, "random", "infobatch", "el2n", "small_loss", "k_center", "target_alignment",
 )  # fmt: skip
 
-FRACTION: Final = Float(0.05, 0.5, log=True)
+FRACTION: Final = Float(0.05, 0.4, log=True)
 POOL: Final = Float(0.1, 0.4, log=True)
 INTERVAL: Final = Float(0.05, 0.15, log=True)  # fair to judge after two selections: by a third of the horizon
 
