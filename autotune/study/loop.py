@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias, final
 
 from autotune.engines.base import Engine
@@ -56,22 +56,21 @@ class Loop:
         """Until the study has concluded."""
         for assigned in list(self._history.in_flight.values()):
             self._submit(assigned)  # due since before this driver started
-        self._fill()
+        self._react()
         while self._history.phase != DONE:
             if not self._history.in_flight:
                 raise StudyError("nothing is in flight and nothing was decided; please report it")
             for outcome in self._engine.poll(POLL_S):
                 self._receive(outcome)
             while (ready := self._next_ready()) is not None:
-                self._commit(self._ready.pop(ready))
-                self._fill()
+                self._react(_as_read(self._ready.pop(ready), self._history.phase))
             self._watch_clock()
 
     def _receive(self, outcome: Outcome) -> None:
         if outcome.assignment not in self._history.in_flight:
             return  # answered before: a second answer changes nothing
         if isinstance(outcome, Interrupted):
-            self._commit(outcome)
+            self._react(outcome)
         else:
             self._ready[outcome.assignment] = outcome
 
@@ -79,26 +78,28 @@ class Loop:
         first = self._history.first_due() if self._workers is not None else next(iter(self._ready), None)
         return first if first in self._ready else None
 
-    def _commit(self, *events: Event) -> None:
-        committed = [_as_read(event, self._history.phase) for event in events]
-        self._log.append(*committed)
+    def _react(self, *facts: Event) -> None:
+        """Take in what happened, decide for every free worker, commit all of that at once, then act."""
+        committed: list[Event] = []
+        self._take_in(facts, committed)
+        limit = self._workers if self._workers is not None else self._engine.capacity()
+        while len(self._history.in_flight) < limit and self._history.phase != DONE:
+            if not (decided := self._director.decide()):
+                break
+            self._take_in(decided, committed)
+        self._log.append(*committed)  # one synchronisation of the disk for a fact and what follows from it
         for event in committed:
-            self._director.apply(event)
             if self._observe is not None:
                 self._observe(self._history, event)
             if isinstance(event, Failed):
                 _stop_if_all_fail_alike(self._history)
+            if isinstance(event, Assigned):
+                self._submit(event)
 
-    def _fill(self) -> None:
-        limit = self._workers if self._workers is not None else self._engine.capacity()
-        while len(self._history.in_flight) < limit and self._history.phase != DONE:
-            events = self._director.decide()
-            if not events:
-                return
-            self._commit(*events)
-            for event in events:
-                if isinstance(event, Assigned):
-                    self._submit(event)
+    def _take_in(self, events: Iterable[Event], committed: list[Event]) -> None:
+        for event in events:
+            self._director.apply(event)
+            committed.append(event)
 
     def _submit(self, assigned: Assigned) -> None:
         trial = self._history.trials[assigned.trial]
@@ -118,8 +119,7 @@ class Loop:
     def _watch_clock(self) -> None:
         over = self._deadline is not None and time.monotonic() > self._deadline
         if over and self._history.phase == SEARCH and self._history.stopped is None:
-            self._commit(BudgetSpent("the hours of the budget are over"))
-            self._fill()
+            self._react(BudgetSpent("the hours of the budget are over"))
 
 
 def _as_read(event: Event, phase: str) -> Event:
