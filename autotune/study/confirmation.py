@@ -43,7 +43,9 @@ def candidates(history: History, confirm: Confirm, arms: Sequence[str]) -> list[
             continue
         tuned = [Candidate(trial.number, trial.config) for trial in ranked if trial.arm == arm][:1]
         moved = [Candidate(None, _under(leaders[0].config, arm))] if leaders[0].arm != arm else []
-        chosen += [rival for rival in tuned + moved if all(rival.config != c.config for c in chosen)]
+        for rival in tuned + moved:
+            if all(rival.config != candidate.config for candidate in chosen):
+                chosen.append(rival)
     return chosen
 
 
@@ -137,8 +139,10 @@ def _compared(history: History, ours: Confirmed, theirs: Confirmed, confirm: Con
 
 
 def _judged(history: History, trial: Trial) -> float:
-    read = history.reads.get(trial.number)
-    return trial.score if read is None else read.score
+    """The score to compare; where others were read on the test split, one that was not has none."""
+    if not history.reads:
+        return trial.score
+    return history.reads[trial.number].score if trial.number in history.reads else math.nan
 
 
 def _summary(history: History, entry: Confirmed) -> Mapping[str, Any]:

@@ -1,0 +1,50 @@
+"""Who is confirmed, and which scores are compared."""
+
+import math
+
+import pytest
+
+from autotune.events import CONFIRM, SEARCH, Assigned, Failed, PhaseStarted, Proposed, Reported, TestRead
+from autotune.history import History
+from autotune.study.confirmation import candidates, confirmed, verdict
+from autotune.study.plan import Confirm
+
+SEEDS = 3
+CONFIRM_PLAN = Confirm(leaders=1, seeds=SEEDS)
+ARMS = ("el2n", "fresh_random", "full")
+
+
+def trained(history, number, config, score, phase=SEARCH, origin=None):
+    history.apply(Proposed(number, config, number, "test", phase, origin))
+    history.apply(Assigned(number, number, 0, 0.0, 1.0))
+    history.apply(Reported(number, number, 0, 1.0, score))
+
+
+@pytest.fixture
+def searched():
+    history = History()
+    trained(history, 0, {"policy": "el2n", "policy.fraction": 0.2}, 0.9)
+    trained(history, 1, {"policy": "fresh_random", "policy.fraction": 0.2}, 0.8)
+    trained(history, 2, {"policy": "full"}, 0.7)
+    return history
+
+
+def test_no_configuration_is_confirmed_twice(searched):
+    configs = [dict(candidate.config) for candidate in candidates(searched, CONFIRM_PLAN, ARMS)]
+    assert sorted(config["policy"] for config in configs) == ["el2n", "fresh_random", "full"]
+
+
+def test_a_test_score_is_never_compared_with_a_validation_score(searched):
+    chosen = candidates(searched, CONFIRM_PLAN, ARMS)
+    searched.apply(PhaseStarted(CONFIRM, ""))
+    for number in range(3, 3 + SEEDS * len(chosen)):
+        candidate = chosen[(number - 3) % len(chosen)]
+        trained(searched, number, candidate.config, 0.9, CONFIRM, candidate.origin)
+    for entry in confirmed(searched, chosen):
+        for repetition, trial in enumerate(entry.trials):
+            ours = repetition == 0 and entry.arm == "el2n"
+            read = Failed(0, trial.number, 0, "memory", "") if ours else TestRead(0, trial.number, 0.5)
+            searched.apply(read)
+    concluded = verdict(searched, CONFIRM_PLAN, chosen)
+    assert [one["pairs"] for one in concluded["comparisons"]] == [SEEDS - 1] * 2
+    assert all(math.isclose(one["mean"], 0.0) for one in concluded["comparisons"])
