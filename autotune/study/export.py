@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from autotune.checkpoint import CheckpointStore
 from autotune.errors import StorageError
-from autotune.events import DriverStarted
+from autotune.events import Concluded, DriverStarted, to_json
 from autotune.history import Trial
 from autotune.ledger import Label
 from autotune.log import read_events
@@ -85,8 +85,8 @@ def _row(trial: Trial, reference_flops: float) -> dict[str, Any]:
 def _save_model(result: Result, path: Path) -> Mapping[str, Any] | None:
     """The weights of the winner's best seed on validation; None where trials keep no checkpoints."""
     winner = result.verdict["winner"]
-    pairs = zip(winner["validation"], winner["trials"], strict=True)
-    best = max(pair for pair in pairs if math.isfinite(pair[0]))
+    scores = [float(score) for score in winner["validation"]]  # a log has `nan` for a seed that ended badly
+    best = max(pair for pair in zip(scores, winner["trials"], strict=True) if math.isfinite(pair[0]))
     checkpoint = CheckpointStore(result.path / "checkpoints").latest(best[1])
     if checkpoint is None:
         return None
@@ -102,7 +102,7 @@ def _save_model(result: Result, path: Path) -> Mapping[str, Any] | None:
 
 def _manifest(result: Result) -> dict[str, Any]:
     started = [event for event in read_events(result.path / "log") if isinstance(event, DriverStarted)]
-    winner = result.verdict["winner"]
+    winner = to_json(Concluded(None, result.verdict))["verdict"]["winner"]  # strict JSON
     seeds = [result.history.trials[number].seed for number in winner["trials"]]
     return {
         "format": FORMAT,

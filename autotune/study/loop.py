@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias, final
@@ -21,7 +22,7 @@ from autotune.events import (
     Reported,
     TestRead,
 )
-from autotune.history import History, Status
+from autotune.history import History, Status, Trial
 from autotune.log import TrialLog
 from autotune.study.director import Director
 from autotune.study.plan import Plan
@@ -29,6 +30,7 @@ from autotune.work import Assignment
 
 Observer: TypeAlias = Callable[[History, Event], None]
 ALIKE: Final = 10  # so many first trials failing in the same way end the study
+NUMBER: Final = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
 POLL_S: Final = 1.0
 
 
@@ -128,13 +130,18 @@ def _as_read(event: Event, phase: str) -> Event:
     return event
 
 
+def _cause(trial: Trial) -> tuple[str, str]:
+    """What two failures have in common that are alike: numbers in an error may be those of the trial."""
+    kind, message = trial.failure or ("error", "")
+    return kind, NUMBER.sub("#", message) if kind == "error" else ""
+
+
 def _stop_if_all_fail_alike(history: History) -> None:
     first = [history.trials[number] for number in range(min(ALIKE, len(history.trials)))]
     if len(first) < ALIKE or any(trial.status is not Status.FAILED for trial in first):
         return
-    failures = {trial.failure for trial in first}
-    if len(failures) == 1:
-        kind, message = failures.pop() or ("error", "")
+    if len({_cause(trial) for trial in first}) == 1:
+        kind, message = first[0].failure or ("error", "")
         raise StudyFailedError(
             f"all of the first {ALIKE} trials failed alike ({kind}): {message}; mend the task and start a "
             "new study, or look at one trial with engine='inprocess'"

@@ -13,8 +13,8 @@ from typing import Any, Final, final
 from autotune.data import Splits
 from autotune.engines.base import Engine, Workload
 from autotune.engines.inprocess import InProcess
-from autotune.errors import ConfigurationError, LogError, unknown
-from autotune.events import DONE, DriverStarted, Event, Opened
+from autotune.errors import ConfigurationError, LogError, PolicyError, SelectorError, unknown
+from autotune.events import DONE, Config, DriverStarted, Event, Opened, to_json
 from autotune.log import TrialLog, read_events
 from autotune.policy import Policy
 from autotune.report.page import write_page
@@ -136,7 +136,7 @@ class Study:
             self._space,
             arms=self._space.options("policy") or ("full",),
             reference_flops=workload.reference_flops,
-            entry=(lambda config: Policy.from_config(config).fair_fidelity(horizon))
+            entry=(lambda config: _fair_fidelity(config, horizon))
             if isinstance(workload, TrainingWorkload)
             else (lambda config: 0.0),
             test=workload.has_test,
@@ -160,7 +160,7 @@ class Study:
 
     def _identity(self, workload: Workload) -> dict[str, Any]:
         return {
-            "name": self.path.name,
+            "name": self.path.absolute().name,  # a path may be written in several ways
             "space": self._space.to_yaml(),
             "plan": self._plan.to_json(),
             "rungs": list(self._plan.scheduler.rungs),
@@ -181,10 +181,19 @@ class Study:
         raise ConfigurationError(unknown("engine", self._engine, ENGINES))
 
 
+def _fair_fidelity(config: Config, horizon: float) -> float:
+    """Where a configuration is first judged; one that is no policy fails its own trial, not the study."""
+    try:
+        return Policy.from_config(config).fair_fidelity(horizon)
+    except (PolicyError, SelectorError):
+        return 0.0
+
+
 def _same_study(opened: Event, identity: Mapping[str, Any], path: Path) -> None:
     if not isinstance(opened, Opened):
         raise LogError(f"the log in {path} does not begin with a study; choose another path")
-    differing = [key for key in identity if opened.study.get(key) != identity[key]]
+    was, now = (to_json(one)["study"] for one in (opened, Opened(identity)))  # as a log writes them
+    differing = [key for key in now if was.get(key) != now[key]]
     if differing:
         raise LogError(
             f"{path} holds another study: {', '.join(differing)} differ; choose another path, or go back to "

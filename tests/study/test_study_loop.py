@@ -1,11 +1,14 @@
 """The study's loop: the same decisions on every engine, after every interruption, and from every log."""
 
+import json
 import math
 import random
 from dataclasses import replace
 
 import pytest
+from torch import nn
 
+from autotune.data.digits import digits
 from autotune.engines.function import FunctionWorkload
 from autotune.engines.inprocess import InProcess
 from autotune.engines.simulated import Simulated
@@ -14,10 +17,13 @@ from autotune.events import Assigned, Concluded, DriverStarted, Interrupted, Ope
 from autotune.log import TrialLog, read_events
 from autotune.scheduling.asha import ASHA, Variant
 from autotune.searching.random import RandomSearch
+from autotune.searching.starting import StartingPoints
 from autotune.searching.tpe import TPE
-from autotune.space import Float, SearchSpace
+from autotune.space import Choice, Float, SearchSpace
 from autotune.study import Budget, Confirm, Plan, Result, Study
 from autotune.study.director import Director, replay
+from autotune.task import Classification
+from autotune.work import Workload
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "y": Float(1e-3, 1.0, log=True)})
 PLAN = Plan(
@@ -152,6 +158,35 @@ def test_running_a_finished_study_again_changes_nothing(tmp_path):
     assert all(isinstance(event, DriverStarted) for event in new)
 
 
+def test_a_winner_with_a_seed_that_diverged_is_exported_again_from_the_log(tmp_path):
+    def moody(config, fidelity, seed):
+        return math.nan if fidelity == 3.0 and seed % 2 else config["x"]
+
+    found = [Study(FunctionWorkload(moody), SPACE, tmp_path, PLAN).run() for _ in range(2)]
+    scores = [float(one) for one in found[0].verdict["winner"]["validation"]]
+    assert 0 < sum(math.isfinite(one) for one in scores) < 3
+    assert found[1].best_config == found[0].best_config
+    manifest = (tmp_path / "result" / "manifest.json").read_text()
+    assert json.loads(manifest, parse_constant=pytest.fail)["winner"]["config"] == found[0].best_config
+
+
+def test_the_same_study_is_known_again_however_it_is_written(tmp_path, monkeypatch):
+    class Endless(Workload):  # describes itself with what JSON has no word for
+        def describe(self):
+            return {"limit": math.inf, "shape": (2, 3)}
+
+        @property
+        def bulk(self):
+            return {}
+
+        def worker(self, bulk):
+            return WORK.worker(bulk)
+
+    first = Study(Endless(), SPACE, tmp_path, PLAN).run()
+    monkeypatch.chdir(tmp_path)
+    assert Study(Endless(), SPACE, ".", PLAN).run().verdict == first.verdict
+
+
 def test_another_study_in_the_same_folder_is_refused(tmp_path):
     study(tmp_path).run()
     with pytest.raises(LogError, match="holds another study: plan differ"):
@@ -184,9 +219,18 @@ def test_ten_failures_alike_end_the_study_with_a_summary(tmp_path):
         Study(FunctionWorkload(broken), SPACE, tmp_path, PLAN).run()
 
 
+@pytest.mark.parametrize("error", [MemoryError, ValueError])
+def test_failures_that_differ_in_their_numbers_only_are_alike(tmp_path, error):
+    def broken(config, fidelity, seed):
+        raise error(f"no room for {config['x']} bytes")
+
+    with pytest.raises(StudyFailedError, match="first 10 trials failed alike"):
+        Study(FunctionWorkload(broken), SPACE, tmp_path, PLAN).run()
+
+
 def test_a_study_where_nothing_works_for_different_reasons_concludes_without_a_winner(tmp_path):
     def broken(config, fidelity, seed):
-        raise ValueError(str(config["x"]))
+        raise ValueError("too small") if config["x"] < 0.5 else TypeError("too large")
 
     result = Study(FunctionWorkload(broken), SPACE, tmp_path, PLAN).run()
     assert result.done and result.best_config is None
@@ -203,3 +247,20 @@ def test_the_log_says_which_machine_and_versions_ran(tmp_path):
     events = list(read_events(tmp_path / "log"))
     assert isinstance(events[0], Opened) and isinstance(events[1], DriverStarted)
     assert {"python", "torch", "ray", "optuna"} <= set(events[1].versions)
+
+
+def test_a_configuration_that_is_no_policy_fails_its_trial_and_not_the_study(tmp_path):
+    """Ends and middles of the ranges are checked before; this combination lies between them."""
+    shares = {"fraction": 0.5, "warmup": Choice([0.1, 0.6, 0.2]), "anneal": Choice([0.1, 0.6, 0.2])}
+    space = SearchSpace({"lr": 0.05, "policy": Choice({"fresh_random": shares, "full": {}})})
+    given = {"policy": "fresh_random", "policy.warmup": 0.6, "policy.anneal": 0.6, "policy.fraction": 0.5}
+    plan = Plan(
+        Budget(trials=2),
+        ASHA(horizon=0.3, lowest=0.3),
+        StartingPoints(RandomSearch(), ({"lr": 0.05, **given},)),
+        Confirm(leaders=1, seeds=2),
+    )
+    task = Classification(digits(), lambda config: nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
+    result = Study(task, space, tmp_path, plan).run()
+    kind, message = result.history.trials[0].failure
+    assert (kind, result.done) == ("error", True) and "must leave room to select" in message
