@@ -9,6 +9,7 @@ time (`t`), which no decision reads.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -166,8 +167,12 @@ class TrialLog:
                 f"another driver owns the study in {folder.parent}; wait for it to end or stop it first"
             ) from error
         self._tail = Tail()
-        for commit in _read(folder):
-            self._tail = commit.tail
+        try:
+            for commit in _read(folder):
+                self._tail = commit.tail
+        except LogError:
+            self._lock.close()  # nobody writes here; a restored log can be opened at once
+            raise
         self._epoch = max((epoch for epoch, _, _ in _segments(folder)), default=0) + 1
         self._part = 0
         self._file: TextIO | None = None
@@ -205,7 +210,8 @@ class TrialLog:
     def close(self) -> None:
         """Give up ownership; safe to call twice."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # what a full disk did not take, `append` has told already
+                self._file.close()
             self._file = None
         self._lock.close()
 

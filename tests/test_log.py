@@ -1,6 +1,7 @@
 """The trial log: what is written is read, what is half-written never happened, and one writer at a time."""
 
 import math
+import resource
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,30 @@ def test_a_half_created_segment_holds_nothing(tmp_path):
     again.append(DriverStarted(3))
     again.close()
     assert list(read_events(tmp_path)) == [OPENED, DriverStarted(3)]
+
+
+def test_a_full_disk_is_told_once_and_loses_nothing(tmp_path):
+    log = TrialLog(tmp_path)
+    log.append(OPENED)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (written(tmp_path)[0].stat().st_size + 10, before[1]))
+    try:
+        with pytest.raises(StorageError, match="cannot append"):
+            log.append(reported(0))
+        log.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(read_events(tmp_path)) == [OPENED]
+    again = TrialLog(tmp_path)
+    again.append(DriverStarted(2))
+    again.close()
+    assert list(read_events(tmp_path)) == [OPENED, DriverStarted(2)]
+
+
+def test_a_log_that_cannot_be_read_stays_unlocked(tmp_path):
+    (tmp_path / "000001-000000.jsonl").write_text('{"format": 99, "after": 0}\n')
+    with pytest.raises(LogError) as kept:  # and with it every frame that holds the log
+        TrialLog(tmp_path)
+    (tmp_path / "000001-000000.jsonl").unlink()
+    TrialLog(tmp_path).close()
+    assert "upgrade" in str(kept.value)
