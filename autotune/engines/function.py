@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
 
 from autotune.engines.base import Assignment, Beat, Worker, Workload
+from autotune.errors import HungError
 from autotune.events import Config, Failed, Outcome, Reported
 from autotune.ledger import Charge, Label, Ledger
 
@@ -61,6 +62,8 @@ class FunctionWorker(Worker):
             kind, message = _fault(score)
         except MemoryError as error:
             score, kind, message = None, "memory", f"{type(error).__name__}: {error}"
+        except HungError as error:
+            score, kind, message = None, "hung", str(error)
         except Exception as error:
             score, kind, message = None, "error", f"{type(error).__name__}: {error}"
         beat()

@@ -68,6 +68,15 @@ def test_a_hanging_trial_is_ended_by_the_watchdog():
     engine.close()
 
 
+def test_a_function_that_hangs_is_told_as_hung():
+    engine = InProcess(watchdog_s=0.1)
+    engine.start(FunctionWorkload(lambda config, fidelity, seed: time.sleep(30)))
+    engine.submit(assignment(0))
+    (outcome,) = engine.poll(1.0)
+    assert outcome.kind == "hung" and "watchdog_s=0.1" in outcome.message
+    engine.close()
+
+
 def test_virtual_time_is_that_of_the_longest_worker_not_of_the_sum():
     engine = Simulated(workers=4)
     engine.start(FunctionWorkload(constant))
