@@ -15,6 +15,7 @@ from autotune.checkpoint import CheckpointStore
 from autotune.data import Dataset, Splits
 from autotune.errors import CheckpointError, DivergedError, MissingMetricError, StorageError, TrialError
 from autotune.events import Config, Failed, Outcome, Reported
+from autotune.ledger import Ledger
 from autotune.task import Task
 from autotune.training import loop
 from autotune.training.attempts import MAX_STARTS, Attempts
@@ -26,6 +27,7 @@ from autotune.training.room import Room, find_device
 from autotune.training.rules import TrialRules
 from autotune.training.samples import Samples
 from autotune.training.session import Session
+from autotune.training.trial import ACCOUNT
 from autotune.work import Assignment, Beat, Worker, Workload
 
 
@@ -119,13 +121,12 @@ class TrainingWorker(Worker):
         fidelity = 0.0 if place is None else place.fidelity
         hung = attempts.hung()
         if hung is not None:
-            return _failed(assignment, "hung", hung)
+            return replace(_failed(assignment, "hung", hung), ledger=self._saved_account(assignment))
         starts = attempts.begin(fidelity, self._room.epoch)
         if starts >= MAX_STARTS:
             attempts.end()
-            return _failed(
-                assignment, "crashed", f"took its worker down {starts} times at {fidelity:.4g} epochs"
-            )
+            message = f"took its worker down {starts} times at {fidelity:.4g} epochs"
+            return replace(_failed(assignment, "crashed", message), ledger=self._saved_account(assignment))
         try:
             return self._advance(assignment, beat, self._hot_at(number, fidelity))
         finally:
@@ -140,6 +141,13 @@ class TrainingWorker(Worker):
         if self._hot is None or self._hot[0] != trial or self._hot[1].fidelity != fidelity:
             return None
         return self._hot[1]
+
+    def _saved_account(self, assignment: Assignment) -> Ledger:
+        """What the assignment had spent by its newest checkpoint, and nobody has reported yet."""
+        saved = self._room.store.latest(assignment.trial)
+        if saved is None or assignment.test or saved.state["facts"]["rung"] != assignment.rung:
+            return Ledger()
+        return Ledger.from_json(saved.state[ACCOUNT]["spent"])
 
     def _advance(self, assignment: Assignment, beat: Beat, hot: Snapshot | None) -> Outcome:
         meter = Meter()

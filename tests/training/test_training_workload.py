@@ -12,8 +12,10 @@ from autotune.events import Failed, Reported
 from autotune.ledger import Label
 from autotune.task import Classification, CustomLoop, Regression
 from autotune.testing.workloads import Fuse, Killed, WorkloadContract, declared, saved
+from autotune.training.attempts import MAX_STARTS, Attempts
 from autotune.training.compare import BRANCH_SHARE
 from autotune.training.rules import TrialRules
+from autotune.training.trial import Trial
 from autotune.training.workload import TrainingWorkload
 from autotune.work import Assignment
 
@@ -365,3 +367,31 @@ def test_free_losses_cost_no_pass(blobs, splits, tmp_path):
         scored[name] = outcome.ledger[Label.SCORE].flops
     assert scored["infobatch"] == scored["warm"] == 0
     assert scored["cold"] > 0
+
+
+def test_the_clock_does_not_decide_when_a_loss_is_looked_at(blobs, splits, tmp_path, monkeypatch):
+    looks = []
+    monkeypatch.setattr(Trial, "look", lambda trial: looks.append(trial.fidelity))
+    for name, seconds in (("never", 1e9), ("always", 1e-9)):
+        rules = TrialRules(horizon=1.2, checkpoint_s=seconds)
+        advance(worker_of(Classification(blobs, build), splits, tmp_path / name, rules), BASE)
+    half = len(looks) // 2
+    assert half > 0 and looks[:half] == looks[half:]
+
+
+def test_a_trial_given_up_is_charged_what_its_checkpoint_knows(blobs, splits, tmp_path):
+    def worker():
+        rules = TrialRules(horizon=1.2, checkpoint_share=0.1)
+        return worker_of(Classification(blobs, build), splits, tmp_path, rules)
+
+    assignment = Assignment(0, 0, BASE, 7, 0, 0.0, 1.2)
+    with pytest.raises(Killed):
+        worker().advance(assignment, Fuse(6))
+    store = CheckpointStore(tmp_path)
+    place = store.newest(0)
+    for _ in range(MAX_STARTS):
+        Attempts(store.folder(0)).begin(place.fidelity, 0)
+    outcome = worker().advance(assignment, lambda: None)
+    assert isinstance(outcome, Failed) and outcome.kind == "crashed"
+    epoch = 3 * 2 * (8 * 16 + 16 * 3) * len(splits.train)
+    assert outcome.ledger[Label.TRAIN].flops == pytest.approx(place.fidelity * epoch)
