@@ -12,7 +12,7 @@ from typing import final
 
 from autotune.engines.base import Assignment, Beat, Engine, Worker, Workload
 from autotune.errors import HungError
-from autotune.events import Outcome
+from autotune.events import Failed, Outcome
 
 
 @final
@@ -42,8 +42,11 @@ class InProcess(Engine):
         if self._worker is None or not self._queue:
             return []
         assignment = self._queue.popleft()
-        with _watched(self._watchdog_s) as beat:
-            return [self._worker.advance(assignment, beat)]
+        try:
+            with _watched(self._watchdog_s) as beat:
+                return [self._worker.advance(assignment, beat)]
+        except HungError as error:  # the alarm rang where the worker does not listen
+            return [Failed(assignment.id, assignment.trial, assignment.rung, "hung", str(error))]
 
     def cancel(self, assignment: int) -> None:
         """Forget an assignment that has not begun."""

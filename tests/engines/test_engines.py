@@ -39,29 +39,38 @@ def constant(config, fidelity, seed):
 
 
 class _Hangs(Workload):
-    """A trial that hangs."""
+    """A trial that hangs, in a worker that knows of the watchdog or does not."""
+
+    def __init__(self, listens):
+        self._listens = listens
 
     @property
     def bulk(self):
         return {}
 
     def worker(self, bulk):
-        return _HangingWorker()
+        return _HangingWorker(self._listens)
 
 
 class _HangingWorker(Worker):
+    def __init__(self, listens):
+        self._listens = listens
+
     def advance(self, assignment, beat):
         beat()
         try:
             while True:
                 time.sleep(0.01)
         except HungError as error:
+            if not self._listens:
+                raise
             return Failed(assignment.id, assignment.trial, assignment.rung, "hung", str(error))
 
 
-def test_a_hanging_trial_is_ended_by_the_watchdog():
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_hanging_trial_is_ended_by_the_watchdog(listens):
     engine = InProcess(watchdog_s=0.2)
-    engine.start(_Hangs())
+    engine.start(_Hangs(listens))
     engine.submit(assignment(0))
     (outcome,) = engine.poll(1.0)
     assert outcome.kind == "hung" and "watchdog_s=0.2" in outcome.message
