@@ -102,7 +102,7 @@ def _read(folder: Path) -> Iterator[Commit]:
             file.readline()
             for line in file:
                 parsed = _parse(line, tail)
-                if parsed is None and file.readline():
+                if parsed is None and line.endswith("\n") and file.readline():
                     raise LogError(f"{path} is damaged after event {tail.sequence}: restore it from a backup")
                 if parsed is None or parsed.tail.sequence > fence:
                     break  # a half-written last line never happened; neither did what a replaced driver wrote

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import autotune.log
 from autotune.errors import LockedError, LogError, StorageError
 from autotune.events import Assigned, DriverStarted, Opened, Proposed, Reported, from_json, to_json
 from autotune.ledger import Charge, Label, Ledger
@@ -185,3 +186,23 @@ def test_a_log_that_cannot_be_read_stays_unlocked(tmp_path):
     (tmp_path / "000001-000000.jsonl").unlink()
     TrialLog(tmp_path).close()
     assert "upgrade" in str(kept.value)
+
+
+def test_a_reader_that_meets_a_commit_half_way_sees_no_damage(tmp_path, monkeypatch):
+    log = TrialLog(tmp_path)
+    log.append(OPENED)
+    log.append(reported(0))
+    log.close()
+    (path,) = written(tmp_path)
+    whole = path.read_text()
+    path.write_text(whole[:-20])
+    parse = autotune.log._parse
+
+    def writing_on(line, tail):
+        if not line.endswith("\n"):
+            path.write_text(whole)
+        return parse(line, tail)
+
+    monkeypatch.setattr(autotune.log, "_parse", writing_on)
+    assert list(read_events(tmp_path)) == [OPENED]
+    assert list(read_events(tmp_path)) == [OPENED, reported(0)]

@@ -199,8 +199,9 @@ class Session:
     def _save(self, trial: Trial) -> None:
         self.snapshot = taken = trial.snapshot()
         number, store = self._assignment.trial, self._room.store
-        store.save(number, taken.fidelity, taken.tensors, taken.state, self._room.epoch)
-        store.prune(number)
+        place = store.save(number, taken.fidelity, taken.tensors, taken.state, self._room.epoch)
+        if store.newest(number) == place:  # else a damaged one lies ahead, and pruning would keep that
+            store.prune(number)
 
     def observe(self, ids: Tensor, losses: Tensor) -> None:
         """Report the per-sample losses of a step: selectors that live on losses then need no extra pass.

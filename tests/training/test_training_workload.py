@@ -395,3 +395,15 @@ def test_a_trial_given_up_is_charged_what_its_checkpoint_knows(blobs, splits, tm
     assert isinstance(outcome, Failed) and outcome.kind == "crashed"
     epoch = 3 * 2 * (8 * 16 + 16 * 3) * len(splits.train)
     assert outcome.ledger[Label.TRAIN].flops == pytest.approx(place.fidelity * epoch)
+
+
+def test_a_damaged_checkpoint_ahead_costs_no_later_one(blobs, splits, tmp_path):
+    rules = TrialRules(horizon=1.2, checkpoint_share=0.1)
+    task, store = Classification(blobs, build), CheckpointStore(tmp_path)
+    advance(worker_of(task, splits, tmp_path, rules), BASE, until=1.0)
+    (store.newest(0).path / "state.json").unlink()
+    with pytest.raises(Killed):
+        worker_of(task, splits, tmp_path, rules).advance(Assignment(0, 0, BASE, 7, 0, 0.0, 1.2), Fuse(5))
+    assert 0.1 < store.latest(0).fidelity < 1.0
+    assert isinstance(advance(worker_of(task, splits, tmp_path, rules), BASE, until=1.2), Reported)
+    assert len(list(store.folder(0).iterdir())) == 1
