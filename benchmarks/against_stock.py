@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", default=["fashion-mnist"])
     parser.add_argument("--seeds", type=int, default=5, help="paired final trainings of each winner")
     parser.add_argument("--searches", type=int, default=1, help="independent searches of each system")
-    parser.add_argument("--epochs", type=float, default=20.0, help="our search budget, reference ee")
+    parser.add_argument("--epochs", type=float, default=50.0, help="our search budget, reference ee")
     parser.add_argument("--max-epochs", type=int, default=3, help="full training, for both")
     parser.add_argument("--stock-trials", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2)

@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True, help="folder with the four IDX files")
     parser.add_argument("--path", type=Path, default=Path("runs/fashion-mnist"))
     parser.add_argument(
-        "--epochs", type=float, default=20.0, help="search budget, reference epoch-equivalents"
+        "--epochs", type=float, default=50.0, help="search budget, reference epoch-equivalents"
     )
     parser.add_argument("--horizon", type=float, default=3.0, help="full training, epoch-equivalents")
     parser.add_argument("--seeds", type=int, default=5, help="paired repetitions that confirm the winner")
