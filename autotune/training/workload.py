@@ -16,6 +16,7 @@ from autotune.data import Dataset, Splits
 from autotune.errors import CheckpointError, DivergedError, MissingMetricError, StorageError, TrialError
 from autotune.events import Config, Failed, Outcome, Reported
 from autotune.ledger import Ledger
+from autotune.selection import Selector, register
 from autotune.task import Task
 from autotune.training import loop
 from autotune.training.attempts import MAX_STARTS, Attempts
@@ -45,6 +46,7 @@ class TrainingWorkload(Workload):
         path: Where checkpoints go; every worker must be able to write it.
         epoch: The driver; workers of an earlier one are fenced off.
         reference: The configuration whose passes are the unit of every bill.
+        selectors: The user's own ones by name; a worker elsewhere has not run what registered them.
     """
 
     task: Task
@@ -53,6 +55,7 @@ class TrainingWorkload(Workload):
     path: str | Path
     epoch: int = 0
     reference: Config = field(default_factory=dict)
+    selectors: Mapping[str, type[Selector]] = field(default_factory=dict)
     _meta: Mapping[str, Any] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -60,6 +63,11 @@ class TrainingWorkload(Workload):
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"task": self.task.without_data()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        for name, selector in self.selectors.items():
+            register(name)(selector)
 
     @property
     def bulk(self) -> dict[str, Any]:

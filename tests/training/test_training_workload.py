@@ -139,9 +139,13 @@ def test_learning_happens_and_test_is_judged_by_the_same_weights(blobs, splits, 
     assert hot.ledger[Label.EVALUATE].flops > 0
 
 
-def test_testing_what_was_never_trained_is_no_fault_of_the_trial(blobs, splits, tmp_path):
-    with pytest.raises(CheckpointError, match="no checkpoint to test"):
-        advance(worker_of(Classification(blobs, build), splits, tmp_path), BASE, test=True)
+def test_a_model_whose_checkpoint_was_lost_is_trained_again_to_be_tested(blobs, splits, tmp_path):
+    task = Classification(blobs, build)
+    advance(worker_of(task, splits, tmp_path / "kept"), BASE)
+    kept = advance(worker_of(task, splits, tmp_path / "kept"), BASE, test=True)
+    lost = advance(worker_of(task, splits, tmp_path / "lost"), BASE, test=True)
+    assert lost.metrics == kept.metrics
+    assert lost.ledger[Label.TRAIN].flops > 0 == kept.ledger[Label.TRAIN].flops
 
 
 def test_a_checkpoint_of_other_code_is_no_fault_of_the_trial(blobs, splits, tmp_path):
