@@ -18,6 +18,7 @@ from autotune.events import DONE, Config, DriverStarted, Event, Opened, to_json
 from autotune.log import TrialLog, read_events
 from autotune.policy import Policy
 from autotune.report.page import write_page
+from autotune.selection import own_selectors
 from autotune.space import SearchSpace
 from autotune.study.director import Director, replay
 from autotune.study.export import export
@@ -59,6 +60,14 @@ class Study:
         engine: str | Engine = "inprocess",
         rules: TrialRules | None = None,
     ) -> None:
+        _check_kind("objective", objective, Task | Workload, "give a task, such as at.Classification(...)")
+        _check_kind("space", space, SearchSpace, "wrap the parameters in at.SearchSpace({...})")
+        _check_kind("plan", plan, Plan, "wrap the budget in at.Plan(at.Budget(...))")
+        _check_kind("engine", engine, str | Engine, f"name one of {', '.join(ENGINES)}, or build one")
+        if isinstance(engine, str) and engine not in ENGINES:
+            raise ConfigurationError(unknown("engine", engine, ENGINES))
+        if isinstance(objective, Task):
+            check_task(objective)
         self.path = Path(path)
         self._objective = objective
         self._space = space
@@ -89,7 +98,8 @@ class Study:
         """Search, confirm, conclude; or continue with whatever is left of that.
 
         Args:
-            observe: Called after every event, with the state of the study.
+            observe: Called for every event after it was committed, with the state of the study; decisions
+                that followed from an event are committed with it, so the state may be ahead of the event.
 
         Raises:
             LockedError: When another driver runs the same study.
@@ -127,6 +137,7 @@ class Study:
             (self.path / "checkpoints").resolve(),
             epoch,
             self._space.reference(),
+            own_selectors(self._space.options("policy")),
         )
 
     def _director(self, workload: Workload) -> Director:
@@ -173,12 +184,10 @@ class Study:
             return self._engine
         if self._engine == "inprocess":
             return InProcess()
-        if self._engine == "ray":
-            from autotune.cluster.engine import RayEngine  # Ray is slow to import, and not always wanted
+        from autotune.cluster.engine import RayEngine  # Ray is slow to import, and not always wanted
 
-            engine: Engine = RayEngine()
-            return engine
-        raise ConfigurationError(unknown("engine", self._engine, ENGINES))
+        engine: Engine = RayEngine()
+        return engine
 
 
 def _fair_fidelity(config: Config, horizon: float) -> float:
@@ -187,6 +196,13 @@ def _fair_fidelity(config: Config, horizon: float) -> float:
         return Policy.from_config(config).fair_fidelity(horizon)
     except (PolicyError, SelectorError):
         return 0.0
+
+
+def _check_kind(name: str, value: object, kind: Any, advice: str) -> None:
+    """Refuse an argument of another kind, such as two that changed places."""
+    if not isinstance(value, kind):
+        given = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise ConfigurationError(f"{name} must be {kind_name(kind)}, got {given}; {advice}")
 
 
 def _same_study(opened: Event, identity: Mapping[str, Any], path: Path) -> None:
