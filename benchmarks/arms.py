@@ -75,7 +75,11 @@ class Clock(tune.Callback):
 
     def observe(self, history: History, event: Event) -> None:
         """A study tells; its search alone is measured."""
-        if isinstance(event, Reported) and event.rung == REPORTS - 1 and history.trials[event.trial].phase == "search":
+        if (
+            isinstance(event, Reported)
+            and event.rung == REPORTS - 1
+            and history.trials[event.trial].phase == "search"
+        ):
             self.tick()
         elif isinstance(event, PhaseStarted):
             raise KeyboardInterrupt
