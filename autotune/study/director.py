@@ -105,9 +105,14 @@ class Director:
         limit = self.plan.budget.epochs
         if limit is None:
             return None
-        committed = sum(assigned.until - assigned.since for assigned in self.history.in_flight.values())
-        spent = self.search_epochs() + committed
+        spent = self.search_epochs() + sum(map(self._committed, self.history.in_flight.values()))
         return f"the budget of {limit:g} epoch-equivalents is spent" if spent >= limit else None
+
+    def _committed(self, assigned: Assigned) -> float:
+        """Reference epoch-equivalents of an assignment in flight; a new model counts as the reference."""
+        trial = self.history.trials[assigned.trial]
+        size = trial.ledger.epochs(self.reference_flops) / trial.fidelity if trial.fidelity > 0 else 1.0
+        return size * (assigned.until - assigned.since)
 
     def _confirm(self) -> list[Event]:
         chosen = self.chosen()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias, final
 
 from autotune.engines.base import Engine
 from autotune.errors import StudyError, StudyFailedError
 from autotune.events import (
+    CONFIRM,
     DONE,
     SEARCH,
     VERDICT,
@@ -30,6 +31,7 @@ from autotune.work import Assignment
 
 Observer: TypeAlias = Callable[[History, Event], None]
 ALIKE: Final = 10  # so many first trials failing in the same way end the study
+ALIKE_CONFIRMING: Final = 3  # and so many confirmations, whose settings are known to work
 NUMBER: Final = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
 POLL_S: Final = 1.0
 
@@ -138,11 +140,23 @@ def _cause(trial: Trial) -> tuple[str, str]:
 
 def _stop_if_all_fail_alike(history: History) -> None:
     first = [history.trials[number] for number in range(min(ALIKE, len(history.trials)))]
-    if len(first) < ALIKE or any(trial.status is not Status.FAILED for trial in first):
-        return
-    if len({_cause(trial) for trial in first}) == 1:
+    if len(first) == ALIKE and _alike(first):
         kind, message = first[0].failure or ("error", "")
         raise StudyFailedError(
             f"all of the first {ALIKE} trials failed alike ({kind}): {message}; mend the task and start a "
             "new study, or look at one trial with engine='inprocess'"
         )
+    ended = [t for t in history.of_phase(CONFIRM) if t.status is not Status.RUNNING]
+    if len(ended) >= ALIKE_CONFIRMING and _alike(ended[-ALIKE_CONFIRMING:]):
+        kind, message = ended[-1].failure or ("error", "")
+        raise StudyFailedError(
+            f"{ALIKE_CONFIRMING} confirmations in a row failed alike ({kind}): {message}; their settings "
+            "worked in the search, so look for what has changed since (code, data, disk), mend it and run it "
+            "again: it goes on with the remaining confirmations"
+        )
+
+
+def _alike(trials: Sequence[Trial]) -> bool:
+    """Whether all of them failed for the same cause."""
+    failed = all(trial.status is Status.FAILED for trial in trials)
+    return failed and len({_cause(trial) for trial in trials}) == 1

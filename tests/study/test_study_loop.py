@@ -264,3 +264,23 @@ def test_a_configuration_that_is_no_policy_fails_its_trial_and_not_the_study(tmp
     result = Study(task, space, tmp_path, plan).run()
     kind, message = result.history.trials[0].failure
     assert (kind, result.done) == ("error", True) and "must leave room to select" in message
+
+
+def test_confirmations_that_all_fail_alike_stop_the_study_before_they_are_used_up(tmp_path):
+    """As when the code changes on disk while a study runs."""
+    broken = [False]
+
+    def changed(config, fidelity, seed):
+        if broken[0]:
+            raise AttributeError("no attribute 'selectors'")
+        return score(config, fidelity, seed)
+
+    def watch(history, event):
+        broken[0] = history.phase == "confirm"
+
+    plan = replace(PLAN, confirm=Confirm(leaders=2, seeds=5))
+    with pytest.raises(StudyFailedError, match=r"3 confirmations in a row failed alike.*goes on"):
+        Study(FunctionWorkload(changed), SPACE, tmp_path, plan).run(observe=watch)
+    result = Study(WORK, SPACE, tmp_path, plan).run()
+    assert result.done
+    assert result.best_config is not None
