@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -144,6 +144,12 @@ def selector_class(name: str) -> type[Selector]:
     if name not in _REGISTRY:
         raise SelectorError(unknown("selector", name, _REGISTRY))
     return _REGISTRY[name]
+
+
+def own_selectors(names: Iterable[str]) -> dict[str, type[Selector]]:
+    """Those of some registered selectors that are not built-in, by name."""
+    classes = {name: selector_class(name) for name in names}
+    return {name: cls for name, cls in classes.items() if not cls.__module__.startswith("autotune.")}
 
 
 def selector_name(selector: Selector) -> str:

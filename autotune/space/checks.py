@@ -42,7 +42,8 @@ def _policy_problems(dimension: Dimension) -> Iterator[Problem]:
     for option in dimension.extremes():
         name = str(option)
         if name not in selector_names():
-            yield Problem((POLICY, name), f"policy: {unknown('selector', name, selector_names())}")
+            text = unknown("selector", name, selector_names())
+            yield Problem((POLICY, name), f"policy: {text}; import the module of one of your own first")
             continue
         children = dimension.children(option) if isinstance(dimension, Choice) else {}
         known = policy_parameters(name)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 from autotune.data import Splits
 from autotune.engines.base import Engine, Workload
 from autotune.engines.inprocess import InProcess
-from autotune.errors import ConfigurationError, LogError, PolicyError, SelectorError, unknown
-from autotune.events import DONE, Config, DriverStarted, Event, Opened, to_json
+from autotune.errors import PolicyError, SelectorError
+from autotune.events import DONE, Config, DriverStarted, Opened
 from autotune.log import TrialLog, read_events
 from autotune.policy import Policy
 from autotune.report.page import write_page
 from autotune.selection import own_selectors
 from autotune.space import SearchSpace
+from autotune.study.arguments import check_arguments, check_same_study
 from autotune.study.director import Director, replay
 from autotune.study.export import export
 from autotune.study.loop import Loop, Observer
@@ -29,8 +29,6 @@ from autotune.task import Task
 from autotune.training.preflight import check
 from autotune.training.rules import TrialRules
 from autotune.training.workload import TrainingWorkload
-
-ENGINES: Final = ("inprocess", "ray")
 
 
 @final
@@ -60,14 +58,7 @@ class Study:
         engine: str | Engine = "inprocess",
         rules: TrialRules | None = None,
     ) -> None:
-        _check_kind("objective", objective, Task | Workload, "give a task, such as at.Classification(...)")
-        _check_kind("space", space, SearchSpace, "wrap the parameters in at.SearchSpace({...})")
-        _check_kind("plan", plan, Plan, "wrap the budget in at.Plan(at.Budget(...))")
-        _check_kind("engine", engine, str | Engine, f"name one of {', '.join(ENGINES)}, or build one")
-        if isinstance(engine, str) and engine not in ENGINES:
-            raise ConfigurationError(unknown("engine", engine, ENGINES))
-        if isinstance(objective, Task):
-            check_task(objective)
+        check_arguments(objective, space, plan, engine)
         self.path = Path(path)
         self._objective = objective
         self._space = space
@@ -157,7 +148,7 @@ class Study:
         identity = self._identity(workload)
         if len(log):
             events = read_events(self.path / "log")
-            _same_study(next(events), identity, self.path)
+            check_same_study(next(events), identity, self.path)
             director.apply(Opened(identity))
             replay(director, events)
         else:
@@ -196,25 +187,6 @@ def _fair_fidelity(config: Config, horizon: float) -> float:
         return Policy.from_config(config).fair_fidelity(horizon)
     except (PolicyError, SelectorError):
         return 0.0
-
-
-def _check_kind(name: str, value: object, kind: Any, advice: str) -> None:
-    """Refuse an argument of another kind, such as two that changed places."""
-    if not isinstance(value, kind):
-        given = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
-        raise ConfigurationError(f"{name} must be {kind_name(kind)}, got {given}; {advice}")
-
-
-def _same_study(opened: Event, identity: Mapping[str, Any], path: Path) -> None:
-    if not isinstance(opened, Opened):
-        raise LogError(f"the log in {path} does not begin with a study; choose another path")
-    was, now = (to_json(one)["study"] for one in (opened, Opened(identity)))  # as a log writes them
-    differing = [key for key in now if was.get(key) != now[key]]
-    if differing:
-        raise LogError(
-            f"{path} holds another study: {', '.join(differing)} differ; choose another path, or go back to "
-            "what it was started with to continue it"
-        )
 
 
 def _versions() -> dict[str, str]:

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,15 +21,16 @@ from autotune.searching.random import RandomSearch
 from autotune.searching.starting import StartingPoints
 from autotune.searching.tpe import TPE
 from autotune.space import SearchSpace
+from autotune.study.arguments import ENGINES
 from autotune.study.plan import Budget, Confirm, Plan
-from autotune.study.study import ENGINES, Study
+from autotune.study.study import Study
 from autotune.study.yaml_nodes import Node
-from autotune.study.yaml_task import make_task
+from autotune.study.yaml_task import import_named, make_task
 from autotune.training.rules import TrialRules
 
 COPY: Final = "study.yaml"
 LAUNCH: Final = "launch.json"  # beside the copy: what importing its task needs, and the engine
-KEYS: Final = ("task", "task_arguments", "space", "plan", "engine", "rules", "prices")
+KEYS: Final = ("task", "task_arguments", "plugins", "space", "plan", "engine", "rules", "prices")
 PLAN: Final = (
     "budget", "scheduler", "searcher", "fair_start", "starting_points", "confirm", "seed", "ordered_workers",
 )  # fmt: skip
@@ -57,8 +58,12 @@ class StudyFile:
     prices: Mapping[str, float] = field(default_factory=dict)
 
 
-def read_study(source: str | Path) -> StudyFile:
-    """Read a file, without importing its task.
+def read_study(source: str | Path, importable: Sequence[Path] = ()) -> StudyFile:
+    """Read a file, without importing its task; its plug-ins are imported.
+
+    Args:
+        source: The file.
+        importable: Folders to import plug-ins from, before the file's own and the current one.
 
     Raises:
         ConfigurationError: With file, line and column of what cannot be used.
@@ -70,6 +75,9 @@ def read_study(source: str | Path) -> StudyFile:
     for name in ("task", "space", "plan"):
         if name not in parts:
             raise top.error(f"{name} is missing; a study needs task, space and plan")
+    folders = [*importable, Path(source).resolve().parent, Path.cwd()]
+    for module in parts["plugins"].elements() if "plugins" in parts else ():
+        import_named(module, module.typed(str), folders)  # registers selectors that the space may name
     plan = _plan(parts["plan"])
     engine = parts["engine"].typed(str) if "engine" in parts else "inprocess"
     if engine not in ENGINES:
@@ -124,7 +132,7 @@ def resume(path: str | Path, engine: str | None = None) -> Study:
     except (OSError, ValueError):
         launch = {}
     folders = [Path(one) for one in launch.get("folders", ())]
-    return _study(read_study(copy), folder, engine or launch.get("engine"), [*folders, Path.cwd()])
+    return _study(read_study(copy, folders), folder, engine or launch.get("engine"), [*folders, Path.cwd()])
 
 
 def prices_of(path: str | Path) -> Mapping[str, float]:
@@ -155,7 +163,7 @@ def _keep(origin: Path, folder: Path, engine: str | None) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not any((folder / "log").glob("*.jsonl")):  # nothing has begun: an older copy never ran
-            launch = {"folders": [str(origin.parent), str(Path.cwd())], "engine": engine}
+            launch = {"folders": list(dict.fromkeys([str(origin.parent), str(Path.cwd())])), "engine": engine}
             (folder / LAUNCH).write_text(json.dumps(launch, indent=2) + "\n")
             half = folder / f"{COPY}.{os.getpid()}"
             shutil.copyfile(origin, half)

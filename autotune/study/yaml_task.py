@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from autotune.engines.base import Workload
@@ -45,21 +46,35 @@ def make_task(node: Node, arguments: Mapping[str, Any], importable: Sequence[Pat
     return made
 
 
+def import_named(node: Node, name: str, importable: Sequence[Path]) -> ModuleType:
+    """Import a module that the file names.
+
+    Args:
+        node: Where it does, for errors.
+        name: Of the module.
+        importable: Folders put on the import path, the first of them first.
+
+    Raises:
+        ConfigurationError: When it is not there, or importing it raises.
+    """
+    for folder in reversed(importable):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        looked = ", ".join(dict.fromkeys(str(folder) for folder in importable))
+        raise node.error(f"{error}; looked in {looked} and the installed packages") from error
+    except Exception as error:
+        raise node.error(f"importing {name} raised {type(error).__name__}: {error}") from error
+
+
 def _function(node: Node, importable: Sequence[Path]) -> Callable[..., Any]:
     spec = node.typed(str)
     module_name, _, name = spec.partition(":")
     if not module_name or not name:
         raise node.error(f"must be `package.module:function`, got {spec!r}")
-    for folder in reversed(importable):
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        looked = ", ".join(dict.fromkeys(str(folder) for folder in importable))
-        raise node.error(f"{error}; looked in {looked} and the installed packages") from error
-    except Exception as error:
-        raise node.error(f"importing {module_name} raised {type(error).__name__}: {error}") from error
+    module = import_named(node, module_name, importable)
     function = getattr(module, name, None)
     if function is None:
         public = [own for own, value in vars(module).items() if callable(value) and not own.startswith("_")]

@@ -1,7 +1,9 @@
 import json
+import sys
 
 import pytest
 
+from autotune import selection
 from autotune.errors import ConfigurationError, LogError, SpaceError
 from autotune.scheduling.asha import ASHA, Variant
 from autotune.scheduling.full import FullTraining
@@ -178,6 +180,42 @@ def test_a_study_runs_and_resumes_from_its_folder_alone(file, tmp_path, monkeypa
     monkeypatch.chdir(elsewhere)
     again = resume(tmp_path / "out").run()
     assert json.dumps(again.verdict, default=str) == json.dumps(first.verdict, default=str)
+
+
+PLUGIN = """\
+from dataclasses import dataclass
+from typing import ClassVar
+from autotune.selection import Selector, Subset, register
+
+@register("first_ones")
+@dataclass(frozen=True)
+class FirstOnes(Selector):
+    needs: ClassVar = frozenset()
+    def select(self, signals, budget, generator):
+        return Subset.uniform(signals.ids.sort().values[:budget])
+    def cost(self, n, budget, width):
+        return float(n)
+"""
+
+
+def test_a_selector_of_ones_own_is_imported_before_the_space_is_read(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(selection, "_REGISTRY", dict(selection._REGISTRY))
+    source = file(a=("[full, fresh_random]", "[full, first_ones]"))
+    with pytest.raises(SpaceError, match=r"unknown selector 'first_ones'.*import the module"):
+        read_study(source)
+    (source.parent / "yaml_plugin.py").write_text(PLUGIN)
+    source = file(YAML.replace("[full, fresh_random]", "[full, first_ones]") + "plugins: [yaml_plugin]\n")
+    assert read_study(source).space.options("policy") == ("full", "first_ones")
+    assert load_study(source, tmp_path / "out").run().done
+    selection._REGISTRY.pop("first_ones")
+    monkeypatch.delitem(sys.modules, "yaml_plugin")
+    monkeypatch.chdir("/")
+    assert resume(tmp_path / "out").run().done
+
+
+def test_a_plug_in_that_is_not_there_is_told_with_its_line(file):
+    with pytest.raises(ConfigurationError, match=r"study.yaml:\d+:\d+: plugins.0.: No module named"):
+        read_study(file(YAML + "plugins: [yaml_plugn]\n"))
 
 
 def test_resuming_what_was_never_run_says_what_to_do(tmp_path):

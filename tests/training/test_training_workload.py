@@ -1,15 +1,19 @@
+import pickle
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from autotune import selection
 from autotune.checkpoint import CheckpointStore
 from autotune.data import Dataset, Splits
 from autotune.errors import CheckpointError, HungError
 from autotune.events import Failed, Reported
 from autotune.ledger import Label
+from autotune.selection import Selector, Subset
 from autotune.task import Classification, CustomLoop, Regression
 from autotune.testing.workloads import Fuse, Killed, WorkloadContract, declared, saved
 from autotune.training.attempts import MAX_STARTS, Attempts
@@ -20,6 +24,19 @@ from autotune.training.workload import TrainingWorkload
 from autotune.work import Assignment
 
 BASE = {"optimizer": "adamw", "lr": 0.01, "batch_size": 32, "schedule": "cosine", "schedule.warmup": 0.1}
+
+
+@dataclass(frozen=True)
+class Lowest(Selector):
+    needs = frozenset()
+
+    def select(self, signals, budget, generator):
+        return Subset.uniform(signals.ids.sort().values[:budget])
+
+    def cost(self, n, budget, width):
+        return float(n)
+
+
 POLICIES = {
     "full": {},
     "random": {"policy": "random", "policy.fraction": 0.3},
@@ -411,3 +428,17 @@ def test_a_damaged_checkpoint_ahead_costs_no_later_one(blobs, splits, tmp_path):
     assert 0.1 < store.latest(0).fidelity < 1.0
     assert isinstance(advance(worker_of(task, splits, tmp_path, rules), BASE, until=1.2), Reported)
     assert len(list(store.folder(0).iterdir())) == 1
+
+
+def test_a_selector_of_ones_own_travels_with_the_workload(blobs, splits, tmp_path, monkeypatch):
+    monkeypatch.setattr(selection, "_REGISTRY", dict(selection._REGISTRY))
+    selection.register("lowest")(Lowest)
+    own = selection.own_selectors(["full", "lowest"])
+    assert own == {"lowest": Lowest}
+    workload = TrainingWorkload(
+        Classification(blobs, build), splits, TrialRules(horizon=1.2), tmp_path, selectors=own
+    )
+    sent = pickle.dumps(workload)
+    selection._REGISTRY.pop("lowest")  # as in a process that has not run what registers it
+    pickle.loads(sent)  # noqa: S301  # what we have just written
+    assert selection.make_selector("lowest") == Lowest()

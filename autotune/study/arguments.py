@@ -1,0 +1,97 @@
+"""What a study is given: whether each argument is what it should be, and the same as when it began."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from torch import nn
+
+from autotune.data import Dataset, Splits
+from autotune.engines.base import Engine, Workload
+from autotune.errors import ConfigurationError, LogError, unknown
+from autotune.events import Event, Opened, to_json
+from autotune.space import SearchSpace
+from autotune.study.plan import Plan
+from autotune.task import ModelTask, Task
+
+ENGINES: Final = ("inprocess", "ray")
+_KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    "objective": ((Task, Workload), "give a task, such as at.Classification(data, model)"),
+    "space": ((SearchSpace,), "wrap the parameters in at.SearchSpace({...})"),
+    "plan": ((Plan,), "write at.Plan(at.Budget(trials=...))"),
+    "engine": ((str, Engine), f"name one of {', '.join(ENGINES)}, or build one"),
+    "data": ((Dataset,), "build one with at.Dataset.from_arrays(inputs, targets)"),
+    "splits": ((Splits, type(None)), "make them with at.Splits.make(data)"),
+}
+_NAMED: Final = 3  # differences between two studies that an error lists
+
+
+def check_arguments(objective: object, space: object, plan: object, engine: object) -> None:
+    """Refuse arguments of another kind, such as two that changed places.
+
+    Raises:
+        ConfigurationError: Which one, what it is and what it should be.
+    """
+    given = {"objective": objective, "space": space, "plan": plan, "engine": engine}
+    if isinstance(objective, Task):
+        given |= {"data": objective.data, "splits": objective.splits}
+    for name, value in given.items():
+        kinds, advice = _KINDS[name]
+        if not isinstance(value, kinds):
+            wanted = " or ".join(kind.__name__ for kind in kinds if kind is not type(None))
+            raise ConfigurationError(f"{name} must be a {wanted}, got {_described(value)}; {advice}")
+    if isinstance(engine, str) and engine not in ENGINES:
+        raise ConfigurationError(unknown("engine", engine, ENGINES))
+    if isinstance(objective, ModelTask):
+        model: object = objective.model
+        if isinstance(model, nn.Module) or not callable(model):
+            raise ConfigurationError(
+                f"model must be a function that builds one from a configuration, got {_described(model)}; "
+                "write model=lambda config: ..., so that every trial begins with one of its own"
+            )
+
+
+def check_same_study(opened: Event, identity: Mapping[str, Any], path: Path) -> None:
+    """Refuse a folder that another study began; its name may change, since folders are moved and copied.
+
+    Raises:
+        LogError: With what differs.
+    """
+    if not isinstance(opened, Opened):
+        raise LogError(f"the log in {path} does not begin with a study; choose another path")
+    was, now = (to_json(one)["study"] for one in (opened, Opened(identity)))  # as a log writes them
+    differing = [key for key in now if key != "name" and was.get(key) != now[key]]
+    if differing:
+        details = [text for key in differing for text in _differences(key, was.get(key), now[key])]
+        raise LogError(
+            f"{path} holds another study: {', '.join(differing)} differ ({'; '.join(details[:_NAMED])}); "
+            "choose another path, or go back to what it was started with to continue it"
+        )
+
+
+def _differences(name: str, was: Any, now: Any) -> Iterator[str]:
+    """The innermost values that differ, the space's by line."""
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys([*was, *now]):
+            if was.get(key) != now.get(key):
+                yield from _differences(f"{name}.{key}", was.get(key), now.get(key))
+    elif isinstance(was, str) and isinstance(now, str) and ("\n" in was or "\n" in now):
+        before, after = was.splitlines(), now.splitlines()
+        gone = [line.strip() for line in before if line not in after]
+        new = [line.strip() for line in after if line not in before]
+        yield f"{name} was {', '.join(gone) or 'without what is new'}, is {', '.join(new) or 'without it'}"
+    else:
+        yield f"{name} was {_short(was)}, is {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"
+
+
+def _described(value: object) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"the text {value!r}" if isinstance(value, str) else f"a {type(value).__name__}"

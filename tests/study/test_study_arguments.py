@@ -1,0 +1,61 @@
+"""What a study refuses before anything is spent, and how it says it."""
+
+import shutil
+
+import numpy as np
+import pytest
+from torch import nn
+
+from autotune.data import Dataset
+from autotune.engines.function import FunctionWorkload
+from autotune.engines.inprocess import InProcess
+from autotune.errors import ConfigurationError, LogError
+from autotune.space import Choice, Float, SearchSpace
+from autotune.study import Budget, Confirm, Plan, Study
+from autotune.task import Classification
+
+SPACE = SearchSpace({"x": Float(0.0, 1.0)})
+PLAN = Plan(Budget(trials=4), confirm=Confirm(leaders=1, seeds=2))
+WORK = FunctionWorkload(lambda config, fidelity, seed: config["x"])
+DATA = Dataset.from_arrays(np.arange(400.0).reshape(100, 4), np.arange(100) % 2)
+
+
+def build(config):
+    return nn.Linear(4, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"objective": DATA}, "objective must be a Task or Workload, got a Dataset; give a task"),
+        ({"objective": Classification(build, DATA)}, "data must be a Dataset, got a function; build one"),
+        ({"objective": Classification(np.eye(3), build)}, "data must be a Dataset, got a ndarray"),
+        ({"objective": Classification(DATA, build({}))}, "model must be a function .* got a Linear"),
+        ({"objective": Classification(DATA, build, splits=(1, 2))}, "splits must be a Splits, got a tuple"),
+        ({"space": {"x": 1}}, r"space must be a SearchSpace, got a dict; wrap .* at.SearchSpace"),
+        ({"plan": Budget(trials=4)}, r"plan must be a Plan, got a Budget; write at.Plan"),
+        ({"engine": InProcess}, "engine must be a str or Engine, got the class InProcess"),
+        ({"engine": "rya"}, "unknown engine 'rya'; did you mean 'ray'"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused(tmp_path, given, text):
+    arguments = {"objective": WORK, "space": SPACE, "plan": PLAN, "path": tmp_path / "study"} | given
+    with pytest.raises(ConfigurationError, match=text):
+        Study(**arguments)
+    assert not (tmp_path / "study").exists()
+
+
+def test_another_study_is_told_by_what_differs(tmp_path):
+    Study(WORK, SPACE, tmp_path, PLAN).run()
+    more = Plan(Budget(trials=5), confirm=PLAN.confirm)
+    with pytest.raises(LogError, match=r"plan differ \(plan.budget.trials was 4, is 5\); choose"):
+        Study(WORK, SPACE, tmp_path, more).run()
+    other = SearchSpace({"x": Float(0.0, 1.0), "kind": Choice(["a", "b"])})
+    with pytest.raises(LogError, match=r"space was without what is new, is kind:, choice: \[a, b\]"):
+        Study(WORK, other, tmp_path, PLAN).run()
+
+
+def test_a_folder_that_was_moved_is_still_the_same_study(tmp_path):
+    first = Study(WORK, SPACE, tmp_path / "here", PLAN).run()
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    assert Study(WORK, SPACE, tmp_path / "there", PLAN).run().verdict == first.verdict
