@@ -163,3 +163,12 @@ class History:
     def of_phase(self, phase: str) -> list[Trial]:
         """The trials of one phase, by number."""
         return [trial for trial in self.trials.values() if trial.phase == phase]
+
+    def called(self, status: Status) -> str:
+        """What a person calls a search trial's status: once the search is over, who waits was stopped."""
+        return "stopped" if status is Status.WAITING and self.phase != SEARCH else status.value
+
+    def states(self) -> dict[str, int]:
+        """How many search trials there are of each status."""
+        found = [trial.status for trial in self.of_phase(SEARCH)]
+        return {self.called(status): found.count(status) for status in Status}

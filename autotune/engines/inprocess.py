@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections import deque
@@ -11,7 +12,7 @@ from types import FrameType
 from typing import final
 
 from autotune.engines.base import Assignment, Beat, Engine, Worker, Workload
-from autotune.errors import HungError
+from autotune.errors import ConfigurationError, HungError
 from autotune.events import Failed, Outcome
 
 
@@ -25,6 +26,10 @@ class InProcess(Engine):
     """
 
     def __init__(self, watchdog_s: float | None = None) -> None:
+        if watchdog_s is not None and not 0 < watchdog_s < math.inf:
+            raise ConfigurationError(
+                f"watchdog_s must be finite and above 0 seconds, got {watchdog_s}; leave it out for none"
+            )
         self._watchdog_s = watchdog_s
         self._queue: deque[Assignment] = deque()
         self._worker: Worker | None = None

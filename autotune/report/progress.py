@@ -78,7 +78,6 @@ def progress(history: History, metric: str, sign: int, hours: float = 0.0) -> Pr
     study = history.study
     search = history.of_phase(SEARCH)
     confirm = history.of_phase(CONFIRM)
-    states = [trial.status for trial in search]
     flops = float(study.get("reference_flops") or 1.0)
     spent = {phase: ledger.epochs(flops) for phase, ledger in history.spent.items()}
     budget = limits(study)
@@ -88,7 +87,7 @@ def progress(history: History, metric: str, sign: int, hours: float = 0.0) -> Pr
         name=str(study.get("name") or "study"),
         phase=history.phase,
         reason=history.reasons.get(history.phase, ""),
-        states={_called(status, history.phase): states.count(status) for status in Status},
+        states=history.states(),
         rungs=tuple((rung, sum(k in trial.scores for trial in search)) for k, rung in enumerate(rungs)),
         best=max(finite, key=lambda trial: (trial.rung, trial.score, -trial.number), default=None),
         metric=metric,
@@ -100,11 +99,6 @@ def progress(history: History, metric: str, sign: int, hours: float = 0.0) -> Pr
         in_flight=len(history.in_flight),
         seconds=sum(ledger.total.seconds for ledger in history.spent.values()),
     )
-
-
-def _called(status: Status, phase: str) -> str:
-    """Once the search is over, nobody who waits will be promoted."""
-    return "stopped" if status is Status.WAITING and phase != SEARCH else status.value
 
 
 def _share(budget: Mapping[str, float], epochs: float, trials: int, hours: float) -> float | None:

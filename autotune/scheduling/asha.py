@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import final
 
-from autotune.errors import ConfigurationError
+from autotune.errors import ConfigurationError, unknown
 from autotune.events import SEARCH, Assigned, Event, Failed, Proposed, Reported
 from autotune.scheduling.base import Decision, Promote, Scheduler, Start
 from autotune.scheduling.rung import Rung, geometric_rungs
@@ -56,7 +56,8 @@ class ASHA(Scheduler[AshaState]):
             raise ConfigurationError(f"lowest must be in (0, horizon={self.horizon}], got {self.lowest}")
         if self.reduction < 2:
             raise ConfigurationError(f"reduction must be at least 2, got {self.reduction}")
-        Variant(self.variant)
+        if self.variant not in list(Variant):
+            raise ConfigurationError(unknown("variant", self.variant, [one.value for one in Variant]))
 
     @property
     def rungs(self) -> tuple[float, ...]:

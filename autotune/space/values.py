@@ -43,7 +43,8 @@ def scalar(value: Any) -> Scalar:
     if not isinstance(value, bool | int | float | str):
         raise SpaceError(
             f"value must be a bool, a number or a string, got {value!r} of type {type(value).__name__}; "
-            "name the alternatives by strings and map them in the model factory"
+            "a range is Float(low, high) or Int(low, high), alternatives are Choice([...]); name what is no "
+            "plain value by a string, and map it in the model factory"
         )
     return value
 

@@ -57,15 +57,16 @@ def export(result: Result) -> Path:
 def trials_table(result: Result) -> pa.Table:
     """One row per trial: what it was, how it did, what it cost."""
     trials = result.history.trials.values()
-    return pa.Table.from_pylist([_row(trial, result.reference_flops) for trial in trials])
+    return pa.Table.from_pylist([_row(trial, result) for trial in trials])
 
 
-def _row(trial: Trial, reference_flops: float) -> dict[str, Any]:
+def _row(trial: Trial, result: Result) -> dict[str, Any]:
+    reference_flops = result.reference_flops
     row: dict[str, Any] = {
         "trial": trial.number,
         "phase": trial.phase,
         "origin": trial.origin,
-        "status": trial.status.value,
+        "status": result.history.called(trial.status),
         "source": trial.source,
         "policy": trial.arm,
         "rung": trial.rung,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
 from autotune.errors import LogError
 from autotune.events import DONE, Config
-from autotune.history import History, Status
+from autotune.history import History
 from autotune.ledger import Ledger
 from autotune.log import read_events
 
@@ -25,7 +25,7 @@ class Result:
     """
 
     path: Path
-    history: History
+    history: History = field(repr=False)
 
     @classmethod
     def load(cls, path: str | Path) -> Result:
@@ -71,12 +71,11 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain data, for a pipeline."""
-        states = [trial.status.value for trial in self.history.trials.values()]
         return {
             "study": self.history.study.get("name"),
             "path": str(self.path),
             "phase": self.history.phase,
-            "trials": {status.value: states.count(status.value) for status in Status},
+            "trials": self.history.states(),
             "epochs": {phase: self.epochs(phase) for phase in self.history.spent},
             "ledger": {phase: ledger.to_json() for phase, ledger in self.history.spent.items()},
             "best_config": None if self.best_config is None else dict(self.best_config),

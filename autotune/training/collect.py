@@ -53,7 +53,11 @@ def find_head(model: nn.Module, name: str | None) -> nn.Module:
     if name is not None:
         found: nn.Module | None = dict(model.named_modules()).get(name)
         if found is None:
-            raise SelectorError(f"head={name!r} names no module of {type(model).__name__}")
+            known = [own for own, module in model.named_modules() if isinstance(module, nn.Linear)]
+            raise SelectorError(
+                f"head={name!r} names no module of {type(model).__name__}; its linear layers: "
+                f"{', '.join(known) or 'none'}"
+            )
         return found
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
     if not linear:

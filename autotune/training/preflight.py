@@ -17,6 +17,7 @@ from autotune.errors import (
     MissingMetricError,
     SelectorError,
     SpaceError,
+    TrialError,
 )
 from autotune.events import Config
 from autotune.policy import Policy
@@ -64,6 +65,8 @@ def check(workload: TrainingWorkload, space: SearchSpace) -> None:
                 check_policy(room, trial, Policy.from_config(config))
         except DivergedError as error:
             refused.append(error)
+        except TrialError as error:
+            raise ConfigurationError(str(error)) from error
         except AutotuneError:
             raise
         except Exception as error:

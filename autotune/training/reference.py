@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autotune.errors import AutotuneError, ConfigurationError
+from autotune.errors import AutotuneError, ConfigurationError, TrialError
 from autotune.events import Config
 from autotune.training.failures import message_of
 from autotune.training.probe import probe
@@ -17,6 +17,8 @@ def reference_flops(room: Room, config: Config) -> float:
     """
     try:
         return probe(room, config).cost.epoch
+    except TrialError as error:
+        raise ConfigurationError(str(error)) from error
     except AutotuneError:
         raise
     except Exception as error:

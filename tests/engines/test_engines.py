@@ -1,5 +1,6 @@
 """The engines without Ray: their contract, the watchdog, virtual time and crashes."""
 
+import math
 import time
 
 import pytest
@@ -75,6 +76,12 @@ def test_a_hanging_trial_is_ended_by_the_watchdog(listens):
     (outcome,) = engine.poll(1.0)
     assert outcome.kind == "hung" and "watchdog_s=0.2" in outcome.message
     engine.close()
+
+
+@pytest.mark.parametrize("watchdog_s", [0.0, -1.0, math.inf])
+def test_a_watchdog_needs_a_time(watchdog_s):
+    with pytest.raises(ConfigurationError, match="watchdog_s must be finite and above 0"):
+        InProcess(watchdog_s=watchdog_s)
 
 
 def test_a_function_that_hangs_is_told_as_hung():

@@ -130,3 +130,8 @@ def test_geometric_rungs_end_at_the_highest():
 def test_settings_out_of_range_are_refused(arguments):
     with pytest.raises(ConfigurationError, match="must be"):
         ASHA(**arguments)
+
+
+def test_an_unknown_variant_is_told_the_nearest():
+    with pytest.raises(ConfigurationError, match="unknown variant 'promoting'; did you mean 'promotion'"):
+        ASHA(horizon=1.0, variant="promoting")

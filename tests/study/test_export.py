@@ -78,6 +78,7 @@ def test_the_table_has_a_row_for_every_trial(finished):
     result = finished[1]
     table = pq.read_table(result.path / "result" / "trials.parquet").to_pylist()
     assert [row["trial"] for row in table] == list(result.history.trials)
+    assert {row["status"] for row in table} <= {"done", "stopped", "failed"}  # nobody waits for anything
     total = sum(row["epochs"] for row in table)
     assert total == pytest.approx(result.epochs())
 

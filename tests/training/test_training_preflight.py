@@ -162,7 +162,7 @@ def test_a_signal_needs_a_head(workload, policy):
 
 
 def test_a_head_must_exist(workload):
-    with pytest.raises(SelectorError, match="head='nowhere' names no module"):
+    with pytest.raises(SelectorError, match="'nowhere' names no module of Sequential; its linear"):
         check(workload(lambda c: build({"width": 4}), head="nowhere"), only("k_center"))
 
 
@@ -196,6 +196,12 @@ def own_loop(session):
     session.attach(model, torch.optim.SGD(model.parameters(), lr=session.config["lr"]))
     for _ in session.loader(16):
         raise AssertionError("nothing may be trained in a preflight")
+
+
+def test_an_own_loop_that_never_trains_is_refused(blobs, splits, workload):
+    loop = workload.of(CustomLoop(blobs, lambda session: session.report(accuracy=1.0)), splits)
+    with pytest.raises(ConfigurationError, match=r"without a step; call session.attach"):
+        check(loop, only("random"))
 
 
 def test_own_loops_are_probed_too(blobs, splits, workload):
