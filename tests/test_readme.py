@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
@@ -13,12 +11,13 @@ def test_there_is_something_to_run():
     assert BLOCKS
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_python_blocks_run(block, tmp_path, monkeypatch):
+def test_python_blocks_run_one_after_another(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict = {"__name__": "readme"}
-    exec(compile(block, "README.md", "exec"), names)
+    for block in BLOCKS:
+        exec(compile(block, "README.md", "exec"), names)
     assert names["result"].done
+    assert names["logits"].shape == (5, 10)
 
 
 def test_links_lead_somewhere():

@@ -32,7 +32,7 @@ from autotune.work import Assignment
 Observer: TypeAlias = Callable[[History, Event], None]
 ALIKE: Final = 10  # so many first trials failing in the same way end the study
 ALIKE_CONFIRMING: Final = 3  # and so many confirmations, whose settings are known to work
-NUMBER: Final = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
+NUMBER: Final = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
 POLL_S: Final = 1.0
 
 

@@ -222,7 +222,7 @@ def test_ten_failures_alike_end_the_study_with_a_summary(tmp_path):
 @pytest.mark.parametrize("error", [MemoryError, ValueError])
 def test_failures_that_differ_in_their_numbers_only_are_alike(tmp_path, error):
     def broken(config, fidelity, seed):
-        raise error(f"no room for {config['x']} bytes")
+        raise error(f"no room for {config['x']} bytes of <object at {id(config):#x}>")
 
     with pytest.raises(StudyFailedError, match="first 10 trials failed alike"):
         Study(FunctionWorkload(broken), SPACE, tmp_path, PLAN).run()
