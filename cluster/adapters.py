@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import ray
 from ray.tune.progress_reporter import TrialProgressCallback
@@ -16,10 +15,11 @@ from ray.tune.search import Searcher
 
 from autotune.cluster.exchange import Exchange
 from autotune.cluster.housekeeping import forget_finished, reason
-from autotune.cluster.trainable import OUTCOME
+from autotune.cluster.losses import Losses
+from autotune.cluster.trainable import OUTCOME, unpacked
 from autotune.engines.base import Assignment
-from autotune.errors import StudyError
-from autotune.events import Failed, Interrupted, Outcome, Reported, from_json
+from autotune.errors import CheckpointError, StorageError, StudyError
+from autotune.events import Failed, Interrupted, Reported
 
 _REACTION_S: Final = 5.0  # an extension in place is worth waiting for; correctness never needs it
 _IDLE_S: Final = 3600.0  # with no trial alive, Tune has nothing else to do than to wait for us
@@ -50,7 +50,7 @@ class Desk:
     deaths: Counter[int] = field(default_factory=Counter)  # by assignment
     equipped: set[Any] = field(default_factory=set)
     stillborn: Counter[int] = field(default_factory=Counter)  # by assignment
-    begun: set[str] = field(default_factory=set)  # Tune trials whose actor has started
+    losses: Losses = field(default_factory=Losses)
     orphans: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Desk:
     def drop(self, trial_id: str) -> None:
         """A Tune trial has ended."""
         self.current.pop(trial_id, None)
-        self.begun.discard(trial_id)
+        self.losses.forget(trial_id)
 
 
 class AssignmentSearcher(Searcher):
@@ -115,7 +115,12 @@ class ReactionScheduler(TrialScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Hand the outcome over, wait for the study's reaction, and go on only if it extends this trial."""
         desk = self._desk
-        outcome = cast(Outcome, from_json(json.loads(result[OUTCOME])))
+        answer = unpacked(result[OUTCOME])
+        if isinstance(answer, StorageError | CheckpointError):
+            desk.drop(trial.trial_id)  # unanswered, so that a resumed study does it again
+            desk.exchange.fail(answer)
+            return TrialScheduler.STOP
+        outcome = desk.losses.settle(trial.trial_id, answer)
         desk.deaths.pop(outcome.assignment, None)
         number = desk.exchange.answer(outcome)
         following = desk.exchange.reaction(number, outcome.trial, _REACTION_S)
@@ -129,6 +134,7 @@ class ReactionScheduler(TrialScheduler):
                 return TrialScheduler.CONTINUE
             return TrialScheduler.STOP
         desk.current[trial.trial_id] = following
+        desk.losses.begin(trial.trial_id)
         actor.assign.remote(following)
         return TrialScheduler.CONTINUE
 
@@ -165,8 +171,7 @@ class ReactionScheduler(TrialScheduler):
             desk.exchange.put_back(assignment)
             return
         text = reason(trial)
-        began = trial.trial_id in desk.begun
-        desk.begun.discard(trial.trial_id)
+        began = desk.losses.lose(trial.trial_id, assignment.id)
         desk.exchange.answer(Interrupted(assignment.id, assignment.trial, text))
         if "node has died" in text:  # nobody's fault, however often
             return
@@ -180,7 +185,8 @@ class ReactionScheduler(TrialScheduler):
         if deaths > desk.crashes:
             kind = "memory" if "running low on memory" in text else "crashed"
             message = f"its worker process died {deaths} times: {text}"
-            desk.exchange.answer(Failed(assignment.id, assignment.trial, assignment.rung, kind, message))
+            failed = Failed(assignment.id, assignment.trial, assignment.rung, kind, message)
+            desk.exchange.answer(desk.losses.settle(trial.trial_id, failed))
             desk.drop(trial.trial_id)
             desk.orphans = True
 
@@ -211,7 +217,7 @@ class Dispatch(TrialProgressCallback):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called for new, restarted and reused actors alike."""
         desk = self._desk
-        desk.begun.add(trial.trial_id)
+        desk.losses.begin(trial.trial_id)
         actor = trial.temporary_state.ray_actor
         identity = actor._actor_id
         if identity not in desk.equipped:

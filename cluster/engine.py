@@ -45,7 +45,8 @@ class RayEngine(Engine):
         lookahead: Assignments that wait beyond what fits, so that an autoscaler sees demand; None for 4 on a
             cluster that may grow and 0 on our own or with fixed `workers`.
         watchdog_s: Seconds without progress after which a trial is ended as `hung`; None never ends one.
-        crashes: Deaths of its worker process (not of a node) that one assignment survives.
+        crashes: Deaths of its worker process (not of a node) that one assignment survives; a workload that
+            trains survives at most 3 at the same fidelity.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class RayEngine(Engine):
         address: str | None = None,
         lookahead: int | None = None,
         watchdog_s: float | None = 600.0,
-        crashes: int = 5,
+        crashes: int = 3,
     ) -> None:
         if workers is not None and workers < 1:
             raise ConfigurationError(f"workers must be at least 1, got {workers}; leave it out for all")
@@ -96,6 +97,7 @@ class RayEngine(Engine):
         """Outcomes that have arrived; waits for one, at most `timeout_s` seconds.
 
         Raises:
+            StorageError, CheckpointError: What a worker could not save, read or continue; no trial is failed.
             StudyError: When Ray Tune itself has failed.
         """
         return self._exchange.collect(timeout_s)

@@ -8,14 +8,17 @@ import os
 import threading
 import time
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, cast
 
 import ray
 from ray import tune
 
 from autotune.engines.base import Assignment, Worker, Workload
-from autotune.events import Failed, Outcome, to_json
+from autotune.errors import CheckpointError, StorageError
+from autotune.events import Failed, Outcome, from_json, to_json
 from autotune.ledger import Charge, Label, Ledger
+
+Answer: TypeAlias = Outcome | StorageError | CheckpointError  # such an error ends the study
 
 OUTCOME: Final = "outcome"
 _LINGER_S: Final = 5.0  # a process whose thread hangs lives on for so long, to hand its answer over
@@ -59,10 +62,10 @@ class AssignmentTrainable(tune.Trainable):
         assignment, self._assignment = self._assignment, None  # what was answered is never done again
         if assignment is None:
             raise RuntimeError("step was called before assign")
-        outcome = self._watched(assignment)
-        if outcome.node == "local":
-            outcome = replace(outcome, node=self._node)
-        return {OUTCOME: json.dumps(to_json(outcome))}
+        answer = self._watched(assignment)
+        if not isinstance(answer, StorageError | CheckpointError) and answer.node == "local":
+            answer = replace(answer, node=self._node)
+        return {OUTCOME: packed(answer)}
 
     def cleanup(self) -> None:
         """Let the worker go."""
@@ -72,10 +75,10 @@ class AssignmentTrainable(tune.Trainable):
             self._worker.close()
             self._worker = None
 
-    def _watched(self, assignment: Assignment) -> Outcome:
+    def _watched(self, assignment: Assignment) -> Answer:
         """Run `_advance` in a thread of its own, so that a hanging one can still be answered for."""
         limit = self._watchdog_s
-        answers: list[Outcome] = []
+        answers: list[Answer] = []
         began = last = time.monotonic()
         armed = 0.0
 
@@ -110,8 +113,8 @@ class AssignmentTrainable(tune.Trainable):
         ledger = Ledger({Label.OVERHEAD: Charge(0.0, seconds)})
         return Failed(assignment.id, assignment.trial, assignment.rung, "hung", message, ledger)
 
-    def _advance(self, assignment: Assignment, beat: Any) -> Outcome:
-        """Never raises: what escapes a worker is the trial's failure, not the cluster's."""
+    def _advance(self, assignment: Assignment, beat: Any) -> Answer:
+        """Never raises: what escapes a worker is the trial's failure, unless no trial is to blame."""
         try:
             if self._worker is None:
                 if self._workload is None:
@@ -119,10 +122,32 @@ class AssignmentTrainable(tune.Trainable):
                 workload: Workload = ray.cloudpickle.loads(self._workload)
                 self._worker = workload.worker(self._bulk)
             return self._worker.advance(assignment, beat)
+        except (StorageError, CheckpointError) as error:
+            return error
         except BaseException as error:
             kind = "memory" if isinstance(error, MemoryError) else "error"
             message = f"{type(error).__name__}: {error}"
             return Failed(assignment.id, assignment.trial, assignment.rung, kind, message)
+
+
+def packed(answer: Answer) -> str:
+    """An answer as JSON; of an error that ends the study, its kind and its text."""
+    if isinstance(answer, StorageError):
+        return json.dumps({"storage": str(answer)})
+    if isinstance(answer, CheckpointError):
+        return json.dumps({"checkpoint": str(answer)})
+    return json.dumps(to_json(answer))
+
+
+def unpacked(text: str) -> Answer:
+    """Undo `packed`."""
+    match json.loads(text):
+        case {"storage": message}:
+            return StorageError(message)
+        case {"checkpoint": message}:
+            return CheckpointError(message)
+        case body:
+            return cast(Outcome, from_json(body))
 
 
 def node_type() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +32,8 @@ class Attempts:
     def begin(self, fidelity: float, epoch: int) -> int:
         """Count a start at this fidelity under this driver; returns how many there were before it.
 
-        A driver that dies takes its workers with it, which is no fault of theirs: each driver counts anew.
+        A driver that dies takes its workers with it, and so does a machine, which is no fault of theirs: each
+        driver and each process that starts workers (Ray has one per node) counts anew.
 
         Raises:
             StorageError: When the folder cannot be written.
@@ -40,7 +42,8 @@ class Attempts:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             partial = self._folder / f"{_STARTS}.{os.getpid()}"
-            partial.write_text(json.dumps({"fidelity": fidelity, "epoch": epoch, "starts": before + 1}))
+            start = {"fidelity": fidelity, "epoch": epoch, "under": _parent(), "starts": before + 1}
+            partial.write_text(json.dumps(start))
             partial.replace(self._folder / _STARTS)
         except OSError as error:
             raise StorageError(
@@ -56,7 +59,7 @@ class Attempts:
     def _before(self, fidelity: float, epoch: int) -> int:
         try:
             counted = json.loads((self._folder / _STARTS).read_text())
-            same = (counted["fidelity"], counted["epoch"]) == (fidelity, epoch)
+            same = (counted["fidelity"], counted["epoch"], counted["under"]) == (fidelity, epoch, _parent())
             return int(counted["starts"]) if same else 0
         except (OSError, ValueError, KeyError, TypeError):
             return 0
@@ -72,3 +75,8 @@ class Attempts:
             return (self._folder / _HUNG).read_text()
         except OSError:
             return None
+
+
+def _parent() -> str:
+    """What started this process, and on which machine; it outlives a process that a trial takes down."""
+    return f"{platform.node()}:{os.getppid()}"

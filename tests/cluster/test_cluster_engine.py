@@ -11,9 +11,11 @@ import ray
 from autotune.cluster.engine import RayEngine
 from autotune.engines.base import Worker, Workload
 from autotune.engines.function import FunctionWorkload
-from autotune.errors import ConfigurationError
+from autotune.errors import CheckpointError, ConfigurationError, StorageError
 from autotune.events import Failed, Interrupted, Reported
+from autotune.ledger import Label
 from autotune.testing.engines import EngineContract, assignment, behave, drain, submit
+from autotune.training.attempts import Attempts
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 
@@ -69,19 +71,33 @@ def outcomes_until_answer(engine):
 
 def test_a_dead_worker_is_only_a_delay(run, tmp_path):
     def dies_once(config, fidelity, seed):
-        mark = Path(tmp_path, "died")
-        if not mark.exists():
-            mark.touch()
+        starts = Attempts(Path(tmp_path, "trial")).begin(0.0, epoch=1)
+        if starts == 0:
+            time.sleep(0.5)
             os._exit(1)
-        return 1.0
+        return float(starts)
 
     engine = run(dies_once)
     engine.submit(assignment(0))
     *lost, answer = outcomes_until_answer(engine)
     assert isinstance(answer, Reported)
+    assert answer.score == 1.0  # the new process belongs to the same node, so the start before is counted
+    assert answer.ledger[Label.OVERHEAD].seconds >= 0.5  # what the dead process took
     assert [type(outcome) for outcome in lost] == [Interrupted]
     assert lost[0].assignment == 0
     assert lost[0].reason
+
+
+@pytest.mark.parametrize("error", [StorageError, CheckpointError])
+def test_what_no_trial_is_to_blame_for_ends_the_study_and_fails_none(error):
+    engine = RayEngine(workers=1)
+    engine.start(_Raising(error))
+    engine.submit(assignment(0))
+    try:
+        with pytest.raises(error, match="the disk is full"):
+            assert not drain(engine, 1)
+    finally:
+        engine.close()
 
 
 def test_many_workers_dying_at_once_are_only_a_delay(run, tmp_path):
@@ -201,6 +217,21 @@ def test_a_workload_that_cannot_travel_is_refused(workload, text):
 def test_bad_arguments_are_refused(options, text):
     with pytest.raises(ConfigurationError, match=text):
         RayEngine(**options)
+
+
+class _Raising(Workload, Worker):
+    def __init__(self, error):
+        self._error = error
+
+    @property
+    def bulk(self):
+        return {}
+
+    def worker(self, bulk):
+        return self
+
+    def advance(self, assignment, beat):
+        raise self._error("the disk is full")
 
 
 class _Reading(Workload):

@@ -1,0 +1,100 @@
+"""Who is charged with a death: never the trial that a machine took along."""
+
+import inspect
+import json
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from autotune.cluster.adapters import Desk, Dispatch, ReactionScheduler
+from autotune.cluster.engine import RayEngine
+from autotune.cluster.exchange import Exchange
+from autotune.cluster.trainable import OUTCOME, packed, unpacked
+from autotune.errors import CheckpointError, StorageError
+from autotune.events import Failed, Interrupted, Reported
+from autotune.testing.engines import assignment
+from autotune.training.attempts import MAX_STARTS, Attempts
+
+CRASHES = inspect.signature(RayEngine).parameters["crashes"].default
+PROCESS = "Worker unexpectedly exits with a connection error code 2."
+MEMORY = "1 worker(s) were killed due to the node running low on memory."
+NODE = "The actor died because its node has died. Node Id: 4f"
+
+
+class Call:
+    """An actor's method, or an actor; nothing happens."""
+
+    _actor_id = 0
+
+    def __getattr__(self, name):
+        return self
+
+    def __call__(self, *arguments):
+        return self
+
+
+class Lives:
+    """One assignment whose actors die, as Tune tells it."""
+
+    def __init__(self, folder):
+        self.exchange = Exchange()
+        self.desk = Desk(self.exchange, lambda actor: None, CRASHES, None, lambda: None)
+        self.scheduler, self.dispatch = ReactionScheduler(self.desk), Dispatch(self.desk)
+        self.file = folder / "error.txt"
+        self.trial = SimpleNamespace(
+            trial_id="tune",
+            status="RUNNING",
+            PENDING="PENDING",
+            error_file=self.file,
+            temporary_state=SimpleNamespace(ray_actor=Call()),
+        )
+        self.desk.current["tune"] = assignment(0)
+
+    def start(self):
+        self.dispatch.on_trial_start(0, [], self.trial)
+
+    def die(self, why):
+        self.start()
+        self.file.write_text(f"Failure # 1 (occurred at noon)\n{why}\n")
+        self.scheduler.on_trial_error(None, self.trial)
+        return self.exchange.collect(0.0)
+
+
+@pytest.mark.parametrize(("why", "kind"), [(PROCESS, "crashed"), (MEMORY, "memory")])
+def test_the_engine_gives_up_before_the_worker_does_and_knows_why(tmp_path, why, kind):
+    lives = Lives(tmp_path)
+    for _ in range(CRASHES):
+        assert [type(outcome) for outcome in lives.die(why)] == [Interrupted]
+    interrupted, failed = lives.die(why)
+    assert isinstance(interrupted, Interrupted)
+    assert isinstance(failed, Failed)
+    assert (failed.kind, failed.message) == (kind, f"its worker process died {CRASHES + 1} times: {why}")
+    assert failed.ledger.total.seconds > 0
+    assert CRASHES < MAX_STARTS
+
+
+def test_a_node_that_dies_is_charged_by_nobody(tmp_path, monkeypatch):
+    lives = Lives(tmp_path)
+    attempts = Attempts(tmp_path / "trial")
+    for node in range(3 * MAX_STARTS):
+        monkeypatch.setattr(os, "getppid", lambda node=node: node)
+        assert attempts.begin(0.5, 1) == 0
+        assert [type(outcome) for outcome in lives.die(NODE)] == [Interrupted]
+    assert attempts.begin(0.5, 1) == 1  # on a node that lives on, it was the process
+
+
+@pytest.mark.parametrize("error", [StorageError("the disk is full"), CheckpointError("of a later driver")])
+def test_errors_that_end_the_study_travel_and_leave_their_assignment_due(tmp_path, error):
+    lives = Lives(tmp_path)
+    lives.start()
+    assert lives.scheduler.on_trial_result(None, lives.trial, {OUTCOME: packed(error)}) == "STOP"
+    assert not lives.desk.current
+    with pytest.raises(type(error), match=str(error)):
+        lives.exchange.collect(0.0)
+
+
+def test_outcomes_travel_as_strict_json():
+    outcome = Reported(0, 0, 0, 1.0, float("-inf"))
+    assert unpacked(packed(outcome)) == outcome
+    json.loads(packed(outcome), parse_constant=pytest.fail)
