@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from autotune.cluster.adapters import Desk, Dispatch, ReactionScheduler
+from autotune.cluster.adapters import _STILLBORN, Desk, Dispatch, ReactionScheduler
 from autotune.cluster.engine import RayEngine
 from autotune.cluster.exchange import Exchange
 from autotune.cluster.trainable import OUTCOME, packed, unpacked
-from autotune.errors import CheckpointError, StorageError
+from autotune.errors import CheckpointError, StorageError, StudyError
 from autotune.events import Failed, Interrupted, Reported
 from autotune.testing.engines import assignment
 from autotune.training.attempts import MAX_STARTS, Attempts
@@ -54,8 +54,9 @@ class Lives:
     def start(self):
         self.dispatch.on_trial_start(0, [], self.trial)
 
-    def die(self, why):
-        self.start()
+    def die(self, why, began=True):
+        if began:
+            self.start()
         self.file.write_text(f"Failure # 1 (occurred at noon)\n{why}\n")
         self.scheduler.on_trial_error(None, self.trial)
         return self.exchange.collect(0.0)
@@ -82,6 +83,17 @@ def test_a_node_that_dies_is_charged_by_nobody(tmp_path, monkeypatch):
         assert attempts.begin(0.5, 1) == 0
         assert [type(outcome) for outcome in lives.die(NODE)] == [Interrupted]
     assert attempts.begin(0.5, 1) == 1  # on a node that lives on, it was the process
+
+
+def test_many_deaths_end_no_study_but_actors_that_never_start_do(tmp_path):
+    lives = Lives(tmp_path)
+    for number in range(4 * _STILLBORN):
+        lives.desk.current["tune"] = assignment(number)
+        assert [type(outcome) for outcome in lives.die(PROCESS)] == [Interrupted]
+    for _ in range(_STILLBORN):
+        assert [type(outcome) for outcome in lives.die(PROCESS, began=False)] == [Interrupted]
+    with pytest.raises(StudyError, match="did not start"):
+        lives.exchange.collect(0.0)
 
 
 @pytest.mark.parametrize("error", [StorageError("the disk is full"), CheckpointError("of a later driver")])

@@ -23,15 +23,22 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 class TestRayEngine(EngineContract):
     @pytest.fixture
     def engine(self):
-        return RayEngine(workers=2)
+        return RayEngine(workers=1)  # a process takes seconds to start
 
 
-class TestRayEngineWithOneWorker:
-    test_one_worker_keeps_the_order = EngineContract.test_one_worker_keeps_the_order
+class TestRayEngineWithTwoWorkers:
+    """The laws for which a second worker makes a difference."""
+
+    test_every_assignment_is_answered_exactly_once = (
+        EngineContract.test_every_assignment_is_answered_exactly_once
+    )
+    test_promotion_later_needs_no_warm_worker = EngineContract.test_promotion_later_needs_no_warm_worker
+    test_a_cancelled_assignment_holds_up_nothing = EngineContract.test_a_cancelled_assignment_holds_up_nothing
+    test_close_twice_with_work_in_flight = EngineContract.test_close_twice_with_work_in_flight
 
     @pytest.fixture
     def started(self):
-        engine = RayEngine(workers=1)
+        engine = RayEngine(workers=2)
         engine.start(FunctionWorkload(behave))
         yield engine
         engine.close()
@@ -108,9 +115,9 @@ def test_many_workers_dying_at_once_are_only_a_delay(run, tmp_path):
             os._exit(1)
         return 1.0
 
-    engine = run(dies_once, workers=6)
-    submit(engine, *(assignment(number) for number in range(6)))
-    answers = drain(engine, 6)
+    engine = run(dies_once, workers=3)
+    submit(engine, *(assignment(number) for number in range(3)))
+    answers = drain(engine, 3)
     assert all(isinstance(answer, Reported) for answer in answers)
 
 

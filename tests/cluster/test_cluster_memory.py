@@ -65,7 +65,8 @@ def pss_mib():
 
 def store_mib(ray):
     """Resident bytes of the node's object store, which the workers map."""
-    used = ray._private.internal_api.memory_summary(stats_only=True)
+    here = ray.get_runtime_context().gcs_address  # this machine may run other clusters
+    used = ray._private.internal_api.memory_summary(here, stats_only=True)
     [line] = [line for line in used.splitlines() if line.startswith("Plasma memory usage")]
     return float(line.split()[3])
 
