@@ -12,7 +12,6 @@ import numpy as np
 from ray import tune
 
 from autotune.cluster.engine import RayEngine
-from autotune.engines.base import Assignment
 from autotune.engines.function import FunctionWorkload
 from autotune.events import Event, PhaseStarted, Reported
 from autotune.history import History
@@ -20,6 +19,7 @@ from autotune.scheduling.full import FullTraining
 from autotune.searching.base import Searcher
 from autotune.space import Float, SearchSpace
 from autotune.study import Budget, Plan, Study
+from autotune.work import Assignment
 
 REPORTS = 10
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "y": Float(1e-3, 1.0, log=True)})

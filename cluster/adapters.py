@@ -17,9 +17,9 @@ from autotune.cluster.exchange import Exchange
 from autotune.cluster.housekeeping import forget_finished, reason
 from autotune.cluster.losses import Losses
 from autotune.cluster.trainable import OUTCOME, unpacked
-from autotune.engines.base import Assignment
 from autotune.errors import CheckpointError, StorageError, StudyError
 from autotune.events import Failed, Interrupted, Reported
+from autotune.work import Assignment
 
 _REACTION_S: Final = 5.0  # an extension in place is worth waiting for; correctness never needs it
 _IDLE_S: Final = 3600.0  # with no trial alive, Tune has nothing else to do than to wait for us

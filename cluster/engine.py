@@ -17,9 +17,10 @@ from autotune.cluster.adapters import AssignmentSearcher, Desk, Dispatch, Reacti
 from autotune.cluster.connection import connect, live_nodes, slots, switches
 from autotune.cluster.exchange import Exchange
 from autotune.cluster.trainable import AssignmentTrainable
-from autotune.engines.base import Assignment, Engine, Workload
+from autotune.engines.base import Engine
 from autotune.errors import ConfigurationError, StudyError
 from autotune.events import Outcome
+from autotune.work import Assignment, Workload
 
 _PICKLE_LIMIT: Final = 16 * 2**20
 _REFRESH_S: Final = 1.0

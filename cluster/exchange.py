@@ -7,8 +7,8 @@ import time
 from collections import deque
 from typing import final
 
-from autotune.engines.base import Assignment
 from autotune.events import Outcome
+from autotune.work import Assignment
 
 
 @final

@@ -13,10 +13,10 @@ from typing import Any, Final, TypeAlias, cast
 import ray
 from ray import tune
 
-from autotune.engines.base import Assignment, Worker, Workload
 from autotune.errors import CheckpointError, StorageError
 from autotune.events import Failed, Outcome, from_json, to_json
 from autotune.ledger import Charge, Label, Ledger
+from autotune.work import Assignment, Worker, Workload
 
 Answer: TypeAlias = Outcome | StorageError | CheckpointError  # such an error ends the study
 

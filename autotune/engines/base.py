@@ -5,9 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from autotune.events import Outcome
-from autotune.work import Assignment, Beat, Worker, Workload
-
-__all__ = ["Assignment", "Beat", "Engine", "Worker", "Workload"]
+from autotune.work import Assignment, Workload
 
 
 class Engine(ABC):

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
 
-from autotune.engines.base import Assignment, Beat, Worker, Workload
 from autotune.errors import HungError
 from autotune.events import Config, Failed, Outcome, Reported
 from autotune.ledger import Charge, Label, Ledger
+from autotune.work import Assignment, Beat, Worker, Workload
 
 Function: TypeAlias = Callable[[Config, float, int], float | None]  # (config, fidelity, seed) -> score
 

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import final
 
-from autotune.engines.base import Assignment, Beat, Engine, Worker, Workload
+from autotune.engines.base import Engine
 from autotune.errors import ConfigurationError, HungError
 from autotune.events import Failed, Outcome
+from autotune.work import Assignment, Beat, Worker, Workload
 
 
 @final

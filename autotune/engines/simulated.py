@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias, final
 
-from autotune.engines.base import Assignment, Engine, Worker, Workload
+from autotune.engines.base import Engine
 from autotune.errors import ConfigurationError
 from autotune.events import Interrupted, Outcome
+from autotune.work import Assignment, Worker, Workload
 
 Duration: TypeAlias = Callable[[Assignment, Outcome], float]
 

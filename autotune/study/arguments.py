@@ -9,12 +9,13 @@ from typing import Any, Final
 from torch import nn
 
 from autotune.data import Dataset, Splits
-from autotune.engines.base import Engine, Workload
+from autotune.engines.base import Engine
 from autotune.errors import ConfigurationError, LogError, unknown
 from autotune.events import Event, Opened, to_json
 from autotune.space import SearchSpace
 from autotune.study.plan import Plan
 from autotune.task import ModelTask, Task
+from autotune.work import Workload
 
 ENGINES: Final = ("inprocess", "ray")
 _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {

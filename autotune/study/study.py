@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 from autotune.data import Splits
-from autotune.engines.base import Engine, Workload
+from autotune.engines.base import Engine
 from autotune.engines.inprocess import InProcess
 from autotune.errors import PolicyError, SelectorError
 from autotune.events import DONE, Config, DriverStarted, Opened
@@ -29,6 +29,7 @@ from autotune.task import Task
 from autotune.training.preflight import check
 from autotune.training.rules import TrialRules
 from autotune.training.workload import TrainingWorkload
+from autotune.work import Workload
 
 
 @final

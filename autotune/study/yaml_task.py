@@ -10,10 +10,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from autotune.engines.base import Workload
 from autotune.errors import AutotuneError, unknown
 from autotune.study.yaml_nodes import Node
 from autotune.task import Task
+from autotune.work import Workload
 
 
 def make_task(node: Node, arguments: Mapping[str, Any], importable: Sequence[Path]) -> Task | Workload:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from autotune.engines.base import Assignment, Engine
+from autotune.engines.base import Engine
 from autotune.engines.function import FunctionWorkload
 from autotune.events import Config, Failed, Interrupted, Outcome, Reported
+from autotune.work import Assignment
 
 PATIENCE_S = 60.0
 

@@ -9,13 +9,13 @@ import pytest
 import ray
 
 from autotune.cluster.engine import RayEngine
-from autotune.engines.base import Worker, Workload
 from autotune.engines.function import FunctionWorkload
 from autotune.errors import CheckpointError, ConfigurationError, StorageError
 from autotune.events import Failed, Interrupted, Reported
 from autotune.ledger import Label
 from autotune.testing.engines import EngineContract, assignment, behave, drain, submit
 from autotune.training.attempts import Attempts
+from autotune.work import Worker, Workload
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from autotune.cluster.engine import RayEngine
-from autotune.engines.base import Worker, Workload
 from autotune.events import Interrupted, Reported
 from autotune.testing.engines import assignment
+from autotune.work import Worker, Workload
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 

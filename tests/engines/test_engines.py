@@ -5,14 +5,13 @@ import time
 
 import pytest
 
-from autotune.engines.base import Assignment
 from autotune.engines.function import FunctionWorkload
 from autotune.engines.inprocess import InProcess
 from autotune.engines.simulated import Simulated
 from autotune.errors import ConfigurationError, HungError
 from autotune.events import Failed, Interrupted, Reported
 from autotune.testing.engines import EngineContract
-from autotune.work import Worker, Workload
+from autotune.work import Assignment, Worker, Workload
 
 
 class TestInProcess(EngineContract):
