@@ -191,7 +191,7 @@ def to_json(event: Event) -> dict[str, Any]:
     body: dict[str, Any] = {"event": type(event).__name__}
     for f in dataclasses.fields(event):
         value = getattr(event, f.name)
-        body[f.name] = value.to_json() if isinstance(value, Ledger) else _encode(value)
+        body[f.name] = value.to_json() if isinstance(value, Ledger) else strict(value)
     return body
 
 
@@ -219,11 +219,12 @@ def from_json(body: Mapping[str, Any]) -> Event:
     return event
 
 
-def _encode(value: Any) -> Any:
+def strict(value: Any) -> Any:
+    """A value as a log writes it: strict JSON, with text for numbers that are not finite."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): _encode(item) for key, item in value.items()}
+        return {str(key): strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_encode(item) for item in value]
+        return [strict(item) for item in value]
     return value

@@ -83,6 +83,9 @@ class History:
 
     Attributes:
         study: The identity that the log was opened with.
+        epoch: That of the last driver.
+        drivers: How many there were.
+        versions: Of what the last driver ran on.
         in_flight: Assignments without an answer, by id.
         due: When each of them ends in virtual time, in epoch-equivalents.
         now: Virtual time.
@@ -92,6 +95,8 @@ class History:
 
     study: Mapping[str, Any] = field(default_factory=dict)
     epoch: int = 0
+    drivers: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
     trials: dict[int, Trial] = field(default_factory=dict)
     in_flight: dict[int, Assigned] = field(default_factory=dict)
     due: dict[int, float] = field(default_factory=dict)
@@ -114,6 +119,8 @@ class History:
                 self.last_rung = len(event.study.get("rungs", [0.0])) - 1
             case DriverStarted():
                 self.epoch = event.epoch
+                self.drivers += 1
+                self.versions = event.versions
             case Proposed():
                 self.trials[event.trial] = Trial(
                     event.trial, event.config, event.seed, event.source, event.phase, event.origin

@@ -175,10 +175,11 @@ def failures_table(view: StudyView) -> Markup | None:
 def provenance(view: StudyView) -> Markup:
     """What it ran on and with, so that it can be repeated."""
     study: Mapping[str, Any] = view.history.study
+    versions = view.history.versions
     shown = {
         **{name: value for name, value in study.items() if name not in ("space", "plan")},
         "drivers": view.history.epoch,
-        **{f"version of {name}" if name not in _MACHINE else name: v for name, v in view.versions.items()},
+        **{name if name in _MACHINE else f"version of {name}": v for name, v in versions.items()},
     }
     rows = [tag("div", tag("dt", escape(name)), tag("dd", escape(_plain(v)))) for name, v in shown.items()]
     plan = json.dumps(study.get("plan", {}), indent=2)

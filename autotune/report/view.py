@@ -38,7 +38,6 @@ class StudyView:
         account: What was spent on what.
         prices: Price per hour by type of machine; empty where money is not counted.
         points: Results of the search in the order in which they were committed.
-        versions: Of what the last driver ran on.
         wall_s: Seconds that drivers have run, without the pauses between them; 0 when made from events alone.
         path: The study's folder; None when it was made from events alone.
     """
@@ -47,7 +46,6 @@ class StudyView:
     account: Account = field(default_factory=Account)
     prices: Mapping[str, float] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
-    versions: Mapping[str, str] = field(default_factory=dict)
     wall_s: float = 0.0
     path: Path | None = None
 
@@ -85,8 +83,6 @@ class StudyView:
         phase = self.history.phase
         self.account.apply(phase, event)
         self.history.apply(event)
-        if isinstance(event, DriverStarted):
-            self.versions = event.versions
         if isinstance(event, Reported) and phase == SEARCH:
             spent = self.epochs(self.account.phases[SEARCH])
             self.points.append(Point(event.trial, event.rung, event.fidelity, event.score, spent))

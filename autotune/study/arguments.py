@@ -11,7 +11,7 @@ from torch import nn
 from autotune.data import Dataset, Splits
 from autotune.engines.base import Engine
 from autotune.errors import ConfigurationError, LogError, unknown
-from autotune.events import Event, Opened, to_json
+from autotune.events import Event, Opened, strict
 from autotune.space import SearchSpace
 from autotune.study.plan import Plan
 from autotune.task import ModelTask, Task
@@ -62,7 +62,7 @@ def check_same_study(opened: Event, identity: Mapping[str, Any], path: Path) -> 
     """
     if not isinstance(opened, Opened):
         raise LogError(f"the log in {path} does not begin with a study; choose another path")
-    was, now = (to_json(one)["study"] for one in (opened, Opened(identity)))  # as a log writes them
+    was, now = strict(opened.study), strict(identity)
     differing = [key for key in now if key != "name" and was.get(key) != now[key]]
     if differing:
         details = [text for key in differing for text in _differences(key, was.get(key), now[key])]

@@ -17,10 +17,9 @@ from safetensors.torch import save_file
 
 from autotune.checkpoint import CheckpointStore
 from autotune.errors import StorageError
-from autotune.events import Concluded, DriverStarted, to_json
+from autotune.events import strict
 from autotune.history import Trial
 from autotune.ledger import Label
-from autotune.log import read_events
 from autotune.study.result import Result
 
 FORMAT: Final = 1
@@ -102,15 +101,14 @@ def _save_model(result: Result, path: Path) -> Mapping[str, Any] | None:
 
 
 def _manifest(result: Result) -> dict[str, Any]:
-    started = [event for event in read_events(result.path / "log") if isinstance(event, DriverStarted)]
-    winner = to_json(Concluded(None, result.verdict))["verdict"]["winner"]  # strict JSON
+    winner = strict(result.verdict["winner"])
     seeds = [result.history.trials[number].seed for number in winner["trials"]]
     return {
         "format": FORMAT,
         "study": result.history.study,
         "winner": {**winner, "seeds": seeds},
-        "versions": started[-1].versions,
-        "drivers": len(started),
+        "versions": result.history.versions,
+        "drivers": result.history.drivers,
         "git": _git_revision(),
     }
 
