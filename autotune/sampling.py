@@ -2,10 +2,122 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Final
+
 import torch
 from torch import Tensor
 
 from autotune.signals import Signal, Signals
+
+STRATA: Final = 50  # of a coverage sample, as published
+
+
+class Sampler(StrEnum):
+    """How samples are taken by their scores."""
+
+    TOP = "top"  # the highest; after a skipped share this is the window of BWS
+    BOTTOM = "bottom"  # the lowest
+    MIDDLE = "middle"  # those around the median
+    COVERAGE = "coverage"  # alike from every range of scores (CCS)
+    SOFTMAX = "softmax"  # drawn without replacement, the higher the likelier
+
+
+def pick(
+    scores: Tensor,
+    budget: int,
+    sampler: Sampler,
+    generator: torch.Generator,
+    *,
+    skip: float = 0.0,
+    temperature: float = 1.0,
+    groups: Tensor | None = None,
+) -> Tensor:
+    """Positions of `budget` samples, taken by their scores; what is not finite is the last resort.
+
+    Reference: Zheng et al., "Coverage-centric Coreset Selection for High Pruning Rates", ICLR 2023 (CCS).
+
+    Args:
+        scores: Shape (n,); higher is more wanted.
+        budget: How many to take, in [1, n].
+        sampler: The way.
+        generator: Draws one number per sample where the way is random.
+        skip: Share of all samples set aside first, in [0, 1): the most wanted ones.
+        temperature: Of the softmax over standardised scores, above 0.
+        groups: Group of each sample, shape (n,), integers; each then gets its proportional share.
+
+    Returns:
+        Distinct positions, shape (budget,), the most wanted first.
+    """
+    scores = scores.double()
+    match sampler:
+        case Sampler.TOP:
+            wanted = scores
+        case Sampler.BOTTOM:
+            wanted = -scores
+        case Sampler.MIDDLE:
+            wanted = -(_places(scores) - _middle(scores)).abs()
+        case Sampler.COVERAGE:
+            wanted = _covering(scores, budget, skip, _uniform(scores, generator))
+            skip = 0.0  # done there: what is set aside must not be covered
+        case Sampler.SOFTMAX:
+            gumbel = -torch.log(
+                -torch.log(_uniform(scores, generator))
+            )  # top-k of it draws without replacement
+            wanted = standardised(scores) / temperature + gumbel
+    return top_by_score(wanted, budget, skip=skip, groups=groups)
+
+
+def standardised(scores: Tensor) -> Tensor:
+    """Scores with mean 0 and variance 1 over those that are finite; the others stay as they are."""
+    usable = scores[torch.isfinite(scores)]
+    if len(usable) == 0:
+        return scores
+    return (scores - usable.mean()) / usable.std(correction=0).clamp_min(1e-12)
+
+
+def _uniform(scores: Tensor, generator: torch.Generator) -> Tensor:
+    """One number in (0, 1) per sample; signals are sorted by id, so the k-th belongs to the k-th id."""
+    drawn = torch.rand(len(scores), generator=generator, device=generator.device, dtype=torch.double)
+    return drawn.to(scores.device).clamp_min(1e-300)
+
+
+def _places(scores: Tensor) -> Tensor:
+    """Each sample's place from the top, 0 for the highest; what is not finite stays not finite."""
+    places = torch.empty_like(scores)
+    places[rank(scores)] = torch.arange(len(scores), dtype=scores.dtype, device=scores.device)
+    return places.masked_fill(~torch.isfinite(scores), torch.nan)
+
+
+def _middle(scores: Tensor) -> float:
+    return (int(torch.isfinite(scores).sum()) - 1) / 2
+
+
+def _covering(scores: Tensor, budget: int, skip: float, draws: Tensor) -> Tensor:
+    """Scores whose top `budget` cover every range of the given ones alike; small ranges are taken whole.
+
+    Within a range samples are ordered by chance; the j-th of each range comes before the j+1-th of any, so
+    what a range lacks goes to the others. It is the published filling, smallest range first, in one sort.
+    """
+    finite = torch.isfinite(scores)
+    aside = rank(scores)[: min(int(skip * len(scores)), max(0, int(finite.sum()) - budget))]
+    kept = finite.clone()
+    kept[aside] = False
+    wanted = scores.new_full(scores.shape, torch.nan)
+    wanted[aside] = -float(len(scores)) - 1.0 + draws[aside]
+    values = scores[kept]
+    if len(values) == 0:
+        return wanted
+    span = (values.max() - values.min()).clamp_min(1e-300)
+    stratum = ((values - values.min()) / span * STRATA).long().clamp_max(STRATA - 1)
+    order = draws[kept].argsort(stable=True)
+    order = order[stratum[order].argsort(stable=True)]
+    sizes = torch.bincount(stratum, minlength=STRATA)
+    first = (sizes.cumsum(0) - sizes)[stratum[order]]
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order), device=order.device) - first
+    wanted[kept] = -place.double() + draws[kept] * 0.5  # of one place in all ranges, chance decides
+    return wanted
 
 
 def observed(signals: Signals, signal: Signal) -> Tensor:

@@ -77,6 +77,9 @@ class Selector(ABC):
         needs: The signals that `select` reads; it is given no others.
         size: Whether the budget is met exactly or on average.
         scope: Whether choosing again can change the answer.
+        nested: Whether a smaller budget, on the same candidates and generator seed, takes a prefix of what a
+            larger one below n takes, in the order picked.
+        replacement: Whether a sample may be drawn more than once.
         unbiased: Whether E[sum of the weights of i] is the same for every candidate i.
         tolerates_gaps: Whether readings may leave candidates uncovered, or be old; losses from training
             then always do, and no pass is made for them.
@@ -85,8 +88,10 @@ class Selector(ABC):
     needs: ClassVar[frozenset[Signal]] = frozenset()
     size: ClassVar[Size] = Size.EXACT
     scope: ClassVar[Scope] = Scope.EPOCH
+    nested: ClassVar[bool] = False
     unbiased: ClassVar[bool] = False
     tolerates_gaps: ClassVar[bool] = False
+    replacement: bool = False  # no class variable: a rule may let its user choose
 
     @abstractmethod
     def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:

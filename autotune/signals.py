@@ -15,18 +15,31 @@ from autotune.errors import SelectorError
 class Signal(StrEnum):
     """A per-sample array a selector may ask for (n: candidates, m: samples of the *target* split).
 
-    `LOSS` comes for free from the training passes where it is recent enough; every other signal costs a
-    forward pass over the candidates. Signals named `TARGET_SPLIT_*` describe the target split instead.
+    `LOSS` comes for free from the training passes where it is recent enough, histories always do; targets and
+    groups are known. Every other signal costs a forward pass over the candidates, gradients a backward pass
+    too; those of a frozen encoder and of the hold-out model are computed once per study. Signals named
+    `TARGET_SPLIT_*` describe the target split instead.
     """
 
     LOSS = "loss"  # (n,) per-sample training loss
     LOGITS = "logits"  # (n, classes)
     PROBABILITIES = "probabilities"  # (n, classes) softmax of the logits
     TARGETS = "targets"  # (n,) class ids, or (n, outputs) regression targets
+    GROUPS = "groups"  # (n,) ids >= 0 of the source or domain that a sample comes from
     EMBEDDINGS = "embeddings"  # (n, width) input of the last linear layer
     ERRORS = "errors"  # (n, outputs) gradient of the loss with respect to the last layer's output
+    FEATURES = "features"  # (n, width) of the user's frozen encoder, or the embeddings where there is none
+    GRADIENTS = "gradients"  # (n, k) random projection of each sample's gradient by the model's weights
+    UPDATES = "updates"  # (n, k) the same of the gradient as the optimizer preconditions it
+    CHECKPOINT_GRADIENTS = "checkpoint_gradients"  # (n, c, k) gradients at c points of training, latest last
+    LOSS_HISTORY = "loss_history"  # (n, t) the latest t training losses, oldest first; NaN before the first
+    MARGIN_HISTORY = "margin_history"  # (n, t) target logit less the largest other one, likewise
+    REFERENCE_LOSS = "reference_loss"  # (n,) loss of a model that was trained on the target split
     TARGET_SPLIT_EMBEDDINGS = "target_split/embeddings"  # (m, width)
     TARGET_SPLIT_ERRORS = "target_split/errors"  # (m, outputs)
+    TARGET_SPLIT_TARGETS = "target_split/targets"  # (m,) or (m, outputs)
+    TARGET_SPLIT_GRADIENTS = "target_split/gradients"  # (m, k)
+    TARGET_SPLIT_CHECKPOINT_GRADIENTS = "target_split/checkpoint_gradients"  # (m, c, k)
 
     @property
     def of_target_split(self) -> bool:
@@ -68,12 +81,16 @@ class Signals(Mapping[Signal, Tensor]):
     Args:
         ids: Distinct sample ids, shape (n,), any order.
         readings: One reading per signal; a plain tensor is taken as fresh.
+        progress: Share of the trial's horizon spent, in [0, 1].
 
     Raises:
         SelectorError: When ids repeat, there are none, or a reading's length differs from theirs.
     """
 
-    def __init__(self, ids: Tensor, readings: Mapping[Signal, Reading | Tensor]) -> None:
+    def __init__(
+        self, ids: Tensor, readings: Mapping[Signal, Reading | Tensor], progress: float = 0.0
+    ) -> None:
+        self.progress = progress
         order = ids.argsort(stable=True)
         self.ids = ids[order]
         if len(ids) == 0:

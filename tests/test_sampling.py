@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autotune.sampling import observed, proportional, rank, top_by_score
+from autotune.sampling import STRATA, Sampler, observed, pick, proportional, rank, top_by_score
 from autotune.signals import Reading, Signal, Signals
 
 scores_of = st.lists(
@@ -53,3 +53,49 @@ def test_a_sample_without_a_value_reads_as_nan_and_the_reading_stays():
     values = observed(signals, Signal.EMBEDDINGS)
     assert values.isnan().all(1).tolist() == [False, True]
     assert bool(reading.values.eq(1).all())
+
+
+@given(values=scores_of, sampler=st.sampled_from(Sampler), skip=st.floats(0, 0.99), data=st.data())
+def test_every_sampler_meets_the_budget_and_takes_what_is_not_finite_last(values, sampler, skip, data):
+    scores, n = torch.tensor(values), len(values)
+    budget = data.draw(st.integers(1, n))
+    groups = data.draw(st.none() | st.lists(st.integers(0, 3), min_size=n, max_size=n).map(torch.tensor))
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 9)))
+    picked = pick(scores, budget, sampler, generator, skip=skip, groups=groups)
+    assert len(set(picked.tolist())) == len(picked) == budget
+    spare = int(scores.isfinite().sum())
+    assert int((~scores[picked].isfinite()).sum()) == max(0, budget - spare)
+
+
+def drawn(scores, budget, sampler, seed=0, **options):
+    return pick(scores, budget, sampler, torch.Generator().manual_seed(seed), **options).tolist()
+
+
+def test_top_bottom_and_middle_take_what_their_names_say():
+    scores = torch.arange(9.0).flip(0)
+    assert drawn(scores, 3, Sampler.TOP) == [0, 1, 2]
+    assert drawn(scores, 3, Sampler.TOP, skip=0.25) == [2, 3, 4]
+    assert drawn(scores, 3, Sampler.BOTTOM) == [8, 7, 6]
+    assert sorted(drawn(scores, 3, Sampler.MIDDLE)) == [3, 4, 5]
+
+
+def test_coverage_takes_alike_from_every_range_and_small_ranges_whole():
+    scores = torch.cat([torch.zeros(1000), torch.ones(4), torch.full((1000,), 2.0)])
+    taken = torch.tensor(drawn(scores, 204, Sampler.COVERAGE))
+    assert torch.bincount(scores[taken].long()).tolist() == [100, 4, 100]
+    assert STRATA > 3  # so that the three values are ranges of their own
+
+
+def test_coverage_never_takes_what_is_set_aside_while_others_are_left():
+    scores = torch.arange(100.0)
+    assert max(drawn(scores, 50, Sampler.COVERAGE, skip=0.3)) < 70
+    assert len(drawn(scores, 90, Sampler.COVERAGE, skip=0.3)) == 90
+
+
+def test_softmax_draws_in_proportion_and_cold_is_top():
+    scores = torch.tensor([0.0, 1.0])  # standardised: -1 and 1
+    first = [drawn(scores, 1, Sampler.SOFTMAX, seed)[0] for seed in range(2000)]
+    expected = torch.tensor([-1.0, 1.0]).softmax(0)[1]
+    assert abs(sum(first) / 2000 - float(expected)) < 5 * float(expected * (1 - expected) / 2000) ** 0.5
+    spread = torch.arange(20.0)
+    assert drawn(spread, 5, Sampler.SOFTMAX, temperature=1e-3) == drawn(spread, 5, Sampler.TOP)

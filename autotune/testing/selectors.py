@@ -48,10 +48,10 @@ class SelectorContract:
         return sorted({1, max(1, n // 3), max(1, n - 1), n})
 
     def check(self, subset: Subset, signals: Signals, budget: int, selector: Selector) -> None:
-        """Distinct candidates of the declared size, with weights of mean 1."""
+        """Candidates of the declared size, distinct unless drawn with replacement, with weights of mean 1."""
         if selector.size is Size.EXACT:
             assert len(subset) == budget
-        assert len(set(subset.ids.tolist())) == len(subset)
+        assert selector.replacement or len(set(subset.ids.tolist())) == len(subset)
         assert set(subset.ids.tolist()) <= set(signals.ids.tolist())
         assert subset.ids.dtype == torch.int64
         assert subset.weights.dtype == torch.float32
@@ -65,6 +65,14 @@ class SelectorContract:
         signals = Signals(some_ids(n), random_readings(selector.needs, n))
         for budget in self.budgets(n):
             self.check(draw(selector, signals, budget), signals, budget, selector)
+
+    def test_a_nested_order_has_prefixes(self, selector: Selector) -> None:
+        if not selector.nested:
+            pytest.skip("it claims nothing")
+        signals = Signals(some_ids(40), random_readings(selector.needs, 40))
+        whole = draw(selector, signals, 39).ids
+        for budget in self.budgets(39)[:-1]:
+            assert torch.equal(draw(selector, signals, budget).ids, whole[:budget])
 
     def test_an_expected_size_is_met_on_average(self, selector: Selector) -> None:
         if selector.size is not Size.EXPECTED:

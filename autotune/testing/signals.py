@@ -14,6 +14,10 @@ from autotune.signals import Reading, Signal
 CLASSES: Final = 4
 WIDTH: Final = 6
 TARGET_SPLIT: Final = 11
+GRADIENT: Final = 5
+CHECKPOINTS: Final = 2
+HISTORY: Final = 4
+GROUPS: Final = 3
 KINDS: Final = (
     "equal",
     "certain",
@@ -47,6 +51,25 @@ def random_readings(needs: Collection[Signal], n: int, seed: int = 0) -> dict[Si
         Signal.TARGET_SPLIT_EMBEDDINGS: target_embeddings,
         Signal.TARGET_SPLIT_ERRORS: target_logits.softmax(1) - one_hot(target_targets, CLASSES),
     }
+
+    def draws(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    values |= {
+        Signal.FEATURES: embeddings,
+        Signal.GROUPS: torch.randint(GROUPS, (n,), generator=generator),
+        Signal.GRADIENTS: draws(n, GRADIENT),
+        Signal.UPDATES: draws(n, GRADIENT),
+        Signal.CHECKPOINT_GRADIENTS: draws(n, CHECKPOINTS, GRADIENT),
+        Signal.LOSS_HISTORY: draws(n, HISTORY).square(),
+        Signal.MARGIN_HISTORY: draws(n, HISTORY),
+        Signal.REFERENCE_LOSS: draws(n).square(),
+        Signal.TARGET_SPLIT_TARGETS: target_targets,
+        Signal.TARGET_SPLIT_GRADIENTS: draws(TARGET_SPLIT, GRADIENT),
+        Signal.TARGET_SPLIT_CHECKPOINT_GRADIENTS: draws(TARGET_SPLIT, CHECKPOINTS, GRADIENT),
+    }
+    for signal in (Signal.LOSS_HISTORY, Signal.MARGIN_HISTORY):  # some were seen less often
+        values[signal][n // 2 :, : HISTORY // 2] = torch.nan
     return {signal: Reading.fresh(values[signal]) for signal in needs}
 
 
@@ -60,12 +83,12 @@ def degenerate(readings: Mapping[Signal, Reading], kind: str) -> dict[Signal, Re
 
 def _spoilt(signal: Signal, reading: Reading, kind: str) -> Reading:
     values, covered = reading.values.clone(), reading.covered.clone()
-    if signal is Signal.TARGETS:
+    if signal in (Signal.TARGETS, Signal.GROUPS):
         return Reading(torch.zeros_like(values) if kind == "one class" else values, reading.age, covered)
     if kind == "equal":
         values[:] = values[0].clone()
     elif kind == "certain":
-        values = values * 0 if values.dim() == 1 else torch.eye(values.shape[1])[values.argmax(1)]
+        values = torch.eye(values.shape[1])[values.argmax(1)] if values.dim() == 2 else values * 0
     elif kind == "duplicates":
         values[1::2] = values[0 : len(values) - 1 : 2].clone()
     elif kind == "nan sample":

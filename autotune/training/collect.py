@@ -18,6 +18,7 @@ from autotune.training.modes import evaluating, frozen
 _OF_TARGET_SPLIT: Final = {
     Signal.TARGET_SPLIT_EMBEDDINGS: Signal.EMBEDDINGS,
     Signal.TARGET_SPLIT_ERRORS: Signal.ERRORS,
+    Signal.TARGET_SPLIT_TARGETS: Signal.TARGETS,
 }
 _OF_HEAD: Final = frozenset({Signal.EMBEDDINGS, Signal.ERRORS})
 _OF_LOSS: Final = frozenset({Signal.LOSS, Signal.ERRORS})

@@ -35,13 +35,14 @@ class KCenter(Selector):
     ICLR 2018, algorithm 1; Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985.
     """
 
-    needs: ClassVar[frozenset[Signal]] = frozenset({Signal.EMBEDDINGS})
+    needs: ClassVar[frozenset[Signal]] = frozenset({Signal.FEATURES})
+    nested: ClassVar[bool] = True
 
     def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:
         """The first `budget` of the farthest-first order."""
         if budget == signals.n:
             return Subset.uniform(signals.ids)
-        features = observed(signals, Signal.EMBEDDINGS).flatten(1).float()
+        features = observed(signals, Signal.FEATURES).flatten(1).float()
         usable = torch.isfinite(features).all(1)
         positions, rest = usable.nonzero().squeeze(1), (~usable).nonzero().squeeze(1)
         if len(positions) == 0:

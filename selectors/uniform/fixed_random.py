@@ -23,6 +23,7 @@ class FixedRandom(Selector):
     """
 
     scope: ClassVar[Scope] = Scope.STUDY
+    nested: ClassVar[bool] = True
     unbiased: ClassVar[bool] = True
 
     def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:

@@ -77,7 +77,7 @@ def test_neither_scale_nor_a_common_offset_matters(scale, shift):
 
 def test_the_order_is_nested_and_the_first_is_drawn():
     points = torch.randn(3000, 8, generator=torch.Generator().manual_seed(0))
-    signals = Signals(torch.arange(3000), {Signal.EMBEDDINGS: points})
+    signals = Signals(torch.arange(3000), {Signal.FEATURES: points})
     large = draw(KCenter(), signals, 1500, seed=1).ids
     for budget in (1, 10, 700):
         assert torch.equal(draw(KCenter(), signals, budget, seed=1).ids, large[:budget])
@@ -86,7 +86,7 @@ def test_the_order_is_nested_and_the_first_is_drawn():
 
 def test_a_copy_is_taken_only_once_until_all_others_are():
     points = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
-    signals = Signals(torch.arange(100), {Signal.EMBEDDINGS: torch.cat([points, points])})
+    signals = Signals(torch.arange(100), {Signal.FEATURES: torch.cat([points, points])})
     picked = draw(KCenter(), signals, 50).ids % 50
     assert sorted(picked.tolist()) == list(range(50))
 
@@ -94,6 +94,6 @@ def test_a_copy_is_taken_only_once_until_all_others_are():
 def test_a_sample_without_a_finite_embedding_comes_last():
     points = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
     points[4, 1], points[2, 0] = torch.nan, torch.inf
-    ids = draw(KCenter(), Signals(torch.arange(20), {Signal.EMBEDDINGS: points}), 19).ids.tolist()
+    ids = draw(KCenter(), Signals(torch.arange(20), {Signal.FEATURES: points}), 19).ids.tolist()
     assert ids[-1:] == [2]
     assert 4 not in ids
