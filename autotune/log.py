@@ -149,7 +149,7 @@ class TrialLog:
 
     Raises:
         LockedError: When another driver writes to it.
-        StorageError: When the folder cannot be written.
+        StorageError: When the folder cannot be written or locked.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -161,10 +161,16 @@ class TrialLog:
             raise StorageError(f"cannot write to {folder}: {error.strerror}; choose another path") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             self._lock.close()
             raise LockedError(
                 f"another driver owns the study in {folder.parent}; wait for it to end or stop it first"
+            ) from error
+        except OSError as error:  # ENOLCK, EOPNOTSUPP and alike: nobody owns it, and nobody can
+            self._lock.close()
+            raise StorageError(
+                f"cannot lock {folder / 'lock'}: {error.strerror}; its file system keeps no locks, and so "
+                "cannot keep two drivers apart: choose a path on a local disk, or mount it with locks"
             ) from error
         self._tail = Tail()
         try:

@@ -1,6 +1,8 @@
 """The trial log: what is written is read, what is half-written never happened, and one writer at a time."""
 
+import errno
 import math
+import os
 import resource
 from pathlib import Path
 
@@ -63,6 +65,23 @@ def test_a_second_writer_is_refused_until_the_first_lets_go(tmp_path):
         TrialLog(tmp_path)
     log.close()
     TrialLog(tmp_path).close()
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "text"),
+    [
+        (errno.EWOULDBLOCK, LockedError, "another driver owns"),
+        (errno.ENOLCK, StorageError, "keeps no locks"),
+        (errno.EOPNOTSUPP, StorageError, "choose a path on a local disk"),
+    ],
+)
+def test_a_file_system_without_locks_is_told_from_another_driver(tmp_path, monkeypatch, number, kind, text):
+    def flock(file, how):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(kind, match=text):
+        TrialLog(tmp_path)
 
 
 @settings(max_examples=25)
