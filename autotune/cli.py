@@ -177,19 +177,16 @@ def _drive(load: Callable[[], Study], given: argparse.Namespace) -> int:
 
 def _driven(load: Callable[[], Study], quiet: bool) -> tuple[int, dict[str, Any], str]:
     from autotune.report.console import Console
-    from autotune.report.page import write_page
     from autotune.report.words import summary
-    from autotune.study.yaml_form import prices_of
 
     study = load()
-    prices = prices_of(study.path)
-    with Console(prices, quiet=quiet) as console:
+    with Console(quiet=quiet) as console:
         try:
             result = study.run(observe=console)
         except (KeyboardInterrupt, Stopped, SystemExit):
             print(f"to continue: autotune resume {study.path}", file=sys.stderr)
             raise
-    page = write_page(study.path, prices=prices)
+    page = study.path / "result" / "report.html"
     said = summary(study.path)
     document = {**result.to_json(), "summary": said.splitlines(), "report": str(page)}
     return (FAILED if result.best_config is None else DONE), document, f"{said}\nreport: {page}"
@@ -201,9 +198,8 @@ def status(given: argparse.Namespace) -> int:
     from autotune.report.progress import progress
     from autotune.report.view import StudyView
     from autotune.report.words import summary
-    from autotune.study.yaml_form import prices_of
 
-    view = StudyView.load(given.path, prices_of(given.path))
+    view = StudyView.load(given.path)
     state = progress(view.history, view.metric, view.sign)
     if given.json:
         _print_json({**state.to_json(), "path": str(given.path), "done": view.done})
@@ -219,11 +215,9 @@ def report(given: argparse.Namespace) -> int:
     from autotune.report.view import StudyView
     from autotune.report.words import summary
     from autotune.study.result import Result
-    from autotune.study.yaml_form import prices_of
 
-    prices = prices_of(given.path)
-    page = write_page(given.path, given.out, prices)
-    view = StudyView.load(given.path, prices)
+    page = write_page(given.path, given.out)
+    view = StudyView.load(given.path)
     if given.json:
         said = {"summary": summary(view).splitlines(), "report": str(page)}
         _print_json({**Result(given.path, view.history).to_json(), **said})

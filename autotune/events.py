@@ -32,10 +32,18 @@ class Opened:
 
 @dataclass(frozen=True)
 class DriverStarted:
-    """A driver took over; `epoch` fences off the ones before it."""
+    """A driver took over.
+
+    Attributes:
+        epoch: Fences off the drivers before it.
+        versions: Of what it runs on.
+        prices: Price per hour by type of machine, for everything spent so far and from now on; None leaves
+            what an earlier driver said. No decision reads them.
+    """
 
     epoch: int
     versions: Mapping[str, str] = field(default_factory=dict)
+    prices: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +164,7 @@ class TestRead:
     score: float
     metrics: Mapping[str, float] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
+    node: str = "local"
 
 
 @dataclass(frozen=True)

@@ -83,20 +83,23 @@ class History:
 
     Attributes:
         study: The identity that the log was opened with.
-        epoch: That of the last driver.
         drivers: How many there were.
         versions: Of what the last driver ran on.
+        prices: Price per hour by type of machine; empty where money is not counted.
         in_flight: Assignments without an answer, by id.
         due: When each of them ends in virtual time, in epoch-equivalents.
         now: Virtual time.
-        lost: What interrupted assignments had spent.
+        spent: What answered assignments were charged, by phase.
+        lost: What interrupted assignments had spent in vain, by phase; no budget counts it, so that no
+            decision depends on what was interrupted.
+        seconds: Device-seconds of both by phase and type of machine.
         reads: Test scores by confirmed trial.
     """
 
     study: Mapping[str, Any] = field(default_factory=dict)
-    epoch: int = 0
     drivers: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
+    prices: Mapping[str, float] = field(default_factory=dict)
     trials: dict[int, Trial] = field(default_factory=dict)
     in_flight: dict[int, Assigned] = field(default_factory=dict)
     due: dict[int, float] = field(default_factory=dict)
@@ -105,7 +108,8 @@ class History:
     phase: str = SEARCH
     reasons: dict[str, str] = field(default_factory=dict)
     spent: dict[str, Ledger] = field(default_factory=dict)
-    lost: Ledger = field(default_factory=Ledger)
+    lost: dict[str, Ledger] = field(default_factory=dict)
+    seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     reads: dict[int, TestRead] = field(default_factory=dict)
     stopped: str | None = None
     concluded: Concluded | None = None
@@ -118,9 +122,9 @@ class History:
                 self.study = event.study
                 self.last_rung = len(event.study.get("rungs", [0.0])) - 1
             case DriverStarted():
-                self.epoch = event.epoch
                 self.drivers += 1
                 self.versions = event.versions
+                self.prices = self.prices if event.prices is None else event.prices
             case Proposed():
                 self.trials[event.trial] = Trial(
                     event.trial, event.config, event.seed, event.source, event.phase, event.origin
@@ -131,19 +135,19 @@ class History:
                 self.assignments = max(self.assignments, event.assignment + 1)
                 self.trials[event.trial].status = Status.RUNNING
             case Reported():
-                trial = self._answered(event.assignment, event.trial, event.ledger)
+                trial = self._answered(event)
                 trial.scores[event.rung] = event.score
                 trial.metrics = event.metrics
                 trial.fidelity = event.fidelity
                 trial.status = Status.DONE if event.rung >= self.last_rung else Status.WAITING
             case Failed():
-                trial = self._answered(event.assignment, event.trial, event.ledger)
+                trial = self._answered(event)
                 trial.status = Status.FAILED
                 trial.failure = (event.kind, event.message)
             case Interrupted():
-                self.lost = self.lost + event.ledger
+                self._charge(self.lost, event)
             case TestRead():
-                self._answered(event.assignment, event.trial, event.ledger).status = Status.DONE
+                self._answered(event).status = Status.DONE
                 self.reads[event.trial] = event
             case BudgetSpent():
                 self.stopped = event.reason
@@ -155,13 +159,19 @@ class History:
                 self.concluded = event
         return self
 
-    def _answered(self, assignment: int, number: int, ledger: Ledger) -> Trial:
-        self.in_flight.pop(assignment, None)
-        self.now = max(self.now, self.due.pop(assignment, self.now))
-        trial = self.trials[number]
-        trial.ledger = trial.ledger + ledger
-        self.spent[self.phase] = self.spent.get(self.phase, Ledger()) + ledger
+    def _answered(self, event: Reported | Failed | TestRead) -> Trial:
+        self.in_flight.pop(event.assignment, None)
+        self.now = max(self.now, self.due.pop(event.assignment, self.now))
+        trial = self.trials[event.trial]
+        trial.ledger = trial.ledger + event.ledger
+        self._charge(self.spent, event)
         return trial
+
+    def _charge(self, account: dict[str, Ledger], event: Reported | Failed | TestRead | Interrupted) -> None:
+        account[self.phase] = account.get(self.phase, Ledger()) + event.ledger
+        if seconds := event.ledger.total.seconds:
+            by_node = self.seconds.setdefault(self.phase, {})
+            by_node[event.node] = by_node.get(event.node, 0.0) + seconds
 
     def first_due(self) -> int | None:
         """The assignment in flight that ends first in virtual time; the lower id where two end together."""

@@ -21,6 +21,7 @@ plan:
   scheduler: {asha: {horizon: 3, lowest: 1}}
   searcher: random
   confirm: {leaders: 1, seeds: 2}
+prices: {local: 1.5}
 """
 TASK = """\
 import time
@@ -63,6 +64,8 @@ def test_run_status_report_and_resume_agree(folder, capsys):
     state = json.loads(capsys.readouterr().out)
     assert state["done"]
     assert sum(state["trials"].values()) == 12
+    assert state["bill"] == done["bill"]
+    assert done["bill"]["machines"].keys() == {"local"}
 
     assert cli.main(["report", "runs/study", "--out", "page.html", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["verdict"] == done["verdict"]

@@ -1,12 +1,12 @@
-"""What a study has spent: by phase, by label, by machine, and by what became of it."""
+"""What a study has spent: by phase, by what became of it, and in money."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final, final
 
-from autotune.events import SEARCH, Event, Failed, Interrupted, Reported, TestRead
+from autotune.events import SEARCH
 from autotune.history import History, Status
 from autotune.ledger import Ledger
 
@@ -18,51 +18,13 @@ OPEN: Final = "still open"
 WASTED: Final = (STOPPED, FAILED, INTERRUPTED)
 
 
-@dataclass
-class Account:
-    """A fold over the events, beside the history's own.
-
-    Attributes:
-        phases: Everything spent in each phase, interrupted work included.
-        seconds: Device-seconds by phase and type of machine.
-        interrupted: What search assignments that were lost had spent.
-    """
-
-    phases: dict[str, Ledger] = field(default_factory=dict)
-    seconds: dict[str, dict[str, float]] = field(default_factory=dict)
-    interrupted: Ledger = field(default_factory=Ledger)
-    _nodes: dict[int, str] = field(default_factory=dict)
-
-    def apply(self, phase: str, event: Event) -> None:
-        """Take in an event that happened in a phase; those that cost nothing change nothing."""
-        if not isinstance(event, Reported | Failed | Interrupted | TestRead):
-            return
-        self.phases[phase] = self.phases.get(phase, Ledger()) + event.ledger
-        if not isinstance(event, TestRead):  # which happens where the trial was trained
-            self._nodes[event.trial] = event.node
-        node = self._nodes.get(event.trial, "local")
-        by_node = self.seconds.setdefault(phase, {})
-        by_node[node] = by_node.get(node, 0.0) + event.ledger.total.seconds
-        if isinstance(event, Interrupted) and phase == SEARCH:
-            self.interrupted = self.interrupted + event.ledger
-
-    def total(self) -> Ledger:
-        """All phases together."""
-        return sum(self.phases.values(), Ledger())
-
-    def unpriced(self, prices: Mapping[str, float]) -> list[str]:
-        """Types of machine that were used and have no price."""
-        return sorted({node for nodes in self.seconds.values() for node in nodes} - set(prices))
-
-    def money(self, prices: Mapping[str, float], phase: str | None = None) -> float | None:
-        """The bill of a phase, or of all; None without prices."""
-        if not prices:
-            return None
-        chosen = [nodes for name, nodes in self.seconds.items() if phase in (None, name)]
-        return sum(s / 3600 * prices.get(node, 0.0) for nodes in chosen for node, s in nodes.items())
+def phases(history: History) -> dict[str, Ledger]:
+    """Everything spent in each phase, what was lost included."""
+    names = dict.fromkeys((*history.spent, *history.lost))
+    return {name: history.spent.get(name, Ledger()) + history.lost.get(name, Ledger()) for name in names}
 
 
-def fates(history: History, account: Account) -> dict[str, Ledger]:
+def fates(history: History) -> dict[str, Ledger]:
     """The search's spending by what became of it: only `trained to the end` chose a winner directly."""
     found: dict[str, Ledger] = {}
     over = history.phase != SEARCH
@@ -74,6 +36,61 @@ def fates(history: History, account: Account) -> dict[str, Ledger]:
         else:
             fate = STOPPED if over and trial.status is Status.WAITING else OPEN
         found[fate] = found.get(fate, Ledger()) + trial.ledger
-    if account.interrupted.charges:
-        found[INTERRUPTED] = account.interrupted
+    lost = history.lost.get(SEARCH, Ledger())
+    if lost.charges:
+        found[INTERRUPTED] = lost
     return {fate: found[fate] for fate in (FINISHED, *WASTED, OPEN) if fate in found}
+
+
+@final
+@dataclass(frozen=True)
+class Bill:
+    """What the seconds of a study cost, in the currency of the prices.
+
+    Attributes:
+        phases: Amount by phase.
+        machines: Amount by type of machine, those that have a price and were used.
+        unpriced: Types of machine that were used and have no price: the bill leaves them out.
+        unused: Types of machine that have a price and were never used; a misspelt one is here.
+    """
+
+    phases: Mapping[str, float]
+    machines: Mapping[str, float]
+    unpriced: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> float:
+        """All phases together."""
+        return sum(self.phases.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """The bill as plain data."""
+        return {
+            "total": self.total,
+            "phases": dict(self.phases),
+            "machines": dict(self.machines),
+            "unpriced": list(self.unpriced),
+            "unused": list(self.unused),
+        }
+
+
+def bill(history: History) -> Bill | None:
+    """The bill so far, at the prices that were given last; None without prices."""
+    prices = history.prices
+    if not prices:
+        return None
+    amounts: dict[str, float] = {}
+    machines: dict[str, float] = {}
+    for phase, nodes in history.seconds.items():
+        amounts[phase] = 0.0
+        for node, seconds in nodes.items():
+            amount = seconds / 3600 * prices.get(node, 0.0)
+            amounts[phase] += amount
+            machines[node] = machines.get(node, 0.0) + amount
+    return Bill(
+        amounts,
+        {node: amount for node, amount in machines.items() if node in prices},
+        unpriced=tuple(sorted(set(machines) - set(prices))),
+        unused=tuple(sorted(set(prices) - set(machines))),
+    )

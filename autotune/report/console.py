@@ -18,11 +18,10 @@ from rich.text import Text
 
 from autotune.events import SEARCH, Concluded, Event, Failed, Interrupted, PhaseStarted
 from autotune.history import History
-from autotune.report.account import Account
 from autotune.report.numbers import duration, epochs, money, number
 from autotune.report.progress import Progress, progress
 from autotune.report.view import StudyView
-from autotune.report.words import PHASES
+from autotune.report.words import PHASES, gaps
 
 REDRAWS_PER_S: Final = 4
 LEISURE: Final = 20  # a snapshot is followed by so many times its own duration without one
@@ -41,7 +40,6 @@ class Console:
     """An observer for `Study.run`; use it as a context manager, so that the terminal is given back.
 
     Args:
-        prices: Price per hour by type of machine; adds the bill.
         stream: Where to write; standard error, so that standard output stays for results.
         quiet: Write nothing.
         clock: Seconds that only grow.
@@ -49,20 +47,17 @@ class Console:
 
     def __init__(
         self,
-        prices: Mapping[str, float] | None = None,
         stream: TextIO | None = None,
         quiet: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._prices = prices or {}
         self._terminal = Terminal(file=stream or sys.stderr, highlight=False, soft_wrap=True)
         self._live: Live | None = None
         self._quiet = quiet
         self._clock = clock
         self._began = clock()
         self._next = 0.0
-        self._account = Account()
-        self._latest: tuple[Progress, float | None, float | None, dict[str, int]] | None = None
+        self._latest: tuple[Progress, float | None, dict[str, int]] | None = None
         self._described: tuple[str, int] | None = None
         self._failures: dict[str, int] = {}
         self._start: float | None = None  # share of the budget that was used when this driver began
@@ -88,7 +83,6 @@ class Console:
         """Take in an event; most of them only count."""
         if self._quiet:
             return
-        self._account.apply(history.phase, event)
         if isinstance(event, Failed | Interrupted):
             kind = event.kind if isinstance(event, Failed) else "interrupted"
             self._failures[kind] = self._failures.get(kind, 0) + 1
@@ -102,8 +96,8 @@ class Console:
             return
         self._next = now + LINE_S
         if self._latest is not None:
-            state, left, bill, _ = self._latest
-            text = line(state, event if milestone else None, now - self._began, left, bill)
+            state, left, _ = self._latest
+            text = line(state, event if milestone else None, now - self._began, left)
             self._terminal.print(text, markup=False)
 
     def _take(self, history: History, now: float) -> None:
@@ -115,14 +109,13 @@ class Console:
         state = progress(history, *self._described, elapsed / 3600)
         if self._start is None:
             self._start = state.share or 0.0
-        left, bill = remaining(state, self._start, elapsed), self._account.money(self._prices)
-        self._latest = (state, left, bill, dict(self._failures))
+        self._latest = (state, remaining(state, self._start, elapsed), dict(self._failures))
 
     def _drawn(self) -> RenderableType:
         if self._latest is None:
             return Text("starting", "dim")
-        state, left, bill, failures = self._latest
-        return _panel(state, self._clock() - self._began, left, bill, failures)
+        state, left, failures = self._latest
+        return _panel(state, self._clock() - self._began, left, failures)
 
 
 def remaining(state: Progress, start: float, elapsed: float) -> float | None:
@@ -137,7 +130,6 @@ def line(
     milestone: Event | None = None,
     elapsed: float | None = None,
     left: float | None = None,
-    bill: float | None = None,
 ) -> str:
     """The study's state on one line of plain text."""
     clock = "" if elapsed is None else f"[{duration(elapsed)}] "
@@ -152,8 +144,8 @@ def line(
     parts.append(f"spent {_spent(state)}")
     if left is not None:
         parts.append(f"search ends in about {duration(left)}")
-    if bill is not None:
-        parts.append(f"bill of this run {money(bill)}")
+    if state.bill is not None:
+        parts.append(f"bill {money(state.bill.total)}")
     return "; ".join(part for part in parts if part)
 
 
@@ -174,9 +166,7 @@ def _spent(state: Progress) -> str:
     return f"{epochs(search)}{budget} on the search" + (f", {epochs(others)} after it" if others else "")
 
 
-def _panel(
-    state: Progress, elapsed: float, left: float | None, bill: float | None, failures: Mapping[str, int]
-) -> Panel:
+def _panel(state: Progress, elapsed: float, left: float | None, failures: Mapping[str, int]) -> Panel:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", justify="right")
     grid.add_column(ratio=1)
@@ -199,7 +189,8 @@ def _panel(
     used = "" if state.share is None else f"{100 * state.share:.0f} % of the search budget"
     eta = "" if left is None else f"; search ends in about {duration(left)}, confirmation comes on top"
     grid.add_row("time", f"{duration(elapsed)}{'; ' if used else ''}{used}{eta}")
-    if bill is not None:
-        grid.add_row("bill", f"{money(bill)} in this run")
+    if state.bill is not None:
+        said = gaps(state.bill)
+        grid.add_row("bill", money(state.bill.total) + (f" ({said})" if said else ""))
     title = Text.assemble((state.name, "bold"), " ", (PHASES.get(state.phase, state.phase), "dim"))
     return Panel(grid, title=title, title_align="left", border_style="dim")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -16,22 +15,19 @@ from autotune.report.charts.svg import Markup, colour, escape, join, tag
 from autotune.report.view import StudyView
 
 
-def write_page(
-    path: str | Path, out: str | Path | None = None, prices: Mapping[str, float] | None = None
-) -> Path:
+def write_page(path: str | Path, out: str | Path | None = None) -> Path:
     """Write the report of the study in a folder, finished or not.
 
     Args:
         path: The study's folder.
         out: The file to write; `result/report.html` in the study's folder when None.
-        prices: Price per hour by type of machine.
 
     Raises:
         LogError: When the folder holds no study, or its log cannot be read.
         StorageError: When the file cannot be written.
     """
     target = Path(path) / "result" / "report.html" if out is None else Path(out)
-    text = page(StudyView.load(path, prices))
+    text = page(StudyView.load(path))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         half = target.with_name(f"{target.name}.{os.getpid()}")  # a reader never sees half a page

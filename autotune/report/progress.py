@@ -9,6 +9,7 @@ from typing import Any
 
 from autotune.events import CONFIRM, SEARCH
 from autotune.history import History, Status, Trial
+from autotune.report.account import Bill, bill, phases
 from autotune.report.view import limits
 
 
@@ -25,6 +26,8 @@ class Progress:
         share: How much of the search's budget is used, in [0, 1]; None where no limit can tell.
         confirmed: Confirmation trials that have ended, and how many were started.
         in_flight: Assignments being worked on.
+        seconds: Device-seconds, those lost to interruptions included.
+        bill: What they cost; None without prices.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Progress:
     confirmed: tuple[int, int]
     in_flight: int
     seconds: float
+    bill: Bill | None
 
     @property
     def epochs(self) -> float:
@@ -70,6 +74,7 @@ class Progress:
             "confirmed": {"ended": self.confirmed[0], "started": self.confirmed[1]},
             "in_flight": self.in_flight,
             "device_seconds": self.seconds,
+            "bill": None if self.bill is None else self.bill.to_json(),
         }
 
 
@@ -97,7 +102,8 @@ def progress(history: History, metric: str, sign: int, hours: float = 0.0) -> Pr
         share=_share(budget, spent.get(SEARCH, 0.0), len(search), hours),
         confirmed=(sum(trial.status is not Status.RUNNING for trial in confirm), len(confirm)),
         in_flight=len(history.in_flight),
-        seconds=sum(ledger.total.seconds for ledger in history.spent.values()),
+        seconds=sum(ledger.total.seconds for ledger in phases(history).values()),
+        bill=bill(history),
     )
 
 

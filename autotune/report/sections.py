@@ -27,7 +27,7 @@ from autotune.report.tables import (
     trials_table,
 )
 from autotune.report.view import StudyView
-from autotune.report.words import PHASES, comparisons, headline, judged, not_better, removed
+from autotune.report.words import PHASES, comparisons, gaps, headline, judged, not_better, removed
 
 LABELS: Final = {label.value: f"part {colour(k)}" for k, label in zip((1, 3, 5, 4, 0), Label, strict=True)}
 FATES: Final = {
@@ -88,19 +88,19 @@ def _finding(answer: str, line: str) -> Markup:
 
 def tiles(view: StudyView) -> Markup:
     """The figures that are asked for first."""
-    spent = {phase: view.epochs(ledger) for phase, ledger in view.account.phases.items()}
+    spent = {phase: view.epochs(ledger) for phase, ledger in view.phases.items()}
     states = [trial.status for trial in view.search]
     tiles = [_score_tile(view)]
     tiles.append((f"{len(states)}", f"configurations, {states.count(Status.FAILED)} failed"))
     tiles.append((epochs(spent.get("search", 0.0)), "search compute"))
     tiles.append((epochs(sum(spent.values()) - spent.get("search", 0.0)), "confirming and testing"))
     tiles.append((share(view.wasted()), "of search compute in unfinished trials"))
-    tiles.append((duration(view.account.total().total.seconds), "device time"))
+    tiles.append((duration(view.total.total.seconds), "device time"))
     if view.wall_s:
         tiles.append((duration(view.wall_s), "wall clock"))
-    bill = view.account.money(view.prices)
-    if bill is not None:
-        tiles.append((money(bill), "cost at the given prices"))
+    if (bill := view.bill) is not None:
+        least = "at least: some machines have no price" if bill.unpriced else "cost at the given prices"
+        tiles.append((money(bill.total), least))
     shown = [
         tag("div", tag("b", escape(value)), tag("span", escape(name)), class_="tile") for value, name in tiles
     ]
@@ -179,9 +179,9 @@ def spending(view: StudyView) -> Markup:
             {label.value: view.epochs(Ledger({label: ledger[label]})) for label in Label},
             epochs(view.epochs(ledger)),
         )
-        for name, ledger in view.account.phases.items()
+        for name, ledger in view.phases.items()
     ]
-    became = {fate: view.epochs(ledger) for fate, ledger in fates(view.history, view.account).items()}
+    became = {fate: view.epochs(ledger) for fate, ledger in fates(view.history).items()}
     split = tag(
         "div",
         tag(
@@ -200,10 +200,12 @@ def spending(view: StudyView) -> Markup:
         ),
         class_="halves",
     )
+    said = gaps(view.bill) if view.bill is not None else ""
+    note = [tag("p", escape(f"Money: {said}."), class_="sub")] if said else []
     return _section(
         "What it cost",
         "In reference epoch-equivalents (ee). Every FLOP and second has one label, choosing data included.",
-        *([split, ledger_table(view)] if phases else []),
+        *([split, ledger_table(view), *note] if phases else []),
     )
 
 

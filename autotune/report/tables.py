@@ -66,8 +66,7 @@ def _spread(view: StudyView, scores: Sequence[Any]) -> str:
 
 def ledger_table(view: StudyView) -> Markup:
     """Labels by phase in reference epochs, and the totals in every unit."""
-    phases = view.account.phases
-    total = view.account.total()
+    phases, total = view.phases, view.total
     whole = view.epochs(total)
     columns = [*phases.values(), total]
 
@@ -90,9 +89,9 @@ def ledger_table(view: StudyView) -> Markup:
     pad = ["", ""]
     rows.append(["all, FLOPs", *(_flops(ledger.total.flops) for ledger in columns), *pad])
     rows.append(["all, device time", *(_duration(ledger.total.seconds) for ledger in columns), *pad])
-    if view.prices:
-        bills = [view.account.money(view.prices, phase) or 0.0 for phase in (*phases, None)]
-        rows.append(["all, money", *((money(bill), bill) for bill in bills), *pad])
+    if (bill := view.bill) is not None:
+        amounts = [*(bill.phases.get(phase, 0.0) for phase in phases), bill.total]
+        rows.append(["all, money", *((money(amount), amount) for amount in amounts), *pad])
     head = ["", *(PHASES.get(phase, phase) for phase in phases), "all", "share", "device time"]
     return table(head, rows, "ledger")
 
@@ -178,7 +177,7 @@ def provenance(view: StudyView) -> Markup:
     versions = view.history.versions
     shown = {
         **{name: value for name, value in study.items() if name not in ("space", "plan")},
-        "drivers": view.history.epoch,
+        "drivers": view.history.drivers,
         **{name if name in _MACHINE else f"version of {name}": v for name, v in versions.items()},
     }
     rows = [tag("div", tag("dt", escape(name)), tag("dd", escape(_plain(v)))) for name, v in shown.items()]

@@ -14,7 +14,7 @@ from autotune.events import DONE, SEARCH, DriverStarted, Event, Opened, Reported
 from autotune.history import History, Trial
 from autotune.ledger import Ledger
 from autotune.log import read_commits
-from autotune.report.account import WASTED, Account, fates
+from autotune.report.account import WASTED, Bill, bill, fates, phases
 from autotune.space import SearchSpace
 
 
@@ -35,28 +35,24 @@ class StudyView:
 
     Attributes:
         history: Every trial and decision.
-        account: What was spent on what.
-        prices: Price per hour by type of machine; empty where money is not counted.
         points: Results of the search in the order in which they were committed.
         wall_s: Seconds that drivers have run, without the pauses between them; 0 when made from events alone.
         path: The study's folder; None when it was made from events alone.
     """
 
     history: History = field(default_factory=History)
-    account: Account = field(default_factory=Account)
-    prices: Mapping[str, float] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
     wall_s: float = 0.0
     path: Path | None = None
 
     @classmethod
-    def load(cls, path: str | Path, prices: Mapping[str, float] | None = None) -> StudyView:
+    def load(cls, path: str | Path) -> StudyView:
         """Read a study's folder, finished or not, without owning it.
 
         Raises:
             LogError: When there is no study, or its log is damaged or of a newer format.
         """
-        view, since = cls(prices=prices or {}), 0.0
+        view, since = cls(), 0.0
         for commit in read_commits(Path(path) / "log"):
             since = commit.time_s if isinstance(commit.events[0], Opened | DriverStarted) else since
             view.wall_s += max(0.0, commit.time_s - since)  # clocks of machines differ; time never runs back
@@ -71,9 +67,9 @@ class StudyView:
         return view
 
     @classmethod
-    def of(cls, events: Iterable[Event], prices: Mapping[str, float] | None = None) -> StudyView:
+    def of(cls, events: Iterable[Event]) -> StudyView:
         """Fold events, in order."""
-        view = cls(prices=prices or {})
+        view = cls()
         for event in events:
             view.apply(event)
         return view
@@ -81,10 +77,9 @@ class StudyView:
     def apply(self, event: Event) -> None:
         """Take in one more event."""
         phase = self.history.phase
-        self.account.apply(phase, event)
         self.history.apply(event)
         if isinstance(event, Reported) and phase == SEARCH:
-            spent = self.epochs(self.account.phases[SEARCH])
+            spent = self.epochs(self.phases[SEARCH])
             self.points.append(Point(event.trial, event.rung, event.fidelity, event.score, spent))
 
     # what the study is
@@ -160,13 +155,28 @@ class StudyView:
 
     # what it cost
 
+    @property
+    def phases(self) -> dict[str, Ledger]:
+        """Everything spent in each phase, what was lost included."""
+        return phases(self.history)
+
+    @property
+    def total(self) -> Ledger:
+        """All phases together."""
+        return sum(self.phases.values(), Ledger())
+
+    @property
+    def bill(self) -> Bill | None:
+        """What the seconds cost; None without prices."""
+        return bill(self.history)
+
     def epochs(self, ledger: Ledger) -> float:
         """A ledger in reference epoch-equivalents."""
         return ledger.epochs(float(self.history.study.get("reference_flops") or 1.0))
 
     def wasted(self) -> float:
         """Share of the search's compute that went into trials that were stopped, failed or lost."""
-        spent = {fate: self.epochs(ledger) for fate, ledger in fates(self.history, self.account).items()}
+        spent = {fate: self.epochs(ledger) for fate, ledger in fates(self.history).items()}
         total = sum(spent.values())
         return sum(spent.get(fate, 0.0) for fate in WASTED) / total if total else 0.0
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from autotune.events import CONFIRM, SEARCH, VERDICT
 from autotune.history import Status
+from autotune.report.account import Bill
 from autotune.report.numbers import duration, epochs, money, number, setting, share, signed
 from autotune.report.view import StudyView
 
@@ -153,19 +154,17 @@ def removed(view: StudyView) -> str:
 
 def cost(view: StudyView) -> list[str]:
     """What was spent, phase by phase, in words."""
-    phases = view.account.phases
+    phases = view.phases
     if not phases:
         return ["Nothing was spent yet."]
     spent = [f"{PHASES.get(name, name)} {epochs(view.epochs(ledger))}" for name, ledger in phases.items()]
-    seconds = view.account.total().total.seconds
+    seconds = view.total.total.seconds
     line = f"Cost: {', '.join(spent)} (reference epoch-equivalents); {duration(seconds)} of device time"
     if view.wall_s:
         line += f" within {duration(view.wall_s)}"
-    bill = view.account.money(view.prices)
-    if bill is not None:
-        line += f"; {money(bill)} in money"
-        if unpriced := view.account.unpriced(view.prices):
-            line += f" (no price given for {', '.join(unpriced)})"
+    if (bill := view.bill) is not None:
+        said = gaps(bill)
+        line += f"; {money(bill.total)} in money" + (f" ({said})" if said else "")
     states = [trial.status for trial in view.search]
     return [
         f"{line}.",
@@ -173,6 +172,16 @@ def cost(view: StudyView) -> list[str]:
         f"{states.count(Status.FAILED)} failed; {share(view.wasted())} of its compute went into trials that "
         "did not finish.",
     ]
+
+
+def gaps(bill: Bill) -> str:
+    """What keeps a bill from being whole, or its prices from being right; empty when nothing does."""
+    said = []
+    if bill.unpriced:
+        said.append(f"no price was given for {', '.join(bill.unpriced)}: its time is left out")
+    if bill.unused:
+        said.append(f"prices were given for {', '.join(bill.unused)}, where nothing ran")
+    return "; ".join(said)
 
 
 def settings(config: Mapping[str, Any], without: Sequence[str] = ()) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -52,6 +53,32 @@ def check_arguments(objective: object, space: object, plan: object, engine: obje
                 f"model must be a function that builds one from a configuration, got {_described(model)}; "
                 "write model=lambda config: ..., so that every trial begins with one of its own"
             )
+
+
+def check_prices(prices: object) -> dict[str, float] | None:
+    """Prices per hour by type of machine, as numbers; None when none were given.
+
+    Raises:
+        ConfigurationError: Which one cannot be a price.
+    """
+    if prices is None:
+        return None
+    if not isinstance(prices, Mapping):
+        raise ConfigurationError(
+            f"prices must be a mapping of types of machine to prices per hour, got {_described(prices)}; "
+            "write prices={'local': 0.04}"
+        )
+    for name, price in prices.items():
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(
+                f"a type of machine must be a name, got {name!r}; without a cluster it is 'local'"
+            )
+        number = isinstance(price, int | float) and not isinstance(price, bool)
+        if not (number and 0 <= price < math.inf):
+            raise ConfigurationError(
+                f"prices[{name!r}] must be a price per hour, finite and at least 0, got {price!r}"
+            )
+    return {name: float(price) for name, price in prices.items()}
 
 
 def check_same_study(opened: Event, identity: Mapping[str, Any], path: Path) -> None:

@@ -128,7 +128,7 @@ class Loop:
 
 def _as_read(event: Event, phase: str) -> Event:
     if isinstance(event, Reported) and phase == VERDICT:
-        return TestRead(event.assignment, event.trial, event.score, event.metrics, event.ledger)
+        return TestRead(event.assignment, event.trial, event.score, event.metrics, event.ledger, event.node)
     return event
 
 

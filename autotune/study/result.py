@@ -12,6 +12,7 @@ from autotune.events import DONE, Config
 from autotune.history import History
 from autotune.ledger import Ledger
 from autotune.log import read_events
+from autotune.report.account import Bill, bill
 
 
 @final
@@ -65,9 +66,13 @@ class Result:
         return float(self.history.study["reference_flops"])
 
     def epochs(self, phase: str | None = None) -> float:
-        """Reference epoch-equivalents spent in one phase, or in all."""
+        """Reference epoch-equivalents spent in one phase, or in all; `history.lost` comes on top."""
         ledgers = [ledger for name, ledger in self.history.spent.items() if phase in (None, name)]
         return sum(ledgers, Ledger()).epochs(self.reference_flops)
+
+    def bill(self) -> Bill | None:
+        """What the seconds cost at the prices that were given to the study; None without prices."""
+        return bill(self.history)
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain data, for a pipeline."""
@@ -78,6 +83,8 @@ class Result:
             "trials": self.history.states(),
             "epochs": {phase: self.epochs(phase) for phase in self.history.spent},
             "ledger": {phase: ledger.to_json() for phase, ledger in self.history.spent.items()},
+            "lost": {phase: ledger.to_json() for phase, ledger in self.history.lost.items()},
+            "bill": None if (owed := self.bill()) is None else owed.to_json(),
             "best_config": None if self.best_config is None else dict(self.best_config),
             "verdict": dict(self.verdict),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,7 @@ from autotune.policy import Policy
 from autotune.report.page import write_page
 from autotune.selection import own_selectors
 from autotune.space import SearchSpace
-from autotune.study.arguments import check_arguments, check_same_study
+from autotune.study.arguments import check_arguments, check_prices, check_same_study
 from autotune.study.director import Director, replay
 from autotune.study.export import export
 from autotune.study.loop import Loop, Observer
@@ -45,6 +46,9 @@ class Study:
         plan: Budget, scheduler, searcher, confirmation, seed.
         engine: `inprocess`, `ray`, or an engine.
         rules: How a trial trains; its horizon is the scheduler's last rung whatever it says.
+        prices: Price per hour by type of machine (`local`, or what the autoscaler calls it), in any
+            currency; adds a bill. They decide nothing and may change: the last ones given hold for all that
+            was spent. None leaves what an earlier run said.
 
     Raises:
         ConfigurationError: When something cannot work; nothing has been spent.
@@ -58,8 +62,11 @@ class Study:
         plan: Plan,
         engine: str | Engine = "inprocess",
         rules: TrialRules | None = None,
+        *,
+        prices: Mapping[str, float] | None = None,
     ) -> None:
         check_arguments(objective, space, plan, engine)
+        self._prices = check_prices(prices)
         self.path = Path(path)
         self._objective = objective
         self._space = space
@@ -157,7 +164,7 @@ class Study:
                 check(workload, self._space)
             log.append(Opened(identity))
             director.apply(Opened(identity))
-        started = DriverStarted(log.epoch, _versions())
+        started = DriverStarted(log.epoch, _versions(), self._prices)
         log.append(started)
         director.apply(started)
 

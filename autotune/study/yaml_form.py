@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from autotune.errors import AutotuneError, ConfigurationError, LogError, StorageError, unknown
+from autotune.errors import ConfigurationError, LogError, StorageError, unknown
 from autotune.scheduling.asha import ASHA
 from autotune.scheduling.full import FullTraining
 from autotune.searching.base import Searcher
@@ -21,7 +20,7 @@ from autotune.searching.random import RandomSearch
 from autotune.searching.starting import StartingPoints
 from autotune.searching.tpe import TPE
 from autotune.space import SearchSpace
-from autotune.study.arguments import ENGINES
+from autotune.study.arguments import ENGINES, check_prices
 from autotune.study.plan import Budget, Confirm, Plan
 from autotune.study.study import Study
 from autotune.study.yaml_nodes import Node
@@ -36,7 +35,7 @@ PLAN: Final = (
 )  # fmt: skip
 SCHEDULERS: Final[dict[str, type[Any]]] = {"asha": ASHA, "full": FullTraining}
 SEARCHERS: Final[dict[str, type[Any]]] = {"tpe": TPE, "random": RandomSearch, "grid": GridSearch}
-ROUNDS: Final = 2  # of the fair start, as in Plan's own default
+ROUNDS: Final = 1  # of the fair start, as in Plan's own default
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class StudyFile:
     Attributes:
         task: `package.module:function`, and where it stands.
         arguments: What the function is called with.
-        prices: Price per hour by type of machine.
+        prices: Price per hour by type of machine; None where the file says nothing.
     """
 
     task: Node
@@ -55,7 +54,7 @@ class StudyFile:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     engine: str = "inprocess"
     rules: TrialRules | None = None
-    prices: Mapping[str, float] = field(default_factory=dict)
+    prices: Mapping[str, float] | None = None
 
 
 def read_study(source: str | Path, importable: Sequence[Path] = ()) -> StudyFile:
@@ -90,7 +89,7 @@ def read_study(source: str | Path, importable: Sequence[Path] = ()) -> StudyFile
         arguments=_mapping(parts.get("task_arguments")),
         engine=engine,
         rules=parts["rules"].build(TrialRules, horizon) if "rules" in parts else None,
-        prices=_prices(parts.get("prices")),
+        prices=_prices(parts["prices"]) if "prices" in parts else None,
     )
 
 
@@ -109,7 +108,7 @@ def load_study(source: str | Path, path: str | Path | None = None, engine: str |
     origin = Path(source).resolve()
     found = read_study(source)
     folder = Path(path) if path is not None else Path("runs") / origin.stem
-    study = _study(found, folder, engine, [origin.parent, Path.cwd()])
+    study = _study(found, folder, engine, [origin.parent, Path.cwd()], found.prices)
     _keep(origin, folder, engine)
     return study
 
@@ -132,15 +131,11 @@ def resume(path: str | Path, engine: str | None = None) -> Study:
     except (OSError, ValueError):
         launch = {}
     folders = [Path(one) for one in launch.get("folders", ())]
-    return _study(read_study(copy, folders), folder, engine or launch.get("engine"), [*folders, Path.cwd()])
-
-
-def prices_of(path: str | Path) -> Mapping[str, float]:
-    """The prices in the copy of a study's file; none when it has no copy or the copy cannot be read."""
-    try:
-        return _prices(Node.read(_text(Path(path) / COPY), COPY).items(KEYS).get("prices"))
-    except AutotuneError:
-        return {}
+    found = read_study(copy, folders)
+    prices = (
+        None if _begun(folder) else found.prices
+    )  # the log knows later ones
+    return _study(found, folder, engine or launch.get("engine"), [*folders, Path.cwd()], prices)
 
 
 def _text(path: Path) -> str:
@@ -153,16 +148,27 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _study(found: StudyFile, folder: Path, engine: str | None, importable: list[Path]) -> Study:
+def _study(
+    found: StudyFile,
+    folder: Path,
+    engine: str | None,
+    importable: list[Path],
+    prices: Mapping[str, float] | None,
+) -> Study:
     objective = make_task(found.task, found.arguments, importable)
-    return Study(objective, found.space, folder, found.plan, engine or found.engine, found.rules)
+    engine = engine or found.engine
+    return Study(objective, found.space, folder, found.plan, engine, found.rules, prices=prices)
+
+
+def _begun(folder: Path) -> bool:
+    return any((folder / "log").glob("*.jsonl"))
 
 
 def _keep(origin: Path, folder: Path, engine: str | None) -> None:
     """Copy the file into a new study's folder; once its log has begun, the copy it began with stays."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not any((folder / "log").glob("*.jsonl")):  # nothing has begun: an older copy never ran
+        if not _begun(folder):  # nothing has begun: an older copy never ran
             launch = {"folders": list(dict.fromkeys([str(origin.parent), str(Path.cwd())])), "engine": engine}
             (folder / LAUNCH).write_text(json.dumps(launch, indent=2) + "\n")
             half = folder / f"{COPY}.{os.getpid()}"
@@ -229,10 +235,9 @@ def _mapping(node: Node | None) -> dict[str, Any]:
     return {} if node is None else {name: one.value() for name, one in node.items().items()}
 
 
-def _prices(node: Node | None) -> dict[str, float]:
+def _prices(node: Node) -> dict[str, float]:
     prices: dict[str, float] = {}
-    for name, one in node.items().items() if node is not None else ():
-        prices[name] = one.typed(float)
-        if not 0 <= prices[name] < math.inf:
-            raise one.error(f"a price per hour must be finite and at least 0, got {prices[name]}")
+    for name, one in node.items().items():
+        with one.here():
+            prices |= check_prices({name: one.value()}) or {}
     return prices

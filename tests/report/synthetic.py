@@ -105,6 +105,7 @@ def study(
     seeds: int = 5,
     mode: str = "max",
     rename: Callable[[str], str] = str,
+    prices: dict[str, float] | None = None,
 ) -> list[Event]:
     """The events of a study on one worker; `rename` is applied to the study's name and error texts."""
     rng = np.random.default_rng(seed)
@@ -126,7 +127,7 @@ def study(
     )
     events: list[Event] = [
         opened,
-        DriverStarted(1, {"python": "3.11", "torch": "2.13.0", "autotune": "0.1.0"}),
+        DriverStarted(1, {"python": "3.11", "torch": "2.13.0", "autotune": "0.1.0"}, prices),
     ]
     state = asha.initial()
     configs: list[dict[str, object]] = []

@@ -34,7 +34,7 @@ def test_where_nobody_watches_a_line_comes_now_and_then_and_at_each_phase():
 
 def test_a_terminal_gets_a_display_and_is_given_back():
     stream = Screen()
-    watch(study(30), Console(prices={"local": 2.0}, stream=stream))
+    watch(study(30, prices={"local": 2.0}), Console(stream=stream))
     shown = stream.getvalue()
     for word in ("trials", "at 0.111 ee", "compute", "bill", "failed"):
         assert word in shown

@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 from synthetic import study, write
 
 from autotune.errors import LogError
-from autotune.events import SEARCH, DriverStarted, Opened, Proposed
+from autotune.events import SEARCH, DriverStarted, Opened, Proposed, from_json, to_json
 from autotune.ledger import Ledger
 from autotune.log import TrialLog
 from autotune.report.account import fates
+from autotune.report.page import page
 from autotune.report.view import StudyView
+from autotune.report.words import summary
 
 STUDIES = st.builds(
     study, trials=st.integers(0, 40), seed=st.integers(0, 20), failing=st.sampled_from([0.0, 0.2, 1.0])
@@ -22,9 +24,9 @@ STUDIES = st.builds(
 def test_every_flop_is_in_one_phase_and_has_one_fate(events):
     view = StudyView.of(events)
     everything = sum((event.ledger for event in events if hasattr(event, "ledger")), Ledger())
-    assert view.account.total().total.flops == pytest.approx(everything.total.flops)
-    search = view.account.phases.get(SEARCH, Ledger())
-    parts = fates(view.history, view.account).values()
+    assert view.total.total.flops == pytest.approx(everything.total.flops)
+    search = view.phases.get(SEARCH, Ledger())
+    parts = fates(view.history).values()
     assert sum(part.total.flops for part in parts) == pytest.approx(search.total.flops)
     assert 0.0 <= view.wasted() <= 1.0
 
@@ -41,12 +43,56 @@ def test_the_best_so_far_only_improves_and_ends_with_the_best(events):
     assert spent == sorted(spent)
 
 
-def test_money_is_seconds_times_price_and_unknown_machines_are_named():
-    view = StudyView.of(study(20), {"local": 3600.0})
-    assert view.account.money(view.prices) == pytest.approx(view.account.total().total.seconds)
-    assert view.account.unpriced(view.prices) == []
-    assert view.account.unpriced({"gpu": 1.0}) == ["local"]
-    assert view.account.money({}) is None
+def test_money_is_seconds_times_price():
+    view = StudyView.of(study(20, prices={"local": 3600.0}))
+    assert view.bill.total == pytest.approx(view.total.total.seconds)
+    assert sum(view.bill.machines.values()) == pytest.approx(view.bill.total)
+    assert {
+        phase: pytest.approx(view.phases[phase].total.seconds) for phase in view.phases
+    } == view.bill.phases
+    assert view.bill.unpriced == view.bill.unused == ()
+    assert StudyView.of(study(20)).bill is StudyView.of(study(20, prices={})).bill is None
+
+
+def test_a_machine_without_a_price_and_a_price_without_a_machine_are_named():
+    view = StudyView.of(study(20, prices={"gpu": 1.0}))
+    assert (view.bill.unpriced, view.bill.unused, view.bill.total) == (("local",), ("gpu",), 0.0)
+    for text in (summary(view), page(view)):
+        assert "no price was given for local" in text
+        assert "prices were given for gpu, where nothing ran" in text
+    assert view.bill.to_json() == {
+        "total": 0.0,
+        "phases": dict.fromkeys(view.phases, 0.0),
+        "machines": {},
+        "unpriced": ["local"],
+        "unused": ["gpu"],
+    }
+
+
+def test_the_prices_given_last_hold_for_everything_and_silence_changes_none():
+    events = study(20, prices={"local": 1.0})
+    first = StudyView.of(events).bill.total
+    assert StudyView.of([*events, DriverStarted(2)]).bill.total == first
+    assert StudyView.of([*events, DriverStarted(2, prices={"local": 3.0})]).bill.total == pytest.approx(
+        3 * first
+    )
+    assert StudyView.of([*events, DriverStarted(2, prices={})]).bill is None
+
+
+def test_a_log_without_prices_and_machines_is_still_read():
+    old = [to_json(event) for event in study(12)]
+    for body in old:
+        if body["event"] == "DriverStarted":
+            del body["prices"]
+        if body["event"] == "TestRead":
+            del body["node"]
+    assert StudyView.of(map(from_json, old)).history.seconds == StudyView.of(study(12)).history.seconds
+
+
+def test_drivers_are_counted_where_the_manifest_counts_them():
+    view = StudyView.of([*study(5), DriverStarted(7)])  # the epochs between died before they said a word
+    assert view.history.drivers == 2
+    assert "<dt>drivers</dt><dd>2</dd>" in page(view)
 
 
 def test_a_folder_reads_as_its_events(tmp_path):

@@ -30,7 +30,7 @@ def test_each_answer_has_its_sentence_with_interval_and_what_could_be_seen(answe
 
 
 def test_a_finished_study_says_winner_cost_and_waste():
-    text = summary(StudyView.of(study(60), {"local": 2.0}))
+    text = summary(StudyView.of(study(60, prices={"local": 2.0})))
     for phrase in (
         "The winner is trial",
         "5 seeds",

@@ -10,8 +10,9 @@ from autotune.data import Dataset
 from autotune.engines.function import FunctionWorkload
 from autotune.engines.inprocess import InProcess
 from autotune.errors import ConfigurationError, LogError
+from autotune.report.view import StudyView
 from autotune.space import Choice, Float, SearchSpace
-from autotune.study import Budget, Confirm, Plan, Study
+from autotune.study import Budget, Confirm, Plan, Result, Study
 from autotune.task import Classification
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
@@ -36,6 +37,13 @@ def build(config):
         ({"plan": Budget(trials=4)}, r"plan must be a Plan, got a Budget; write at.Plan"),
         ({"engine": InProcess}, "engine must be a str or Engine, got the class InProcess"),
         ({"engine": "rya"}, "unknown engine 'rya'; did you mean 'ray'"),
+        ({"prices": 0.04}, r"prices must be a mapping .* got a float; write prices={'local': 0.04}"),
+        ({"prices": {"gpu": -1.0}}, r"prices\['gpu'\] must be .* finite and at least 0, got -1.0"),
+        ({"prices": {"gpu": float("nan")}}, r"prices\['gpu'\] must be .* got nan"),
+        ({"prices": {"gpu": float("inf")}}, r"prices\['gpu'\] must be .* got inf"),
+        ({"prices": {"gpu": "1"}}, r"prices\['gpu'\] must be .* got '1'"),
+        ({"prices": {"gpu": True}}, r"prices\['gpu'\] must be .* got True"),
+        ({"prices": {3: 1.0}}, "a type of machine must be a name, got 3"),
     ],
 )
 def test_an_argument_of_another_kind_is_refused(tmp_path, given, text):
@@ -43,6 +51,19 @@ def test_an_argument_of_another_kind_is_refused(tmp_path, given, text):
     with pytest.raises(ConfigurationError, match=text):
         Study(**arguments)
     assert not (tmp_path / "study").exists()
+
+
+def test_prices_given_in_python_are_found_by_every_reader_and_may_change(tmp_path):
+    result = Study(WORK, SPACE, tmp_path, PLAN, prices={"local": 3600}).run()
+    spent = sum(ledger.total.seconds for ledger in result.history.spent.values())
+    assert 0 < result.bill().total == pytest.approx(spent)
+    assert result.to_json()["bill"] == result.bill().to_json()
+    assert Result.load(tmp_path).bill() == StudyView.load(tmp_path).bill == result.bill()
+    assert "cost at the given prices" in (tmp_path / "result" / "report.html").read_text()
+    assert Study(WORK, SPACE, tmp_path, PLAN).run().bill() == result.bill()
+    dearer = Study(WORK, SPACE, tmp_path, PLAN, prices={"local": 7200}).run()
+    assert dearer.bill().total == pytest.approx(2 * result.bill().total)
+    assert Study(WORK, SPACE, tmp_path, PLAN, prices={}).run().bill() is None
 
 
 def test_another_study_is_told_by_what_differs(tmp_path):

@@ -13,7 +13,7 @@ from autotune.searching.random import RandomSearch
 from autotune.searching.starting import StartingPoints
 from autotune.searching.tpe import TPE
 from autotune.study.plan import Budget, Confirm, Plan
-from autotune.study.yaml_form import load_study, prices_of, read_study, resume
+from autotune.study.yaml_form import load_study, read_study, resume
 
 YAML = """\
 task: yaml_task:work
@@ -123,6 +123,8 @@ def test_budget_confirm_rules_and_seed(file):
         ("random", "randm", 9, "did you mean 'random'"),
         ("seeds: 2", "seeds: 1", 10, "confirm.seeds must be"),
         ("local: 2", "local: -2", 11, "price per hour"),
+        ("local: 2", "local: .nan", 11, "finite and at least 0, got nan"),
+        ("local: 2", "local: cheap", 11, "got 'cheap'"),
         ("task: yaml_task:work", "task: yaml_task", 1, "package.module:function"),
         ("plan:", "plan: [", 8, "not valid YAML"),
     ],
@@ -174,12 +176,22 @@ def test_a_study_runs_and_resumes_from_its_folder_alone(file, tmp_path, monkeypa
     first = load_study(source, tmp_path / "out").run()
     assert first.done
     assert (tmp_path / "out" / "study.yaml").read_text() == YAML
-    assert prices_of(tmp_path / "out") == {"local": 2.0}
+    assert first.bill().machines.keys() == {"local"}
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     again = resume(tmp_path / "out").run()
+    assert again.bill() == first.bill()
     assert json.dumps(again.verdict, default=str) == json.dumps(first.verdict, default=str)
+
+
+def test_a_file_run_again_with_other_prices_is_the_same_study(file, tmp_path):
+    first = load_study(file(), tmp_path / "out").run()
+    again = load_study(file(a=("local: 2", "local: 6")), tmp_path / "out").run()
+    assert again.verdict == first.verdict
+    assert again.bill().total == pytest.approx(3 * first.bill().total)
+    assert resume(tmp_path / "out").run().bill() == again.bill()  # its copy has the old ones
+    assert load_study(file(a=("prices: {local: 2}\n", "")), tmp_path / "out").run().bill() == again.bill()
 
 
 PLUGIN = """\
