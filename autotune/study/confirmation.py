@@ -12,7 +12,8 @@ from typing import Any, Final
 from autotune.evaluation.comparison import Answer, compare
 from autotune.events import CONFIRM, SEARCH, Config
 from autotune.history import History, Trial
-from autotune.study.plan import BASELINES, Confirm
+from autotune.policy import BASELINES
+from autotune.study.plan import Confirm
 
 DEFAULT_FRACTION: Final = 0.3  # of a fresh-random baseline where the leader trains on all data
 
