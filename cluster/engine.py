@@ -18,6 +18,7 @@ from autotune.cluster.connection import connect, live_nodes, slots, switches
 from autotune.cluster.exchange import Exchange
 from autotune.cluster.trainable import AssignmentTrainable
 from autotune.engines.base import Engine
+from autotune.engines.watchdog import check_limit
 from autotune.errors import ConfigurationError, StudyError
 from autotune.events import Outcome
 from autotune.work import Assignment, Workload
@@ -61,13 +62,12 @@ class RayEngine(Engine):
     ) -> None:
         if workers is not None and workers < 1:
             raise ConfigurationError(f"workers must be at least 1, got {workers}; leave it out for all")
-        if watchdog_s is not None and watchdog_s <= 0:
-            raise ConfigurationError(f"watchdog_s must be above 0 seconds or None, got {watchdog_s}")
+        check_limit(watchdog_s)
         self._resources = dict(resources_per_trial or {"CPU": 1})
         if not any(amount > 0 for amount in self._resources.values()):
             raise ConfigurationError(f"resources_per_trial must ask for something, got {self._resources}")
         self._workers, self._address, self._lookahead = workers, address, lookahead
-        self._watchdog_s, self._crashes = watchdog_s, crashes
+        self.watchdog_s, self._crashes = watchdog_s, crashes
         self._exchange = Exchange()
         self._thread: threading.Thread | None = None
         self._folder: Path | None = None
@@ -85,7 +85,7 @@ class RayEngine(Engine):
         shelf = ray.put(payload)
 
         def equip(actor: Any) -> None:
-            actor.equip.remote(shelf, self._bulk, self._watchdog_s)
+            actor.equip.remote(shelf, self._bulk, self.watchdog_s)
 
         self._thread = threading.Thread(target=self._fit, args=(equip,), name="autotune-tune", daemon=True)
         self._thread.start()

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import signal
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import final
 
 from autotune.engines.base import Engine
-from autotune.errors import ConfigurationError, HungError
+from autotune.engines.watchdog import check_limit, watched
+from autotune.errors import HungError
 from autotune.events import Failed, Outcome
-from autotune.work import Assignment, Beat, Worker, Workload
+from autotune.work import Assignment, Worker, Workload
 
 
 @final
@@ -22,16 +17,13 @@ class InProcess(Engine):
     """One worker, this process.
 
     Args:
-        watchdog_s: Seconds without progress after which a trial is ended; only in the main thread, where
-            Python can be interrupted. None never ends one.
+        watchdog_s: Seconds without progress after which a trial is ended as `hung`; None never ends one, and
+            neither can be ended what runs outside the main thread, under a debugger or in compiled code.
     """
 
-    def __init__(self, watchdog_s: float | None = None) -> None:
-        if watchdog_s is not None and not 0 < watchdog_s < math.inf:
-            raise ConfigurationError(
-                f"watchdog_s must be finite and above 0 seconds, got {watchdog_s}; leave it out for none"
-            )
-        self._watchdog_s = watchdog_s
+    def __init__(self, watchdog_s: float | None = 600.0) -> None:
+        check_limit(watchdog_s)
+        self.watchdog_s = watchdog_s
         self._queue: deque[Assignment] = deque()
         self._worker: Worker | None = None
 
@@ -49,7 +41,7 @@ class InProcess(Engine):
             return []
         assignment = self._queue.popleft()
         try:
-            with _watched(self._watchdog_s) as beat:
+            with watched(self.watchdog_s) as beat:
                 return [self._worker.advance(assignment, beat)]
         except HungError as error:  # the alarm rang where the worker does not listen
             return [Failed(assignment.id, assignment.trial, assignment.rung, "hung", str(error))]
@@ -68,26 +60,3 @@ class InProcess(Engine):
         if self._worker is not None:
             self._worker.close()
             self._worker = None
-
-
-@contextmanager
-def _watched(limit_s: float | None) -> Iterator[Beat]:
-    """A beat that re-arms an alarm; the alarm raises `HungError` where the trial hangs."""
-    if limit_s is None or threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
-
-    def ring(signum: int, frame: FrameType | None) -> None:
-        raise HungError(f"no progress for watchdog_s={limit_s} s; raise it if the trial was only slow")
-
-    before: Callable[[int, FrameType | None], object] | int | None = signal.signal(signal.SIGALRM, ring)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, limit_s)
-        yield lambda: _rearm(limit_s)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _rearm(limit_s: float) -> None:
-    signal.setitimer(signal.ITIMER_REAL, limit_s)

@@ -177,13 +177,3 @@ class WorkloadContract:
         outcome = self.fresh(make, tmp_path).advance(self.assignment(config, 0), lambda: None)
         assert isinstance(outcome, Failed)
         assert outcome.kind == "crashed"
-
-    def test_a_trial_that_a_watchdog_ended_has_hung(
-        self, make: WorkloadFactory, config: Config, tmp_path: Path
-    ) -> None:
-        from autotune.training.attempts import Attempts
-
-        Attempts(CheckpointStore(tmp_path).folder(0)).mark_hung("no progress for 60 s")
-        outcome = self.fresh(make, tmp_path).advance(self.assignment(config, 0), lambda: None)
-        assert isinstance(outcome, Failed)
-        assert (outcome.kind, outcome.message) == ("hung", "no progress for 60 s")

@@ -13,7 +13,6 @@ from autotune.errors import StorageError
 
 MAX_STARTS: Final = 4  # at the same fidelity; whatever kills a worker so often will do it again
 _STARTS: Final = "starts.json"
-_HUNG: Final = "hung"
 
 
 class Attempts:
@@ -63,18 +62,6 @@ class Attempts:
             return int(counted["starts"]) if same else 0
         except (OSError, ValueError, KeyError, TypeError):
             return 0
-
-    def mark_hung(self, message: str) -> None:
-        """Leave word that a watchdog ended this trial; for engines that can only kill."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        (self._folder / _HUNG).write_text(message)
-
-    def hung(self) -> str | None:
-        """The watchdog's message, if it ended this trial."""
-        try:
-            return (self._folder / _HUNG).read_text()
-        except OSError:
-            return None
 
 
 def _parent() -> str:

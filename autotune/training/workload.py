@@ -127,9 +127,6 @@ class TrainingWorker(Worker):
         attempts = Attempts(store.folder(number))
         place = store.newest(number)
         fidelity = 0.0 if place is None else place.fidelity
-        hung = attempts.hung()
-        if hung is not None:
-            return replace(_failed(assignment, "hung", hung), ledger=self._saved_account(assignment))
         starts = attempts.begin(fidelity, self._room.epoch)
         if starts >= MAX_STARTS:
             attempts.end()

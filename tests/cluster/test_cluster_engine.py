@@ -217,7 +217,7 @@ def test_a_workload_that_cannot_travel_is_refused(workload, text):
     ("options", "text"),
     [
         ({"workers": 0}, "workers must be at least 1, got 0"),
-        ({"watchdog_s": 0.0}, "watchdog_s must be above 0"),
+        ({"watchdog_s": 0.0}, "watchdog_s must be finite and above 0"),
         ({"resources_per_trial": {"CPU": 0}}, "resources_per_trial must ask"),
     ],
 )

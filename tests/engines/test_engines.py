@@ -1,6 +1,10 @@
 """The engines without Ray: their contract, the watchdog, virtual time and crashes."""
 
+import contextlib
 import math
+import signal
+import sys
+import threading
 import time
 
 import pytest
@@ -8,6 +12,7 @@ import pytest
 from autotune.engines.function import FunctionWorkload
 from autotune.engines.inprocess import InProcess
 from autotune.engines.simulated import Simulated
+from autotune.engines.watchdog import watched
 from autotune.errors import ConfigurationError, HungError
 from autotune.events import Failed, Interrupted, Reported
 from autotune.testing.engines import EngineContract
@@ -90,6 +95,61 @@ def test_a_function_that_hangs_is_told_as_hung():
     (outcome,) = engine.poll(1.0)
     assert outcome.kind == "hung" and "watchdog_s=0.1" in outcome.message
     engine.close()
+
+
+def test_a_watchdog_rings_until_it_is_heard():
+    def deaf(config, fidelity, seed):
+        with contextlib.suppress(HungError):
+            time.sleep(30)
+        time.sleep(30)
+
+    engine = InProcess(watchdog_s=0.1)
+    engine.start(FunctionWorkload(deaf))
+    engine.submit(assignment(0))
+    (outcome,) = engine.poll(1.0)
+    assert outcome.kind == "hung"
+    engine.close()
+
+
+def test_a_debugger_holds_the_watchdog_off():
+    before = sys.gettrace()
+    sys.settrace(lambda frame, event, argument: None)
+    try:
+        with watched(0.01):
+            time.sleep(0.1)
+    finally:
+        sys.settrace(before)
+
+
+def test_an_alarm_of_the_caller_goes_on_after_the_watchdog():
+    rung = []
+    handler = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+    before = signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with watched(60.0) as beat:
+            beat()
+            time.sleep(0.2)
+            assert not rung
+        time.sleep(0.1)
+        assert rung == [signal.SIGALRM]
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, *before)
+
+
+def test_nothing_is_watched_where_python_cannot_interrupt():
+    slept = []
+
+    def run():
+        with watched(0.01) as beat:
+            beat()
+            time.sleep(0.05)
+            slept.append(True)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert slept
 
 
 def test_virtual_time_is_that_of_the_longest_worker_not_of_the_sum():

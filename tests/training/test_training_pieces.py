@@ -266,7 +266,6 @@ def test_starts_are_counted_by_fidelity_and_driver(tmp_path):
     assert [attempts.begin(*start) for start in starts] == [0, 1, 0, 1, 0]
     attempts.end()
     assert attempts.begin(0.7, 2) == 0
-    assert attempts.hung() is None
     (tmp_path / "trial" / "starts.json").write_text('{"fid')
     assert attempts.begin(0.7, 2) == 0
 
