@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, TypeAlias
 
 from autotune.errors import LockedError, LogError, StorageError
 from autotune.events import Event, from_json, to_json
@@ -29,6 +29,8 @@ from autotune.events import Event, from_json, to_json
 FORMAT: Final = 1
 SEGMENT: Final = re.compile(r"(\d{6})-(\d{6})\.jsonl")
 ROLL_BYTES: Final = 8 << 20
+
+Headed: TypeAlias = tuple[int, Path, dict[str, Any]]  # a segment: its driver, and its first line
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,12 @@ def _header(path: Path) -> dict[str, Any]:
     return header
 
 
-def _read(folder: Path) -> Iterator[Commit]:
+def _headed(folder: Path) -> list[Headed]:
     headed = [(epoch, path, _header(path)) for epoch, _, path in _segments(folder)]
-    headed = [(epoch, path, header) for epoch, path, header in headed if header]
+    return [(epoch, path, header) for epoch, path, header in headed if header]
+
+
+def _commits(headed: Sequence[Headed]) -> Iterator[Commit]:
     tail = Tail()
     for epoch, path, header in headed:
         # Where the next driver took over, everything that this one still wrote is void.
@@ -128,7 +133,7 @@ def read_events(folder: Path) -> Iterator[Event]:
     Raises:
         LogError: When an event before the last is damaged, or the format is newer.
     """
-    for commit in _read(folder):
+    for commit in read_commits(folder):
         yield from commit.events
 
 
@@ -138,7 +143,7 @@ def read_commits(folder: Path) -> Iterator[Commit]:
     Raises:
         LogError: As `read_events`.
     """
-    yield from _read(folder)
+    yield from _commits(_headed(folder))
 
 
 class TrialLog:
@@ -150,6 +155,7 @@ class TrialLog:
     Raises:
         LockedError: When another driver writes to it.
         StorageError: When the folder cannot be written or locked.
+        LogError: When the format is newer.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -174,8 +180,7 @@ class TrialLog:
             ) from error
         self._tail = Tail()
         try:
-            for commit in _read(folder):
-                self._tail = commit.tail
+            self._past = _commits(_headed(folder))
         except LogError:
             self._lock.close()  # nobody writes here; a restored log can be opened at once
             raise
@@ -188,18 +193,34 @@ class TrialLog:
         """Which driver this is, counted from 1."""
         return self._epoch
 
-    def __len__(self) -> int:
-        return self._tail.sequence
+    def read(self) -> Iterator[Event]:
+        """The events that were there when this log was opened, in order, each given out once.
+
+        Writing needs to know where the log ends, so it passes over those that nobody has read.
+
+        Raises:
+            LogError: When an event before the last is damaged; the log is then closed.
+        """
+        try:
+            for commit in self._past:
+                self._tail = commit.tail
+                yield from commit.events
+        except LogError:
+            self.close()
+            raise
 
     def append(self, *events: Event) -> None:
         """Write events so that they survive a crash of the machine: all of them or none.
 
         Raises:
             LockedError: When a newer driver has taken over.
+            LogError: When what is there is damaged.
             StorageError: When the disk refuses (full, read-only, gone).
         """
         if not events:
             return
+        for _ in self.read():
+            pass
         line, tail = _line(self._tail, events, time.time())
         try:
             file = self._writable()

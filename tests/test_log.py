@@ -98,6 +98,7 @@ def test_a_truncated_last_commit_never_happened(tmp_path_factory, cut):
     segment.write_bytes(b"".join(lines[:-1]) + lines[-1][: -min(cut, len(lines[-1]))])
     assert list(read_events(folder)) == [OPENED, reported(0)]
     again = TrialLog(folder)
+    assert list(again.read()) == [OPENED, reported(0)]
     again.append(reported(3))
     again.close()
     assert list(read_events(folder)) == [OPENED, reported(0), reported(3)]
@@ -112,6 +113,11 @@ def test_damage_in_the_middle_is_an_error_not_a_shorter_log(tmp_path):
     segment.write_text(segment.read_text().replace('"trial":1', '"trial":8'))
     with pytest.raises(LogError, match="damaged after event 1"):
         list(read_events(tmp_path))
+    for use in (lambda log: list(log.read()), lambda log: log.append(reported(9))):
+        owned = TrialLog(tmp_path)  # which closes when it meets the damage: the next can be opened at once
+        with pytest.raises(LogError, match="damaged after event 1"):
+            use(owned)
+    assert written(tmp_path) == [segment]
 
 
 def test_what_a_replaced_driver_still_writes_is_void(tmp_path):
@@ -120,6 +126,7 @@ def test_what_a_replaced_driver_still_writes_is_void(tmp_path):
     (segment,) = written(tmp_path)
     old._lock.close()  # as a network file system that forgets its locks would
     new = TrialLog(tmp_path)
+    assert list(new.read()) == [OPENED]
     before = segment.read_bytes()
     new.append(DriverStarted(2))
     with pytest.raises(LockedError, match="newer driver"):

@@ -14,8 +14,8 @@ from autotune.data import Splits
 from autotune.engines.base import Engine
 from autotune.engines.inprocess import InProcess
 from autotune.errors import PolicyError, SelectorError
-from autotune.events import DONE, Config, DriverStarted, Opened
-from autotune.log import TrialLog, read_events
+from autotune.events import DONE, Config, DriverStarted, Event, Opened
+from autotune.log import TrialLog
 from autotune.policy import Policy
 from autotune.report.page import write_page
 from autotune.selection import own_selectors
@@ -154,19 +154,20 @@ class Study:
 
     def _open(self, log: TrialLog, director: Director, workload: Workload) -> None:
         identity = self._identity(workload)
-        if len(log):
-            events = read_events(self.path / "log")
-            check_same_study(next(events), identity, self.path)
+        facts: list[Event] = [DriverStarted(log.epoch, _versions(), self._prices)]
+        past = log.read()
+        opened = next(past, None)
+        if opened is not None:
+            check_same_study(opened, identity, self.path)
             director.apply(Opened(identity))
-            replay(director, events)
+            replay(director, past)
         else:
             if isinstance(workload, TrainingWorkload):
                 check(workload, self._space)
-            log.append(Opened(identity))
-            director.apply(Opened(identity))
-        started = DriverStarted(log.epoch, _versions(), self._prices)
-        log.append(started)
-        director.apply(started)
+            facts.insert(0, Opened(identity))
+        log.append(*facts)
+        for fact in facts:
+            director.apply(fact)
 
     def _identity(self, workload: Workload) -> dict[str, Any]:
         return {

@@ -132,9 +132,7 @@ def resume(path: str | Path, engine: str | None = None) -> Study:
         launch = {}
     folders = [Path(one) for one in launch.get("folders", ())]
     found = read_study(copy, folders)
-    prices = (
-        None if _begun(folder) else found.prices
-    )  # the log knows later ones
+    prices = None if _begun(folder) else found.prices  # the log knows later ones
     return _study(found, folder, engine or launch.get("engine"), [*folders, Path.cwd()], prices)
 
 
