@@ -8,6 +8,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from autotune.draws import gumbel, uniform
+from autotune.errors import SelectorError
 from autotune.signals import Signal, Signals
 
 STRATA: Final = 50  # of a coverage sample, as published
@@ -58,13 +60,10 @@ def pick(
         case Sampler.MIDDLE:
             wanted = -(_places(scores) - _middle(scores)).abs()
         case Sampler.COVERAGE:
-            wanted = _covering(scores, budget, skip, _uniform(scores, generator))
+            wanted = _covering(scores, budget, skip, uniform(len(scores), generator, scores.device))
             skip = 0.0  # done there: what is set aside must not be covered
         case Sampler.SOFTMAX:
-            gumbel = -torch.log(
-                -torch.log(_uniform(scores, generator))
-            )  # top-k of it draws without replacement
-            wanted = standardised(scores) / temperature + gumbel
+            wanted = standardised(scores) / temperature + gumbel(len(scores), generator, scores.device)
     return top_by_score(wanted, budget, skip=skip, groups=groups)
 
 
@@ -74,12 +73,6 @@ def standardised(scores: Tensor) -> Tensor:
     if len(usable) == 0:
         return scores
     return (scores - usable.mean()) / usable.std(correction=0).clamp_min(1e-12)
-
-
-def _uniform(scores: Tensor, generator: torch.Generator) -> Tensor:
-    """One number in (0, 1) per sample; signals are sorted by id, so the k-th belongs to the k-th id."""
-    drawn = torch.rand(len(scores), generator=generator, device=generator.device, dtype=torch.double)
-    return drawn.to(scores.device).clamp_min(1e-300)
 
 
 def _places(scores: Tensor) -> Tensor:
@@ -195,6 +188,21 @@ def proportional(sizes: Tensor, budget: int) -> Tensor:
 def class_ids(targets: Tensor) -> Tensor | None:
     """The class of each sample, or nothing where the targets are not class ids (regression)."""
     return targets if targets.dim() == 1 and not targets.is_floating_point() else None
+
+
+def labels(targets: Tensor, selector: str) -> Tensor:
+    """The class of each sample, for a rule that needs one.
+
+    Raises:
+        SelectorError: When the targets are not class ids.
+    """
+    classes = class_ids(targets)
+    if classes is None:
+        raise SelectorError(
+            f"selector {selector!r} needs class ids as targets, got real numbers or several per sample; "
+            "try 'small_loss', or another rule that looks at losses"
+        )
+    return classes
 
 
 def sort_cost(n: int) -> float:
