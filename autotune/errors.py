@@ -31,7 +31,16 @@ class AutotuneError(Exception):
 
 
 class ConfigurationError(AutotuneError, ValueError):
-    """What the user wrote cannot work; nothing was spent."""
+    """What the user wrote cannot work; nothing was spent.
+
+    Attributes:
+        path: Names and options that lead to what is wrong in the search space, from its top, such as
+            `("policy", "el2n", "fraction")`; None where it is not in the space.
+    """
+
+    def __init__(self, text: str = "", path: tuple[str, ...] | None = None) -> None:
+        super().__init__(text)
+        self.path = path
 
 
 class DataError(ConfigurationError):

@@ -200,6 +200,10 @@ class CustomLoop(Task):
     `train(session)` builds a model and an optimizer, hands them to `session.attach`, iterates over
     `session.loader`, and reports. It is called once for every rung that the trial is advanced to.
 
+    Before a study begins, the loop is tried with configurations of every option: one step, an evaluation and
+    a report on at most 256 samples of each split. What it raises for all of them, a report without the
+    metric and a parameter of the space that it has not read by then are refused.
+
     Attributes:
         data: All samples.
         train: The loop.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from autotune.errors import SpaceError, unknown
+from autotune.errors import ConfigurationError, SpaceError, unknown
 from autotune.events import Config
 from autotune.space import tree, yaml_form
 from autotune.space.checks import first_problem
@@ -39,8 +40,9 @@ class SearchSpace:
 
     def __init__(self, given: Mapping[str, Dimension | Scalar]) -> None:
         self.parameters = parameters(given)
+        self._marks: yaml_form.Marks | None = None  # where they stand, if they were read from YAML
         if problem := first_problem(self.parameters):
-            raise SpaceError(problem.text)
+            raise SpaceError(problem.text, problem.path)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SearchSpace) and self.parameters == other.parameters
@@ -175,10 +177,23 @@ class SearchSpace:
         Raises:
             SpaceError: With file, line and column of what cannot be used.
         """
-        found, locate = yaml_form.parse(text, source, section)
-        if problem := first_problem(found):
-            raise SpaceError(f"{locate(problem.path)}: {problem.text}")
-        return cls(found)
+        found, marks = yaml_form.parse(text, source, section)
+        try:
+            space = cls(found)
+        except SpaceError as error:
+            raise _pointing(error, marks) from error
+        space._marks = marks
+        return space
+
+    @contextlib.contextmanager
+    def pointing(self) -> Iterator[None]:
+        """Name file, line and column in every error of the block that is about a parameter read from YAML."""
+        try:
+            yield
+        except ConfigurationError as error:
+            if self._marks is None or error.path is None:
+                raise
+            raise _pointing(error, self._marks) from error
 
     def to_optuna(self) -> dict[str, BaseDistribution]:
         """Optuna's distributions by key; fixed values are categories of one."""
@@ -214,3 +229,7 @@ class SearchSpace:
 
         tree.resolve(self.parameters, choose)
         return keyed
+
+
+def _pointing(error: ConfigurationError, marks: yaml_form.Marks) -> ConfigurationError:
+    return type(error)(f"{yaml_form.locate(marks, error.path or ())}: {error}")

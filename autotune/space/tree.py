@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -23,6 +24,11 @@ def places(params: Mapping[str, Dimension], name: str = "", key: str = "") -> It
         if isinstance(dim, Choice):
             for option in dim.values:
                 yield from places(dim.children(option), f"{name}{own}.", f"{key}{own}[{option}].")
+
+
+def path(key: str) -> tuple[str, ...]:
+    """The names and options of a key, one by one: `optimizer[sgd].lr` is `("optimizer", "sgd", "lr")`."""
+    return tuple(option or name for option, name in re.findall(r"\[([^]]*)\]|([^.[\]]+)", key))
 
 
 def resolve(

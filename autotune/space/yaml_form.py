@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 import yaml
@@ -15,15 +15,15 @@ from autotune.space.ranges import Float, Int
 from autotune.space.values import Scalar, check_name, scalar
 
 Path: TypeAlias = tuple[str, ...]
-Locate: TypeAlias = Callable[[Path], str]
+Marks: TypeAlias = Mapping[Path, str]  # where each parameter and option stands: `file:line:column`
 
 KINDS: Final = ("float", "int", "choice")
 DEEPEST: Final = 16  # nesting beyond this is an alias that contains itself
 NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")  # YAML 1.1 takes 1e-4 for a string
 
 
-def parse(text: str, source: str, section: str | None = None) -> tuple[dict[str, Dimension], Locate]:
-    """The named dimensions of a text, and a function from a path in it to `file:line:column`.
+def parse(text: str, source: str, section: str | None = None) -> tuple[dict[str, Dimension], Marks]:
+    """The named dimensions of a text, and where they stand.
 
     Raises:
         SpaceError: With file, line and column of what cannot be used.
@@ -44,7 +44,14 @@ def parse(text: str, source: str, section: str | None = None) -> tuple[dict[str,
             raise SpaceError(f"{_where(source, root.start_mark)}: {unknown('section', section, top)}")
         root = top[section]
     found = reader.parameters(root, ())
-    return found, reader.locate
+    return found, reader.marks
+
+
+def locate(marks: Marks, path: Path) -> str:
+    """Where a path stands, or the nearest of those above it that has a place of its own."""
+    while path not in marks:
+        path = path[:-1]
+    return marks[path]
 
 
 def dump(parameters: Mapping[str, Dimension]) -> str:
@@ -60,23 +67,18 @@ class _Reader:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._marks: dict[Path, yaml.Mark] = {}
+        self.marks: dict[Path, str] = {}
         self._scalars = yaml.SafeLoader("")
 
-    def locate(self, path: Path) -> str:
-        while path not in self._marks and path:
-            path = path[:-1]
-        return _where(self._source, self._marks.get(path))
-
     def parameters(self, node: yaml.Node, path: Path) -> dict[str, Dimension]:
-        self._marks[path] = node.start_mark
+        self._mark(path, node)
         found: dict[str, Dimension] = {}
         for name, key, value in self.items(node):
             with self._at(key):
                 check_name(name)
                 if len(path) > DEEPEST:
                     raise SpaceError(f"parameters nest deeper than {DEEPEST} levels; remove a level")
-            self._marks[(*path, name)] = key.start_mark
+            self._mark((*path, name), key)
             found[name] = self._dimension(name, value, (*path, name))
         return found
 
@@ -131,9 +133,8 @@ class _Reader:
     def _options(self, name: str, node: yaml.Node, path: Path) -> Any:
         if isinstance(node, yaml.SequenceNode):
             options = [self._scalar(option) for option in node.value]
-            self._marks.update(
-                {(*path, str(o)): at.start_mark for o, at in zip(options, node.value, strict=True)}
-            )
+            for option, at in zip(options, node.value, strict=True):
+                self._mark((*path, str(option)), at)
             return options
         if not isinstance(node, yaml.MappingNode):
             raise self._error(node, f"{name!r}: choice must be a list of values, or options with parameters")
@@ -141,7 +142,7 @@ class _Reader:
         for option, key, children in self.items(node):
             below = (*path, option)
             branches[option] = {} if children.tag.endswith(":null") else self.parameters(children, below)
-            self._marks[below] = key.start_mark
+            self._mark(below, key)
         return branches
 
     def _scalar(self, node: yaml.Node) -> Scalar:
@@ -159,6 +160,9 @@ class _Reader:
             raise SpaceError(f"cannot read {node.value!r}: {error.problem}") from error
         except ValueError as error:  # such as a date in month 13
             raise SpaceError(f"cannot read {node.value!r}: {error}") from error
+
+    def _mark(self, path: Path, node: yaml.Node) -> None:
+        self.marks[path] = _where(self._source, node.start_mark)
 
     def _error(self, node: yaml.Node, text: str) -> SpaceError:
         return SpaceError(f"{_where(self._source, node.start_mark)}: {text}")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
+from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
+from autotune.errors import DivergedError, MissingMetricError, TrialError
+from autotune.events import Config
 from autotune.seeds import derive
 from autotune.task import CustomLoop, ModelTask, Task
 from autotune.training.randomness import GlobalGenerators, scope
@@ -28,10 +33,44 @@ def run(task: Task, session: Session) -> None:
             raise TypeError(f"{type(task).__name__} is neither a ModelTask nor a CustomLoop; derive from one")
 
 
+def scored(task: Task, session: Session) -> float:
+    """Run a task's loop to the end of its assignment, and its score.
+
+    Raises:
+        TrialError: When the loop stopped before that.
+        MissingMetricError: When it did not report the task's metric.
+        DivergedError: When the score is not finite.
+        Exception: Whatever the user's code raises.
+    """
+    run(task, session)
+    if not session.reached:
+        raise TrialError("the loop stopped early; iterate session.loader to its end, then report")
+    if session.metrics is None:
+        raise MissingMetricError(f"nothing was reported; call session.report({task.metric}=...)")
+    score = task.score(session.metrics)
+    if not math.isfinite(score):
+        raise DivergedError(f"the score is {score}; search lower learning rates, or set grad_clip")
+    return score
+
+
+def build(task: ModelTask, config: Config) -> nn.Module:
+    """The model of a configuration.
+
+    Raises:
+        TypeError: When the factory returns something else.
+    """
+    model: object = task.model(config)
+    if not isinstance(model, nn.Module):
+        name = getattr(task.model, "__qualname__", type(task.model).__name__)
+        got = f"the class {model.__name__}" if isinstance(model, type) else repr(model)
+        raise TypeError(f"the model factory {name} must return an nn.Module, got {got:.80}")
+    return model
+
+
 def train(task: ModelTask, session: Session) -> None:
     """Train to the assignment's fidelity, evaluate, report."""
     settings = Settings.from_config(session.config)
-    model = task.model(session.config).to(session.device)
+    model = build(task, session.config).to(session.device)
     optimizer = settings.optimizer.build(model)
     session.attach(model, optimizer)
     model.train()

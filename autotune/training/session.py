@@ -53,10 +53,17 @@ class Session:
         beat: Called whenever the trial makes progress.
         meter: What the trial spends.
         hot: The trial as this worker left it, where nobody went on with it since.
+        shown: What the loop gets to see of the configuration; all of it when None.
     """
 
     def __init__(
-        self, room: Room, assignment: Assignment, beat: Beat, meter: Meter, hot: Snapshot | None = None
+        self,
+        room: Room,
+        assignment: Assignment,
+        beat: Beat,
+        meter: Meter,
+        hot: Snapshot | None = None,
+        shown: Config | None = None,
     ) -> None:
         self.metrics: dict[str, float] | None = None
         self.snapshot = hot
@@ -64,12 +71,13 @@ class Session:
         self._assignment = assignment
         self._beat = beat
         self._meter = meter
+        self._shown = assignment.config if shown is None else shown
         self._trial: Trial | None = None
 
     @property
     def config(self) -> Config:
         """The trial's configuration."""
-        return self._assignment.config
+        return self._shown
 
     @property
     def seed(self) -> int:
@@ -126,8 +134,18 @@ class Session:
             optimizer: Of the model's parameters.
 
         Raises:
+            TrialError: When they are something else, or changed places.
             CheckpointError: When the checkpoint does not fit.
         """
+        for name, given, kind in (
+            ("model", model, nn.Module),
+            ("optimizer", optimizer, torch.optim.Optimizer),
+        ):
+            if not isinstance(given, kind):
+                raise TrialError(
+                    f"session.attach needs a {name} of type {kind.__name__}, got {type(given).__name__}; "
+                    "call session.attach(model, optimizer)"
+                )
         room, assignment = self._room, self._assignment
         snapshot = self.snapshot
         if snapshot is None and (saved := room.store.latest(assignment.trial)) is not None:

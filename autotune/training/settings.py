@@ -21,6 +21,7 @@ TRAINING_NAMES: Final = frozenset(
     | set(_OWN)
     | {f"optimizer.{name}" for name in _OWN}
 )
+SESSION_NAMES: Final = frozenset({"schedule", "schedule.warmup"})  # what `Session.loader` reads for any loop
 _FIRST_RATE: Final = 0.01  # share of the learning rate that a warm-up starts at: a step of rate 0 is lost
 
 
@@ -178,7 +179,7 @@ def _key(config: Mapping[str, Any], name: str) -> str:
     """The name under which a configuration gives an optimizer's setting."""
     nested = f"optimizer.{name}"
     if name in config and nested in config:
-        raise ConfigurationError(f"{name!r} and {nested!r} are both given; keep one of them")
+        raise ConfigurationError(f"{name!r} and {nested!r} are both given; keep one of them", (name,))
     return nested if nested in config else name
 
 

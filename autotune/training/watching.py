@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
-from dataclasses import replace
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, Set, ValuesView
 from typing import Any
 
-from torch import nn
-
 from autotune.errors import SpaceError, unknown
-from autotune.events import Config
 from autotune.space import SearchSpace
-from autotune.task import ModelTask, Task
-from autotune.training.settings import TRAINING_NAMES
+from autotune.space.tree import path
 
 
 class Watched(dict[str, Any]):
     """A configuration that remembers which of its names were read; looking at all of it reads every name.
 
-    It is a dict and no mere mapping, since that is what factories get in earnest.
+    It is a dict and no mere mapping, since that is what factories and loops get in earnest.
 
     Attributes:
         read: The names that were read.
@@ -77,32 +72,19 @@ class Watched(dict[str, Any]):
         self.read.update(super().keys())
 
 
-def watched(task: Task, read: set[str]) -> Task:
-    """The task with a model factory that notes which names it reads."""
-    if not isinstance(task, ModelTask):
-        return task
+def check_names(space: SearchSpace, offered: Set[str], read: Set[str], advice: str) -> None:
+    """Look for parameters that were offered and that nobody has read.
 
-    def factory(config: Config) -> nn.Module:
-        noted = Watched(config)
-        try:
-            return task.model(noted)
-        finally:
-            read.update(noted.read)
-
-    return replace(task, model=factory)
-
-
-def check_names(space: SearchSpace, read: set[str]) -> None:
-    """Look for parameters that neither training nor the policy nor the model factory reads.
+    Args:
+        space: Where they stand.
+        offered: Names in the configurations that could be tried.
+        read: Names that training, the model factory or the user's own loop has read.
+        advice: Where to read one.
 
     Raises:
         SpaceError: When there is one; the text suggests the nearest known name.
     """
-    for name in space.names():
-        if name in TRAINING_NAMES or name == "policy" or name.startswith("policy.") or name in read:
-            continue
-        known = TRAINING_NAMES | read
-        raise SpaceError(
-            f"nobody reads parameter {name!r}: {unknown('parameter', name, known)}; "
-            "correct it, or read it in the model factory"
-        )
+    for name, key, _ in space.places():
+        if name in offered - read and name != "policy" and not name.startswith("policy."):
+            text = unknown("parameter", name, read)
+            raise SpaceError(f"nobody reads parameter {name!r}: {text}; correct it, {advice}", path(key))

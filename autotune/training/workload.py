@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -13,7 +12,7 @@ import torch
 
 from autotune.checkpoint import CheckpointStore
 from autotune.data import Dataset, Splits
-from autotune.errors import CheckpointError, DivergedError, MissingMetricError, StorageError, TrialError
+from autotune.errors import CheckpointError, StorageError
 from autotune.events import Config, Failed, Outcome, Reported
 from autotune.ledger import Ledger
 from autotune.selection import Selector, register
@@ -159,7 +158,7 @@ class TrainingWorker(Worker):
         self._hot = None  # a trial that fails is not held
         session = Session(self._room, assignment, beat, meter, hot)
         try:
-            score = self._run(session)
+            score = loop.scored(self._room.task, session)
         except (StorageError, CheckpointError):
             raise
         except Exception as error:  # whatever a trial does, the study goes on
@@ -179,19 +178,6 @@ class TrainingWorker(Worker):
             meter.ledger(),
             session.selections,
         )
-
-    def _run(self, session: Session) -> float:
-        """Train, and the score."""
-        task = self._room.task
-        loop.run(task, session)
-        if not session.reached:
-            raise TrialError("the loop stopped early; iterate session.loader to its end, then report")
-        if session.metrics is None:
-            raise MissingMetricError(f"nothing was reported; call session.report({task.metric}=...)")
-        score = task.score(session.metrics)
-        if not math.isfinite(score):
-            raise DivergedError(f"the score is {score}; search lower learning rates, or set grad_clip")
-        return score
 
 
 def _failed(assignment: Assignment, kind: str, message: str) -> Failed:

@@ -1,9 +1,12 @@
+import time
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from autotune.data import Dataset, Splits
+from autotune.engines.watchdog import watched
 from autotune.errors import ConfigurationError, DataError, SelectorError, SpaceError, StorageError
 from autotune.space import Choice, Float, Int, SearchSpace
 from autotune.task import Classification, CustomLoop, Regression
@@ -191,11 +194,21 @@ def test_outputs_of_another_shape(blobs, workload):
         check(workload.of(Regression(numbers, lambda config: nn.Linear(8, 1)), splits), only("random"))
 
 
-def own_loop(session):
+def cross_entropy(model, batch):
+    return nn.functional.cross_entropy(model(batch.inputs), batch.targets, reduction="none")
+
+
+def own_loop(session, late=lambda step: None, metric="accuracy"):
     model = build({"width": 4})
-    session.attach(model, torch.optim.SGD(model.parameters(), lr=session.config["lr"]))
-    for _ in session.loader(16):
-        raise AssertionError("nothing may be trained in a preflight")
+    optimizer = torch.optim.SGD(model.parameters(), lr=session.config["lr"])
+    session.attach(model, optimizer)
+    for step, batch in enumerate(session.loader(16)):
+        optimizer.zero_grad()
+        cross_entropy(model, batch).mean().backward()
+        optimizer.step()
+        late(step)
+    right = sum(int((model(b.inputs).argmax(1) == b.targets).sum()) for b in session.evaluation())
+    session.report(**{metric: right / session.evaluation_size})
 
 
 def test_an_own_loop_that_never_trains_is_refused(blobs, splits, workload):
@@ -206,14 +219,157 @@ def test_an_own_loop_that_never_trains_is_refused(blobs, splits, workload):
 
 def test_own_loops_are_probed_too(blobs, splits, workload):
     loop = workload.of(CustomLoop(blobs, own_loop), splits)
-    check(loop, only("infobatch") | {"whatever": 1})
+    check(loop, only("infobatch") | {"schedule": Choice({"cosine": {"warmup": 0.1}, "constant": {}})})
     check(loop, only("k_center"))
     with pytest.raises(SelectorError, match="per-sample losses; give the task a loss="):
         check(loop, only("small_loss"))
-    loss = lambda model, batch: nn.functional.cross_entropy(  # noqa: E731
-        model(batch.inputs), batch.targets, reduction="none"
+    check(workload.of(CustomLoop(blobs, own_loop, loss=cross_entropy), splits), only("small_loss"))
+
+
+def test_a_parameter_that_an_own_loop_does_not_read_is_refused(blobs, splits, workload):
+    loop = workload.of(CustomLoop(blobs, own_loop), splits)
+    with pytest.raises(
+        SpaceError,
+        match=r"nobody reads parameter 'lrr'.*did you mean 'lr'\?.*by the end of the loop's first step",
+    ):
+        check(loop, only("random") | {"lrr": 0.1})
+
+
+def test_an_own_loop_may_read_in_its_first_step_its_evaluation_or_a_branch(blobs, splits, workload):
+    def reading(session):
+        own_loop(session, late=lambda step: session.config["noise"])
+        assert session.config.get("smooth", 0) >= 0
+
+    space = only("random") | {"noise": 0.5, "kind": Choice({"a": {"smooth": Float(0, 1)}, "b": {}})}
+    with pytest.raises(SpaceError, match="nobody reads parameter 'kind'"):
+        check(workload.of(CustomLoop(blobs, reading), splits), space)
+    branching = lambda session: (reading(session), session.config["kind"], session.config.get("kind.smooth"))  # noqa: E731
+    check(workload.of(CustomLoop(blobs, branching), splits), space)
+
+
+def test_what_lies_under_a_branch_that_could_not_be_tried_is_not_judged(blobs, splits, workload):
+    def loop(session):
+        if session.config["kind"] == "huge":
+            raise MemoryError("for lack of a larger machine")
+        own_loop(session)
+
+    space = only("random") | {"kind": Choice({"small": {}, "huge": {"shards": Int(2, 8)}})}
+    check(workload.of(CustomLoop(blobs, loop), splits), space)
+
+
+@pytest.mark.parametrize(
+    ("late", "metric", "text"),
+    [
+        (None, "acuracy", "report lacks the score; unknown metric 'accuracy'; did you mean 'acuracy'"),
+        (lambda step: 1 / 0, "accuracy", r"none of 1 config.*ZeroDivisionError: .*test_training_preflight"),
+    ],
+)
+def test_what_goes_wrong_later_in_an_own_loop_is_found_first(blobs, splits, workload, late, metric, text):
+    def loop(session):
+        own_loop(session, late or (lambda step: None), metric)
+
+    with pytest.raises(ConfigurationError, match=text):
+        check(workload.of(CustomLoop(blobs, loop), splits), only("random"))
+
+
+def test_a_rehearsal_is_one_step_on_few_samples_and_leaves_nothing(tmp_path, workload):
+    rng = np.random.default_rng(0)
+    many = Dataset.from_arrays(
+        rng.normal(size=(5000, 8)).astype(np.float32), np.repeat([0, 1, 2, 1, 0], 1000)
     )
-    check(workload.of(CustomLoop(blobs, own_loop, loss=loss), splits), only("small_loss"))
+    seen = []
+
+    def loop(session):
+        own_loop(session, late=seen.append)
+        seen.append(session.evaluation_size)
+        seen.append(len(torch.cat([batch.targets for batch in session.evaluation()]).unique()))
+
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    check(workload.of(CustomLoop(many, loop), Splits.make(many)), only("el2n") | {"policy": "random"})
+    few, classes = seen[1:]
+    assert (seen[0], classes) == (0, 3)
+    assert 128 <= few <= 256
+    assert torch.equal(torch.get_rng_state(), before)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "got"),
+    [
+        (lambda config: None, "None"),
+        (lambda config: nn.Linear, "the class Linear"),
+        (lambda config: "resnet", "'resnet'"),
+    ],
+)
+def test_a_factory_that_returns_no_model_is_told(workload, model, got):
+    with pytest.raises(ConfigurationError, match=f"factory .*lambda.* must return an nn.Module, got {got}"):
+        check(workload(model), only("random"))
+
+
+def test_a_loop_that_attaches_no_model_is_told(blobs, splits, workload):
+    def swapped(session):
+        model = build({"width": 4})
+        session.attach(torch.optim.SGD(model.parameters(), lr=0.1), model)
+
+    with pytest.raises(
+        ConfigurationError, match=r"needs a model of type Module, got SGD; call .*\(model, opt"
+    ):
+        check(workload.of(CustomLoop(blobs, swapped), splits), only("random"))
+
+
+def test_a_model_that_hangs_is_told_before_the_study(workload):
+    def hanging(config):
+        time.sleep(30)
+
+    hangs = pytest.raises(ConfigurationError, match=r"would hang: .*watchdog_s=0.1 s.*in hanging\)")
+    with hangs, watched(0.1) as beat:
+        check(workload(hanging), only("random"), beat)
+
+
+YAML = """\
+space:
+  lr: {float: [1e-3, 1.0], log: true}
+  width: 8
+  optimizer:
+    choice:
+      sgd: {momentum: {float: [0.0, 1.5]}}
+      adamw: {}
+  schedule: {choice: [constant, cosinus]}
+  policy:
+    choice:
+      full: {}
+      target_alignment: {fraction: 0.3}
+  widht: 8
+"""
+
+
+@pytest.mark.parametrize(
+    ("mended", "place", "text"),
+    [
+        ({}, "6:13", r"'optimizer.momentum' can be 1.5"),
+        ({"1.5": "0.9"}, "8:33", "unknown schedule 'cosinus'"),
+        ({"1.5": "0.9", "cosinus": "cosine"}, "12:7", "'target_alignment' looks at the target split"),
+        (
+            {"1.5": "0.9", "cosinus": "cosine", "target_alignment": "random"},
+            "13:3",
+            "nobody reads parameter 'w",
+        ),
+        (
+            {"1.5": "0.9", "[1e-3": "[-1", ", log: true": ""},
+            "2:3",
+            r"'lr' can be -1.0: lr must be .* above 0",
+        ),
+        ({"momentum: {": "lr: {", "1.5": "0.9", "[0.0": "[0.1", "cosinus": "cosine"}, "2:3", "both given"),
+    ],
+)
+def test_what_is_wrong_in_a_space_from_yaml_is_told_with_its_line(blobs, workload, mended, place, text):
+    written = YAML
+    for old, new in mended.items():
+        written = written.replace(old, new)
+    space = SearchSpace.from_yaml(written, "study.yaml", section="space")
+    with pytest.raises(ConfigurationError, match=rf"^study\.yaml:{place}: .*{text}"):
+        check(workload(splits=Splits.make(blobs, target=0, validation=0.2)), space)
 
 
 def test_a_path_that_cannot_be_written(blobs, splits, tmp_path):
