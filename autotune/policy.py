@@ -12,6 +12,7 @@ from autotune.errors import PolicyError, SelectorError, unknown
 from autotune.selection import Scope, Selector, make_selector, selector_class, selector_name
 
 PREFIX: Final = "policy."
+BASELINES: Final = ("fresh_random", "full")  # the arms that every winner is compared with
 
 
 class Weighting(StrEnum):

@@ -6,15 +6,13 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from autotune.errors import ConfigurationError
 from autotune.scheduling.asha import ASHA
 from autotune.scheduling.base import Scheduler
 from autotune.searching.base import Searcher
 from autotune.searching.fair import FairStart
-
-BASELINES: Final = ("fresh_random", "full")  # the arms that every winner is compared with
 
 
 @dataclass(frozen=True)

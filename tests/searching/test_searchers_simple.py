@@ -3,6 +3,7 @@
 import pytest
 
 from autotune.errors import SpaceError
+from autotune.events import Proposed, Reported
 from autotune.searching import TPE, FairStart, GridSearch, RandomSearch, StartingPoints
 from autotune.space import Choice, Float, SearchSpace
 from autotune.testing.searchers import SPACE, SearcherContract
@@ -38,12 +39,46 @@ class TestFairStartThenTPE(SearcherContract):
 
 
 def test_a_fair_start_tries_every_option_in_turn():
-    searcher = FairStart(TPE(), rounds=3, choice="optimizer")
+    searcher = FairStart(TPE(), rounds=3, settle=2, choice="optimizer")
     state = searcher.initial(SPACE)
-    tried = [searcher.propose(state, trial, seed=1) for trial in range(3 * len(SPACE.options("optimizer")))]
-    assert [config["optimizer"] for config in tried] == list(SPACE.options("optimizer")) * 3
+    tried = [searcher.propose(state, trial, seed=1) for trial in range(2 + 3 * 2)]
+    assert [config["optimizer"] for config in tried] == list(SPACE.options("optimizer")) * 4
     assert all(SPACE.validate(config) == config for config in tried)
     assert len({str(config) for config in tried}) == len(tried)
+
+
+POLICIES = SearchSpace(
+    {
+        "lr": Float(1e-3, 1.0, log=True),
+        "policy": Choice({"full": {}, "el2n": {"fraction": Float(0.1, 0.5)}, "fresh_random": {}}),
+    }
+)
+
+
+def test_a_fair_start_settles_on_the_baselines_and_tries_the_others_with_the_leaders_settings():
+    searcher = FairStart(RandomSearch(), rounds=2, settle=4)
+    state = searcher.initial(POLICIES)
+    for trial in range(4):
+        config = searcher.propose(state, trial, seed=1)
+        assert config["policy"] == ["full", "fresh_random"][trial % 2]
+        state = searcher.apply(state, Proposed(trial, config, 0, "test"))
+        state = searcher.apply(state, Reported(trial, trial, rung=int(trial < 2), fidelity=1.0, score=trial))
+    leader = state.configs[1]  # the better of those at the highest rung, whatever the others have below
+    others = [searcher.propose(state, trial, seed=1) for trial in (4, 5)]
+    assert [(config["policy"], config["lr"]) for config in others] == [("el2n", leader["lr"])] * 2
+    assert len({config["policy.fraction"] for config in others}) == 2
+    plain = RandomSearch()
+    assert searcher.propose(state, 6, seed=1) == plain.propose(plain.initial(POLICIES), 6, seed=1)
+
+
+def test_a_fair_start_without_a_leader_takes_random_settings():
+    searcher = FairStart(RandomSearch(), settle=0)
+    state = searcher.initial(POLICIES)
+    state = searcher.apply(state, Proposed(0, POLICIES.reference(), 0, "test"))
+    state = searcher.apply(state, Reported(0, 0, rung=0, fidelity=1.0, score=float("nan")))
+    config = searcher.propose(state, 0, seed=1)
+    assert config["policy"] == "el2n"
+    assert config["lr"] != POLICIES.reference()["lr"]
 
 
 def test_a_space_without_the_choice_has_no_fair_start():

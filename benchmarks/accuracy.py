@@ -1,0 +1,280 @@
+"""Test accuracy of every selection policy at equal compute, selection included.
+
+    python -m benchmarks.accuracy --data-dir ../shared/data --datasets fashion-mnist --seeds 5 --json FILE
+    python -m benchmarks.accuracy --data-dir ../shared/data --noise 0.4 --rates 0.01 0.05 --json FILE
+
+Every run trains the same network with the same settings to the same compute, whatever it is spent on: a pass
+that collects signals leaves fewer steps. `full` is full data on a schedule compressed to that compute. Paired
+seeds: weights, order and draws of a run follow from its seed, whatever the policy. Finished runs are kept in
+`--out`, and running it again goes on with what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+import autotune as at
+from autotune.data.sources import open_dataset
+from autotune.evaluation.comparison import compare
+from autotune.events import Failed
+from autotune.ledger import Ledger
+from autotune.seeds import derive
+from autotune.selection import selector_class, selector_names
+from autotune.training.rules import TrialRules
+from autotune.training.workload import TrainingWorkload
+from autotune.work import Assignment
+from benchmarks.machine import machine
+from examples.fashion_mnist import task as small_cnn
+
+BASELINES: Final = ("full", "fresh_random", "random")
+POOL: Final = 0.2  # of the training split, or twice the fraction
+INTERVAL: Final = 0.1  # of the horizon
+MARGIN: Final = 0.003
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all runs of one table share.
+
+    Attributes:
+        dataset: Folder below the data directory.
+        noise: Share of training labels turned from y to y + 1.
+        horizon: Compute of a run in epoch-equivalents.
+        data_dir: Where the data lies.
+        scratch: Where checkpoints go.
+    """
+
+    dataset: str
+    noise: float
+    horizon: float
+    data_dir: Path
+    scratch: Path
+
+    def workload(self) -> TrainingWorkload:
+        """The network on the data, with the labels of its training split spoilt."""
+        data = open_dataset(str(self.data_dir / self.dataset))
+        splits = at.Splits.make(data, seed=0)
+        if self.noise:
+            data = data.with_columns(targets=flipped(data, splits.train, self.noise))
+        reference = {"width": 16}
+        rules = TrialRules(horizon=self.horizon, checkpoint_share=1.0, checkpoint_s=3600.0)
+        return TrainingWorkload(small_cnn(data), splits, rules, self.scratch, reference=reference)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training."""
+
+    policy: str
+    fraction: float
+    rate: float
+    seed: int
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its configuration."""
+        settings = {
+            "optimizer": "sgd",
+            "optimizer.lr": self.rate,
+            "optimizer.momentum": 0.9,
+            "batch_size": 64,
+        }
+        config = {**settings, "width": 16, "schedule": "cosine", "policy": self.policy}
+        if self.policy == "full":
+            return config
+        config["policy.fraction"] = self.fraction
+        if selector_class(self.policy).needs:
+            config |= {"policy.pool": max(POOL, min(1.0, 2 * self.fraction)), "policy.interval": INTERVAL}
+        return config
+
+
+def flipped(data: at.Dataset, train: Iterable[int], share: float) -> np.ndarray:
+    """Targets with a share of the training labels turned to the next class; the other splits stay clean."""
+    targets, rows = np.array(data.targets), np.array(list(train))
+    chosen = np.random.default_rng(0).permutation(rows)[: round(share * len(rows))]
+    targets[chosen] = (targets[chosen] + 1) % data.classes
+    return targets
+
+
+_held: dict[str, Any] = {}
+
+
+def prepare(setting: Setting) -> None:
+    """Make a process ready: one thread, one workload."""
+    torch.set_num_threads(1)
+    workload = setting.workload()
+    _held.update(setting=setting, worker=workload.worker(workload.bulk))
+
+
+def train(run: Run) -> dict[str, Any]:
+    """Train and read both scores; what fails says why."""
+    setting: Setting = _held["setting"]
+    key = int(hashlib.sha256(repr((run, setting)).encode()).hexdigest()[:12], 16)
+    assignment = Assignment(0, key, run.config, derive(run.seed, "accuracy") % 2**31, 0, 0.0, setting.horizon)
+    began = time.perf_counter()
+    found = _held["worker"].advance(assignment, lambda: None)
+    seconds = time.perf_counter() - began
+    row = dataclasses.asdict(run)
+    if isinstance(found, Failed):
+        return {**row, "failed": f"{found.kind}: {found.message}"}
+    tested = _held["worker"].advance(dataclasses.replace(assignment, id=1, test=True), lambda: None)
+    ledger: Ledger = found.ledger
+    spent = {label.value: charge.seconds for label, charge in ledger.charges.items()}
+    return {
+        **row,
+        "validation": found.score,
+        "test": tested.score,
+        "selections": found.selections,
+        "seconds": seconds,
+        "seconds_by_label": spent,
+    }
+
+
+def runs(
+    policies: Iterable[str], fractions: Iterable[float], rates: Iterable[float], seeds: int
+) -> list[Run]:
+    """Seeds outermost, so that an unfinished benchmark has whole seeds."""
+    return [
+        Run(policy, 1.0 if policy == "full" else fraction, rate, seed)
+        for seed in range(seeds)
+        for rate in rates
+        for index, fraction in enumerate(fractions)
+        for policy in policies
+        if policy != "full" or index == 0
+    ]
+
+
+def kept(file: Path) -> dict[Run, dict[str, Any]]:
+    """Finished runs."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    found = [json.loads(line) for line in lines]
+    names = [one.name for one in dataclasses.fields(Run)]
+    return {Run(**{name: row[name] for name in names}): row for row in found}
+
+
+def measure(setting: Setting, wanted: list[Run], file: Path, workers: int) -> Iterator[dict[str, Any]]:
+    """Rows of all runs, those kept from before first."""
+    done = kept(file)
+    yield from (done[run] for run in wanted if run in done)
+    missing = [run for run in wanted if run not in done]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=prepare, initargs=(setting,)) as pool:
+        for future in as_completed([pool.submit(train, run) for run in missing]):
+            row = future.result()
+            with file.open("a") as out:
+                out.write(json.dumps(row) + "\n")
+            yield row
+
+
+def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One line per policy and fraction: of the rates the best by validation, and the paired differences."""
+    cells: dict[tuple[str, float, float], dict[int, dict[str, Any]]] = {}
+    for row in rows:
+        if "test" in row:
+            cells.setdefault((row["policy"], row["fraction"], row["rate"]), {})[row["seed"]] = row
+    tuned: dict[tuple[str, float], dict[int, dict[str, Any]]] = {}
+    for (policy, fraction, _), found in cells.items():
+        best = tuned.get((policy, fraction))
+        if best is None or _mean(found, "validation") > _mean(best, "validation"):
+            tuned[policy, fraction] = found
+    full = tuned.get(("full", 1.0), {})
+    table = []
+    for (policy, fraction), found in sorted(tuned.items(), key=lambda one: (one[0][1], one[0][0])):
+        row = {
+            "policy": policy,
+            "fraction": fraction,
+            "rate": next(iter(found.values()))["rate"],
+            "test": [found[seed]["test"] for seed in sorted(found)],
+            "seconds": median(one["seconds"] for one in found.values()),
+            "choosing_seconds": median(
+                one["seconds_by_label"].get("score", 0.0) + one["seconds_by_label"].get("select", 0.0)
+                for one in found.values()
+            ),
+        }
+        for name, other in (("fresh_random", tuned.get(("fresh_random", fraction), {})), ("full", full)):
+            pairs = [(found[seed]["test"], other[seed]["test"]) for seed in sorted(set(found) & set(other))]
+            if policy != name and len(pairs) > 1:
+                difference = compare(name, *zip(*pairs, strict=True), MARGIN, 0.95)
+                row[f"against_{name}"] = [difference.mean, difference.low, difference.high]
+        table.append(row)
+    return table
+
+
+def _mean(found: dict[int, dict[str, Any]], key: str) -> float:
+    return fmean(row[key] for row in found.values())
+
+
+def markdown(table: list[dict[str, Any]]) -> str:
+    """The table; differences with 95 % intervals over paired seeds, in points."""
+    lines = [
+        "| policy | fraction | rate | test accuracy | against fresh_random | against full, compressed "
+        "| choosing, of seconds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in table:
+        against = [
+            "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * x for x in row[key])) if key in row else ""
+            for key in ("against_fresh_random", "against_full")
+        ]
+        lines.append(
+            f"| {row['policy']} | {row['fraction']:g} | {row['rate']:g} | {100 * fmean(row['test']):.1f} "
+            f"| {against[0]} | {against[1]} | {row['choosing_seconds'] / row['seconds']:.0%} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Train everything that is missing, print the table, write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--datasets", nargs="+", default=["fashion-mnist"])
+    parser.add_argument("--policies", nargs="+", help="(default: all that are registered)")
+    parser.add_argument("--fractions", nargs="+", type=float, default=[0.01, 0.05, 0.1, 0.3])
+    parser.add_argument(
+        "--rates", nargs="+", type=float, default=[0.05], help="the best by validation counts"
+    )
+    parser.add_argument("--noise", type=float, default=0.0, help="share of training labels turned to y + 1")
+    parser.add_argument("--horizon", type=float, default=1.0, help="compute of a run, epoch-equivalents")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/out/accuracy"))
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    policies = [name for name in arguments.policies or selector_names() if name not in BASELINES]
+    wanted = runs([*BASELINES, *policies], arguments.fractions, arguments.rates, arguments.seeds)
+    report: dict[str, Any] = {"machine": machine(), "settings": vars(arguments), "datasets": {}}
+    for name in arguments.datasets:
+        scratch = (arguments.out / "checkpoints").resolve()
+        setting = Setting(name, arguments.noise, arguments.horizon, arguments.data_dir.resolve(), scratch)
+        file = arguments.out / f"{Path(name).name}-{arguments.noise:g}-{arguments.horizon:g}.jsonl"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rows = list(measure(setting, wanted, file, arguments.workers))
+        failed = {row["policy"]: row["failed"] for row in rows if "failed" in row}
+        table = summary(rows)
+        report["datasets"][name] = {"table": table, "failed": failed}
+        print(
+            f"\n{name}, {arguments.noise:.0%} of labels wrong, {arguments.horizon:g} epoch-equivalents each"
+        )
+        print(f"({machine()['summary']})\n\n{markdown(table)}")
+        for policy, reason in sorted(failed.items()):
+            print(f"{policy}: {reason}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=1, default=str) + "\n")
+
+
+if __name__ == "__main__":
+    main()
