@@ -8,6 +8,7 @@ from typing import Final
 from autotune.errors import SelectorError, SpaceError, unknown
 from autotune.policy import policy_parameters
 from autotune.selection import Scope, selector_class, selector_names
+from autotune.signals import Signal
 from autotune.space import Choice, Dimension, Float, Scalar
 
 BASELINES: Final = ("full", "fresh_random")
@@ -18,11 +19,13 @@ SELECTORS: Final = (
 FRACTION: Final = Float(0.05, 0.4, log=True)
 POOL: Final = Float(0.1, 0.4, log=True)
 INTERVAL: Final = Float(0.05, 0.15, log=True)  # fair to judge after two selections: by a third of the horizon
+SKIP: Final = Float(0.0, 0.3)  # the likely mislabelled tail
 
 # what one selector has and the others need not
 OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
+    "stratified": {"allocation": Choice(["proportional", "balanced"])},
     "infobatch": {"anneal": Float(0.0, 0.2)},
-    "el2n": {"skip_hardest": Float(0.0, 0.3)},
+    "el2n": {"skip": SKIP},
     "small_loss": {"warmup": Float(0.0, 0.1), "class_balanced": Choice([False, True])},
     "k_center": {  # its rule takes time with every pick and candidate: few, and seldom
         "fraction": Float(0.02, 0.1, log=True),
@@ -30,7 +33,10 @@ OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
         "interval": Float(0.1, 0.25, log=True),
     },
 }
-FREE_LOSSES: Final = frozenset({"infobatch"})  # training yields its signal: a pool would save nothing
+KNOWN: Final = frozenset({Signal.TARGETS, Signal.GROUPS})  # the data has them: there is nothing to wait for
+FREE: Final = KNOWN | {  # training yields these, or the study once: a pool would save nothing
+    Signal.LOSS_HISTORY, Signal.MARGIN_HISTORY, Signal.REFERENCE_LOSS,
+}  # fmt: skip
 
 
 def policies(
@@ -48,7 +54,7 @@ def policies(
         names: Registered selectors.
         without: Selectors to leave out, baselines included.
         ranges: Replace the range of a parameter in every policy that has it (`fraction`, `pool`,
-            `interval`, `skip_hardest`, ...), and add `warmup`, `anneal` and `weighting` to all that select.
+            `interval`, `skip`, ...), and add `warmup`, `anneal` and `weighting` to all that select.
 
     Raises:
         SpaceError: When a name is unknown or nothing is left.
@@ -71,9 +77,9 @@ def _parameters(name: str, ranges: Mapping[str, Dimension | Scalar]) -> dict[str
         return {}
     selector = selector_class(name)
     found: dict[str, Dimension | Scalar] = {"fraction": FRACTION}
-    if selector.needs and name not in FREE_LOSSES:
+    if selector.needs - (FREE | {Signal.LOSS} if selector.tolerates_gaps else FREE):
         found["pool"] = POOL
-    if selector.needs and selector.scope is Scope.EPOCH:
+    if selector.needs - KNOWN and selector.scope is Scope.EPOCH:
         found["interval"] = INTERVAL
     found |= OWN.get(name, {})
     everywhere = {"warmup", "anneal", "weighting"}
