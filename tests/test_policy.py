@@ -33,8 +33,8 @@ def test_a_pool_is_raised_to_hold_the_subset():
     ("config", "text"),
     [
         ({"policy": "el2m"}, "did you mean 'el2n'"),
-        ({"policy": "el2n", "policy.skip_hardset": 0.1}, "did you mean 'skip_hardest'"),
-        ({"policy": "el2n", "policy.skip_hardest": 1.0}, "skip_hardest must be in"),
+        ({"policy": "el2n", "policy.skop": 0.1}, "did you mean 'skip'"),
+        ({"policy": "el2n", "policy.skip": 1.0}, "skip must be in"),
         ({"policy": "el2n", "policy.weighting": "unifrom"}, "did you mean 'uniform'"),
     ],
 )
@@ -72,5 +72,8 @@ def test_parameters_of_a_policy_are_its_own_and_its_selectors():
         "warmup",
         "anneal",
         "weighting",
-        "skip_hardest",
+        "sampler",
+        "skip",
+        "temperature",
+        "class_balanced",
     } == policy_parameters("el2n")

@@ -9,42 +9,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autotune.errors import SelectorError
-from autotune.sampling import class_ids, observed, sort_cost, top_by_score
-from autotune.selection import Selector, Subset, register
+from autotune.sampling import labels, observed, sort_cost
+from autotune.scoring import ScoreSelector
+from autotune.selection import register
 from autotune.signals import Signal, Signals
 
 
 @final
 @register("el2n")
 @dataclass(frozen=True)
-class EL2N(Selector):
-    """Keep the hardest examples, after setting aside a likely mislabelled tail.
-
-    Attributes:
-        skip_hardest: Share of the candidates, the hardest, to set aside first, in [0, 1).
-    """
-
-    skip_hardest: float = 0.0
+class EL2N(ScoreSelector):
+    """Keep the hardest examples by error norm; `skip` sets aside a likely mislabelled tail first."""
 
     needs: ClassVar[frozenset[Signal]] = frozenset({Signal.PROBABILITIES, Signal.TARGETS})
 
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.skip_hardest < 1.0:
-            raise SelectorError(f"skip_hardest must be in [0, 1), got {self.skip_hardest}")
-
-    def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:
-        """The hardest that are left; a sample whose score is not finite comes last."""
-        targets = class_ids(signals[Signal.TARGETS])
-        if targets is None:
-            raise SelectorError(
-                "selector 'el2n' needs class ids as targets, got real numbers; try 'small_loss'"
-            )
-        scores = el2n_scores(observed(signals, Signal.PROBABILITIES), targets)
-        return Subset.uniform(signals.ids[top_by_score(scores, budget, skip=self.skip_hardest)])
+    def scores(self, signals: Signals, generator: torch.Generator) -> Tensor:
+        """The length of the error vector."""
+        return el2n_scores(observed(signals, Signal.PROBABILITIES), labels(signals[Signal.TARGETS], "el2n"))
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """3 FLOPs per candidate and class, and a sort; classes are not known here and taken as `width`."""
+        """3 FLOPs per candidate and class, and a sort; `width` is the number of classes."""
         return 3.0 * n * width + sort_cost(n)
 
 
