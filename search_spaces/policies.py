@@ -26,7 +26,11 @@ OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
     "stratified": {"allocation": Choice(["proportional", "balanced"])},
     "infobatch": {"anneal": Float(0.0, 0.2)},
     "el2n": {"skip": SKIP},
-    "small_loss": {"warmup": Float(0.0, 0.1), "class_balanced": Choice([False, True])},
+    "small_loss": {
+        "warmup": Float(0.0, 0.1),
+        "ramp": Float(0.0, 0.5),
+        "class_balanced": Choice([False, True]),
+    },
     "k_center": {  # its rule takes time with every pick and candidate: few, and seldom
         "fraction": Float(0.02, 0.1, log=True),
         "pool": Float(0.1, 0.2, log=True),

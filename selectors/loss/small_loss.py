@@ -8,6 +8,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from autotune.draws import uniform
+from autotune.errors import SelectorError
 from autotune.sampling import class_ids, sort_cost, top_by_score
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
@@ -24,28 +26,48 @@ class SmallLoss(Selector):
     order: each is looked at once before it can be left out. A loss that is not finite goes last.
 
     Reference: Han et al., "Co-teaching: Robust Training of Deep Neural Networks with Extremely Noisy Labels",
-    NeurIPS 2018 (its small-loss rule, with one network).
+    NeurIPS 2018, algorithm 1 (its small-loss rule and the schedule of R(T), with one network).
 
     Attributes:
         class_balanced: Keep the same share of every labelled class, so that a class that is hard on the
             whole is not dropped; no effect where targets are not class ids.
+        ramp: Progress over which the rule becomes strict, in [0, 1]: the share of the budget that goes to the
+            smallest losses grows from none to all of it, and the rest is drawn from the others.
     """
 
     class_balanced: bool = False
+    ramp: float = 0.0
 
     needs: ClassVar[frozenset[Signal]] = frozenset({Signal.LOSS, Signal.TARGETS})
 
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.ramp <= 1.0:
+            raise SelectorError(f"ramp must be in [0, 1] (a share of the horizon), got {self.ramp}")
+
     def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:
-        """The smallest losses, unseen samples before them."""
+        """The smallest losses, unseen samples before them; then chance, while the ramp lasts."""
         losses = signals.reading(Signal.LOSS)
-        draws = torch.rand(signals.n, generator=generator, device=generator.device).to(losses.values.device)
+        draws = uniform(signals.n, generator, losses.values.device)
         scores = clean_scores(losses.values, losses.covered, draws)
         groups = class_ids(signals[Signal.TARGETS]) if self.class_balanced else None
-        return Subset.uniform(signals.ids[top_by_score(scores, budget, groups=groups)])
+        strict = round(budget * strictness(signals.progress, self.ramp))
+        kept = top_by_score(scores, strict, groups=groups)
+        if strict < budget:
+            draws[kept] = torch.inf  # taken already
+            kept = torch.cat([kept, draws.argsort(stable=True)[: budget - strict]])
+        return Subset.uniform(signals.ids[kept])
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """One draw and one comparison per candidate, and a sort: 2n + n log2 n."""
-        return 2.0 * n + sort_cost(n)
+        """A draw and a comparison per candidate, and two sorts while the ramp lasts: 2n + 2 n log2 n."""
+        return 2.0 * n + 2 * sort_cost(n)
+
+
+def strictness(progress: float, ramp: float) -> float:
+    """Share of the budget that goes to the smallest losses, min(progress / ramp, 1), in [0, 1].
+
+    In the original, batches shrink as the schedule grows strict; here the budget stays.
+    """
+    return min(progress / ramp, 1.0) if ramp > 0 else 1.0
 
 
 def clean_scores(losses: Tensor, covered: Tensor, draws: Tensor) -> Tensor:
