@@ -26,6 +26,8 @@ OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
     "stratified": {"allocation": Choice(["proportional", "balanced"])},
     "infobatch": {"anneal": Float(0.0, 0.2)},
     "el2n": {"skip": SKIP},
+    "grand": {"skip": SKIP},
+    "top_loss": {"skip": SKIP},
     "small_loss": {
         "warmup": Float(0.0, 0.1),
         "ramp": Float(0.0, 0.5),
