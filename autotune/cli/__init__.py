@@ -1,0 +1,48 @@
+"""The command line; see docs/cli.md. Each module here has the commands of one noun."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+from autotune.cli import studies, subsets
+from autotune.cli.output import say
+from autotune.cli.parsing import CONFIGURATION, DONE, FAILED, RETRY, Commands, Parser, top_parser
+from autotune.errors import AutotuneError, ConfigurationError, LockedError, StorageError
+
+
+def parser() -> Parser:
+    """All commands."""
+    top = top_parser()
+    commands = Commands(top)
+    studies.add(commands)
+    subsets.add(commands)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    top = parser()
+    given = top.parse_args(arguments)
+    if given.version:
+        from importlib.metadata import version
+
+        print(f"autotune {version('autotune')}")
+        return DONE
+    if given.command is None:
+        top.error("a command is missing; see autotune --help")
+    try:
+        return int(given.act(given))
+    except (LockedError, StorageError) as error:
+        return say(error, RETRY)
+    except ConfigurationError as error:
+        return say(error, CONFIGURATION)
+    except AutotuneError as error:
+        return say(error, FAILED)
+    except BrokenPipeError:  # the reader of our output has gone
+        sys.stderr.close()
+        return DONE
+    except Exception:
+        traceback.print_exc()
+        return FAILED

@@ -1,0 +1,56 @@
+"""What a command leaves behind: one JSON document, one line for an error, nothing half done."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+
+class Stopped(BaseException):
+    """SIGTERM arrived; no `except Exception` of a trial may swallow it."""
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Turn SIGTERM into an exception, so that the log and the engine are closed."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def aside(wanted: bool) -> contextlib.AbstractContextManager[Any]:
+    """What tasks and libraries print must not get between a pipeline and its document."""
+    return contextlib.redirect_stdout(sys.stderr) if wanted else contextlib.nullcontext()
+
+
+def say(error: BaseException, code: int) -> int:
+    """Print an error on one line; the exit code comes back."""
+    print(f"autotune: {error}", file=sys.stderr)
+    return code
+
+
+def print_json(document: Any) -> None:
+    """Print a document to standard output; numbers that are not finite become null."""
+    print(json.dumps(_strict(document), indent=2, allow_nan=False))
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return value

@@ -1,0 +1,165 @@
+"""Commands of studies: run, resume, look at and report them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from autotune.cli.output import Stopped, aside, print_json, stoppable
+from autotune.cli.parsing import DONE, FAILED, RETRY, Commands
+
+if TYPE_CHECKING:
+    from autotune.space.dimensions import Dimension
+    from autotune.study import Study
+
+ENGINES: Final = ("inprocess", "ray")
+
+
+def add(commands: Commands) -> None:
+    """Add the commands."""
+
+    def runs(one: argparse.ArgumentParser) -> None:
+        one.add_argument("--engine", choices=ENGINES, help="who runs the trials; the file's when absent")
+        one.add_argument("--quiet", action="store_true", help="show no progress")
+
+    one = commands.add("run", "Run the study of a YAML file, or continue it.", run)
+    one.add_argument("study", metavar="STUDY.yaml", type=Path)
+    one.add_argument("--path", type=Path, metavar="DIR", help="the study's folder (default: runs/NAME)")
+    runs(one)
+    one = commands.add("resume", "Continue a study that `run` started.", resume)
+    one.add_argument("path", metavar="PATH", type=Path)
+    runs(one)
+    one = commands.add("status", "Say where a study stands, while it runs or afterwards.", status)
+    one.add_argument("path", metavar="PATH", type=Path)
+    one = commands.add("report", "Write a study's report, finished or not.", report)
+    one.add_argument("path", metavar="PATH", type=Path)
+    one.add_argument("--out", type=Path, metavar="FILE", help="(default: PATH/result/report.html)")
+    one = commands.add("show-space", "Show what a study's YAML file searches.", show_space)
+    one.add_argument("study", metavar="STUDY.yaml", type=Path)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run the study of a YAML file."""
+
+    def load() -> Study:
+        from autotune.study.yaml_form import load_study
+
+        return load_study(given.study, given.path, given.engine)
+
+    return _drive(load, given)
+
+
+def resume(given: argparse.Namespace) -> int:
+    """Continue a study that was started from YAML."""
+
+    def load() -> Study:
+        from autotune.study import yaml_form
+
+        return yaml_form.resume(given.path, given.engine)
+
+    return _drive(load, given)
+
+
+def _drive(load: Callable[[], Study], given: argparse.Namespace) -> int:
+    with aside(given.json):
+        try:
+            with stoppable():
+                code, document, said = _driven(load, given.quiet)
+        except (KeyboardInterrupt, Stopped, SystemExit):  # Ray turns SIGTERM into SystemExit
+            print("autotune: stopped; nothing is lost, run or resume it again to continue", file=sys.stderr)
+            return RETRY
+    if given.json:
+        print_json(document)
+    else:
+        print(said)
+    return code
+
+
+def _driven(load: Callable[[], Study], quiet: bool) -> tuple[int, dict[str, Any], str]:
+    from autotune.report.console import Console
+    from autotune.report.words import summary
+
+    study = load()
+    with Console(quiet=quiet) as console:
+        try:
+            result = study.run(observe=console)
+        except (KeyboardInterrupt, Stopped, SystemExit):
+            print(f"to continue: autotune resume {study.path}", file=sys.stderr)
+            raise
+    page = study.path / "result" / "report.html"
+    said = summary(study.path)
+    document = {**result.to_json(), "summary": said.splitlines(), "report": str(page)}
+    return (FAILED if result.best_config is None else DONE), document, f"{said}\nreport: {page}"
+
+
+def status(given: argparse.Namespace) -> int:
+    """Say where a study stands."""
+    from autotune.report.console import line
+    from autotune.report.progress import progress
+    from autotune.report.view import StudyView
+    from autotune.report.words import summary
+
+    view = StudyView.load(given.path)
+    state = progress(view.history, view.metric, view.sign)
+    if given.json:
+        print_json({**state.to_json(), "path": str(given.path), "done": view.done})
+        return DONE
+    print(line(state))
+    print(summary(view))
+    return DONE
+
+
+def report(given: argparse.Namespace) -> int:
+    """Write a study's page and say what it says."""
+    from autotune.report.page import write_page
+    from autotune.report.view import StudyView
+    from autotune.report.words import summary
+    from autotune.study.result import Result
+
+    page = write_page(given.path, given.out)
+    view = StudyView.load(given.path)
+    if given.json:
+        said = {"summary": summary(view).splitlines(), "report": str(page)}
+        print_json({**Result(given.path, view.history).to_json(), **said})
+    else:
+        print(f"{summary(view)}\nreport: {page}")
+    return DONE
+
+
+def show_space(given: argparse.Namespace) -> int:
+    """Show what a file searches."""
+    from autotune.study.yaml_form import read_study
+
+    space = read_study(given.study).space
+    places = [(key, _described(dimension)) for _, key, dimension in space.places()]
+    if given.json:
+        print_json(
+            {
+                "parameters": dict(places),
+                "dimensions": space.dimensions,
+                "branches": {name: list(options) for name, options in space.branches().items()},
+                "reference": space.reference(),
+                "yaml": space.to_yaml(),
+            }
+        )
+        return DONE
+    width = max(len(key) for key, _ in places)
+    for key, text in places:
+        print(f"{key:<{width}}  {text}")
+    print(f"\nat most {space.dimensions} free parameters in one configuration")
+    print(f"reference: {', '.join(f'{name}={value}' for name, value in space.reference().items())}")
+    return DONE
+
+
+def _described(dimension: Dimension) -> str:
+    from autotune.space import Choice, Float, Int
+
+    if isinstance(dimension, Float | Int):
+        kind = "number" if isinstance(dimension, Float) else "whole number"
+        return f"{kind} from {dimension.low:g} to {dimension.high:g}{', by ratio' if dimension.log else ''}"
+    if isinstance(dimension, Choice):
+        return f"one of {', '.join(str(value) for value in dimension.values)}"
+    return f"fixed at {dimension.value}"
