@@ -28,6 +28,8 @@ OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
     "el2n": {"skip": SKIP},
     "grand": {"skip": SKIP},
     "top_loss": {"skip": SKIP},
+    "selective_backprop": {"beta": Float(0.5, 4.0, log=True)},
+    "self_paced": {"start": Float(0.1, 0.6), "ramp": Float(0.2, 0.8)},
     "small_loss": {
         "warmup": Float(0.0, 0.1),
         "ramp": Float(0.0, 0.5),
