@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from autotune.errors import ConfigurationError, LogError, StorageError, unknown
+from autotune.importing import import_module
 from autotune.scheduling.asha import ASHA
 from autotune.scheduling.full import FullTraining
 from autotune.searching.base import Searcher
@@ -24,7 +25,7 @@ from autotune.study.arguments import ENGINES, check_prices
 from autotune.study.plan import Budget, Confirm, Plan
 from autotune.study.study import Study
 from autotune.study.yaml_nodes import Node
-from autotune.study.yaml_task import import_named, make_task
+from autotune.study.yaml_task import make_task
 from autotune.training.rules import TrialRules
 
 COPY: Final = "study.yaml"
@@ -76,7 +77,9 @@ def read_study(source: str | Path, importable: Sequence[Path] = ()) -> StudyFile
             raise top.error(f"{name} is missing; a study needs task, space and plan")
     folders = [*importable, Path(source).resolve().parent, Path.cwd()]
     for module in parts["plugins"].elements() if "plugins" in parts else ():
-        import_named(module, module.typed(str), folders)  # registers selectors that the space may name
+        name = module.typed(str)
+        with module.here():
+            import_module(name, folders)  # registers selectors that the space may name
     plan = _plan(parts["plan"])
     engine = parts["engine"].typed(str) if "engine" in parts else "inprocess"
     if engine not in ENGINES:
