@@ -154,6 +154,15 @@ class CheckpointStore:
         found = (_read(place, trial) for place in self._places(trial))
         return next((checkpoint for checkpoint in found if checkpoint is not None), None)
 
+    def state(self, trial: int) -> Mapping[str, Any] | None:
+        """The state of the newest complete checkpoint, without its tensors, which are not looked at.
+
+        Raises:
+            CheckpointError: When it was written by a newer autotune.
+        """
+        found = (_files(place, STATE) for place in self._places(trial))
+        return next((json.loads(files[STATE]) for files in found if files is not None), None)
+
     def prune(self, trial: int, keep: int = 1) -> None:
         """Remove all but the newest `keep` checkpoints, and what unfinished writes have left."""
         for place in self._places(trial)[keep:]:
@@ -187,19 +196,29 @@ def _place(path: Path) -> Place | None:
 
 def _read(place: Place, trial: int) -> Checkpoint | None:
     """The checkpoint at a place; None when anything about it is wrong."""
+    files = _files(place, TENSORS, STATE)
+    if files is None:
+        return None
+    try:
+        tensors = tensors_from_bytes(files[TENSORS])
+    except safetensors.SafetensorError:
+        return None
+    return Checkpoint(trial, place.fidelity, place.epoch, tensors, json.loads(files[STATE]))
+
+
+def _files(place: Place, *names: str) -> dict[str, bytes] | None:
+    """Some files of the checkpoint at a place; None when one of them is not what was written."""
     try:
         manifest = json.loads((place.path / MANIFEST).read_bytes())
         if manifest["format"] > FORMAT:
             raise CheckpointError(
                 f"{place.path} has format {manifest['format']}, this autotune reads up to {FORMAT}; upgrade"
             )
-        files = {name: (place.path / name).read_bytes() for name in (TENSORS, STATE)}
-        if any(hashlib.sha256(files[name]).hexdigest() != manifest["sha256"][name] for name in files):
-            return None
-        tensors = tensors_from_bytes(files[TENSORS])
-        return Checkpoint(trial, place.fidelity, place.epoch, tensors, json.loads(files[STATE]))
-    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
+        files = {name: (place.path / name).read_bytes() for name in names}
+        whole = all(hashlib.sha256(files[name]).hexdigest() == manifest["sha256"][name] for name in names)
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+    return files if whole else None
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

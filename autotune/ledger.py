@@ -48,6 +48,14 @@ class Ledger:
         labels = [label for label in Label if label in self.charges or label in other.charges]
         return Ledger({label: self[label] + other[label] for label in labels})
 
+    def __sub__(self, other: Ledger) -> Ledger:
+        """What this account holds beyond another; nothing is below 0."""
+        left = {
+            label: Charge(max(0.0, a.flops - other[label].flops), max(0.0, a.seconds - other[label].seconds))
+            for label, a in self.charges.items()
+        }
+        return Ledger({label: charge for label, charge in left.items() if charge != Charge()})
+
     @property
     def total(self) -> Charge:
         """All labels together."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from autotune.events import Config, Outcome
+from autotune.ledger import Ledger
 
 Beat: TypeAlias = Callable[[], None]  # called whenever a trial makes progress
 
@@ -37,8 +38,29 @@ class Assignment:
     test: bool = False
 
 
+@dataclass(frozen=True)
+class Remains:
+    """What an assignment had spent when its process died, and no answer tells.
+
+    Attributes:
+        saved: Lives on in a checkpoint, and is part of what the next start will answer.
+        lost: Has to be spent again.
+        node: Type of the machine.
+    """
+
+    saved: Ledger = field(default_factory=Ledger)
+    lost: Ledger = field(default_factory=Ledger)
+    node: str = "local"
+
+
 class Worker(ABC):
-    """What runs assignments one after another in one process; it may keep its last trial in memory."""
+    """What runs assignments one after another in one process; it may keep its last trial in memory.
+
+    Attributes:
+        node: Type of the machine, for its price; an engine that knows it says so.
+    """
+
+    node: str = "local"
 
     @abstractmethod
     def advance(self, assignment: Assignment, beat: Beat) -> Outcome:
@@ -72,6 +94,13 @@ class Workload(ABC):
     def has_test(self) -> bool:
         """Whether there is a test split to read in the verdict."""
         return False
+
+    def remains(self, assignment: Assignment) -> Remains:
+        """What an assignment had spent whose process died without an answer; what was lost is told once.
+
+        Called where the study's driver runs, before the assignment is started again.
+        """
+        return Remains()
 
     @abstractmethod
     def worker(self, bulk: Any) -> Worker:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import ray
@@ -19,7 +19,8 @@ from autotune.cluster.losses import Losses
 from autotune.cluster.trainable import OUTCOME, unpacked
 from autotune.errors import CheckpointError, StorageError, StudyError
 from autotune.events import Failed, Interrupted, Reported
-from autotune.work import Assignment
+from autotune.ledger import Charge, Label, Ledger
+from autotune.work import Assignment, Remains
 
 _REACTION_S: Final = 5.0  # an extension in place is worth waiting for; correctness never needs it
 _IDLE_S: Final = 3600.0  # with no trial alive, Tune has nothing else to do than to wait for us
@@ -38,6 +39,7 @@ class Desk:
         crashes: Deaths of worker processes that one assignment survives.
         limit: Tune trials alive at once; None leaves that to what the cluster holds.
         started: Called once Tune has read its settings.
+        remains: What an assignment had spent whose process died.
         current: The assignment of each live Tune trial.
     """
 
@@ -46,6 +48,7 @@ class Desk:
     crashes: int
     limit: int | None
     started: Callable[[], None]
+    remains: Callable[[Assignment], Remains] = lambda assignment: Remains()
     current: dict[str, Assignment] = field(default_factory=dict)
     deaths: Counter[int] = field(default_factory=Counter)  # by assignment
     equipped: set[Any] = field(default_factory=set)
@@ -56,6 +59,13 @@ class Desk:
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its tuner for a restore that is never used."""
         return {}
+
+    def whole(self, hung: Failed, assignment: Assignment) -> Failed:
+        """The answer for a trial that hangs, which knows its seconds only, with what was noted of it."""
+        remains = self.remains(assignment)
+        spent = remains.saved + remains.lost
+        waited = max(0.0, hung.ledger.total.seconds - spent.total.seconds)
+        return replace(hung, ledger=spent + Ledger({Label.OVERHEAD: Charge(0.0, waited)}))
 
     def drop(self, trial_id: str) -> None:
         """A Tune trial has ended."""
@@ -120,6 +130,8 @@ class ReactionScheduler(TrialScheduler):
             desk.drop(trial.trial_id)  # unanswered, so that a resumed study does it again
             desk.exchange.fail(answer)
             return TrialScheduler.STOP
+        if isinstance(answer, Failed) and answer.kind == "hung":
+            answer = desk.whole(answer, desk.current[trial.trial_id])
         outcome = desk.losses.settle(trial.trial_id, answer)
         desk.deaths.pop(outcome.assignment, None)
         number = desk.exchange.answer(outcome)
@@ -171,8 +183,10 @@ class ReactionScheduler(TrialScheduler):
             desk.exchange.put_back(assignment)
             return
         text = reason(trial)
-        began = desk.losses.lose(trial.trial_id, assignment.id)
-        desk.exchange.answer(Interrupted(assignment.id, assignment.trial, text))
+        remains = desk.remains(assignment)
+        began = desk.losses.lose(trial.trial_id, assignment.id, remains.lost.total.seconds)
+        lost = Interrupted(assignment.id, assignment.trial, text, remains.lost, remains.node)
+        desk.exchange.answer(lost)
         if "node has died" in text:  # nobody's fault, however often
             return
         if not began:
@@ -185,7 +199,8 @@ class ReactionScheduler(TrialScheduler):
         if deaths > desk.crashes:
             kind = "memory" if "running low on memory" in text else "crashed"
             message = f"its worker process died {deaths} times: {text}"
-            failed = Failed(assignment.id, assignment.trial, assignment.rung, kind, message)
+            spent, node = remains.saved, remains.node
+            failed = Failed(assignment.id, assignment.trial, assignment.rung, kind, message, spent, node)
             desk.exchange.answer(desk.losses.settle(trial.trial_id, failed))
             desk.drop(trial.trial_id)
             desk.orphans = True

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -21,7 +21,7 @@ from autotune.engines.base import Engine
 from autotune.engines.watchdog import check_limit
 from autotune.errors import ConfigurationError, StudyError
 from autotune.events import Outcome
-from autotune.work import Assignment, Workload
+from autotune.work import Assignment, Remains, Workload
 
 _PICKLE_LIMIT: Final = 16 * 2**20
 _REFRESH_S: Final = 1.0
@@ -87,7 +87,8 @@ class RayEngine(Engine):
         def equip(actor: Any) -> None:
             actor.equip.remote(shelf, self._bulk, self.watchdog_s)
 
-        self._thread = threading.Thread(target=self._fit, args=(equip,), name="autotune-tune", daemon=True)
+        given = (equip, workload.remains)
+        self._thread = threading.Thread(target=self._fit, args=given, name="autotune-tune", daemon=True)
         self._thread.start()
 
     def submit(self, assignment: Assignment) -> None:
@@ -143,7 +144,7 @@ class RayEngine(Engine):
                 f"resources_per_trial={self._resources} fits on no node; this machine offers {have}"
             )
 
-    def _fit(self, equip: Any) -> None:
+    def _fit(self, equip: Callable[[Any], None], remains: Callable[[Assignment], Remains]) -> None:
         """Tune's thread."""
         loading = switches(_TUNE)  # Ray reads them before it asks for the first trial
         started = threading.Event()
@@ -153,7 +154,7 @@ class RayEngine(Engine):
                 started.set()
                 loading.__exit__(None, None, None)
 
-        desk = Desk(self._exchange, equip, self._crashes, self._workers, begin)
+        desk = Desk(self._exchange, equip, self._crashes, self._workers, begin, remains)
         loading.__enter__()
         try:
             tune.Tuner(

@@ -13,9 +13,10 @@ from autotune.ledger import Charge, Label, Ledger
 
 @final
 class Losses:
-    """Seconds of lost starts, kept until their assignment is answered and charged with the answer.
+    """Seconds of lost starts that nobody noted, kept until their assignment is answered and charged with it.
 
-    Only then is it known how much of them was not lost: an answer's account goes on from its checkpoint's.
+    They went into starting the process, or into a workload that takes no notes. Only the answer tells how
+    much of the rest lives on: its account goes on from its checkpoint's.
 
     Args:
         clock: Seconds from any origin.
@@ -30,12 +31,19 @@ class Losses:
         """A Tune trial's actor takes up an assignment."""
         self._began[trial_id] = self._clock()
 
-    def lose(self, trial_id: str, assignment: int) -> bool:
-        """The actor is gone; returns whether it had begun."""
+    def lose(self, trial_id: str, assignment: int, told: float = 0.0) -> bool:
+        """The actor is gone; returns whether it had begun.
+
+        Args:
+            trial_id: Of the Tune trial.
+            assignment: What the actor worked on.
+            told: Seconds of that work that were charged as lost at once.
+        """
         began = self._began.pop(trial_id, None)
         if began is None:
             return False
-        self._lost[assignment] = self._lost.get(assignment, 0.0) + self._clock() - began
+        lost = max(0.0, self._clock() - began - told)
+        self._lost[assignment] = self._lost.get(assignment, 0.0) + lost
         return True
 
     def forget(self, trial_id: str) -> None:

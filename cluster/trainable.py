@@ -121,6 +121,7 @@ class AssignmentTrainable(tune.Trainable):
                     raise RuntimeError("step was called before equip")
                 workload: Workload = ray.cloudpickle.loads(self._workload)
                 self._worker = workload.worker(self._bulk)
+                self._worker.node = self._node
             return self._worker.advance(assignment, beat)
         except (StorageError, CheckpointError) as error:
             return error

@@ -26,6 +26,12 @@ def test_adding_adds_every_label(a, b):
     assert total.total == a.total + b.total
 
 
+@given(ledgers, ledgers)
+def test_taking_away_undoes_adding_and_owes_nothing(a, b):
+    assert {label: ((a + b) - b)[label] for label in Label} == {label: a[label] for label in Label}
+    assert (a - (a + b)).charges == {}
+
+
 @given(ledgers)
 def test_json_round_trip(ledger):
     assert Ledger.from_json(ledger.to_json()) == ledger

@@ -106,24 +106,27 @@ class Loop:
             committed.append(event)
 
     def _submit(self, assigned: Assigned) -> None:
-        trial = self._history.trials[assigned.trial]
-        self._engine.submit(
-            Assignment(
-                assigned.assignment,
-                assigned.trial,
-                trial.config,
-                trial.seed,
-                assigned.rung,
-                assigned.since,
-                assigned.until,
-                test=self._history.phase == VERDICT,
-            )
-        )
+        self._engine.submit(assignment_of(self._history, assigned))
 
     def _watch_clock(self) -> None:
         over = self._deadline is not None and time.monotonic() > self._deadline
         if over and self._history.phase == SEARCH and self._history.stopped is None:
             self._react(BudgetSpent("the hours of the budget are over"))
+
+
+def assignment_of(history: History, assigned: Assigned) -> Assignment:
+    """What an engine is given for a decision."""
+    trial = history.trials[assigned.trial]
+    return Assignment(
+        assigned.assignment,
+        assigned.trial,
+        trial.config,
+        trial.seed,
+        assigned.rung,
+        assigned.since,
+        assigned.until,
+        test=history.phase == VERDICT,
+    )
 
 
 def _as_read(event: Event, phase: str) -> Event:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,8 @@ from autotune.data import Splits
 from autotune.engines.base import Engine
 from autotune.engines.inprocess import InProcess
 from autotune.errors import PolicyError, SelectorError
-from autotune.events import DONE, Config, DriverStarted, Event, Opened
+from autotune.events import DONE, Config, DriverStarted, Event, Interrupted, Opened
+from autotune.history import History
 from autotune.log import TrialLog
 from autotune.policy import Policy
 from autotune.report.page import write_page
@@ -23,7 +24,7 @@ from autotune.space import SearchSpace
 from autotune.study.arguments import check_arguments, check_prices, check_same_study
 from autotune.study.director import Director, replay
 from autotune.study.export import export
-from autotune.study.loop import Loop, Observer
+from autotune.study.loop import Loop, Observer, assignment_of
 from autotune.study.plan import Plan
 from autotune.study.result import Result
 from autotune.task import Task
@@ -165,6 +166,7 @@ class Study:
             if isinstance(workload, TrainingWorkload):
                 check(workload, self._space)
             facts.insert(0, Opened(identity))
+        facts += _lost(director.history, workload)
         log.append(*facts)
         for fact in facts:
             director.apply(fact)
@@ -196,6 +198,14 @@ def _fair_fidelity(config: Config, horizon: float) -> float:
         return Policy.from_config(config).fair_fidelity(horizon)
     except (PolicyError, SelectorError):
         return 0.0
+
+
+def _lost(history: History, workload: Workload) -> Iterator[Interrupted]:
+    """What went down with an earlier driver, of the assignments that are still due."""
+    for due in history.in_flight.values():
+        remains = workload.remains(assignment_of(history, due))
+        if remains.lost.charges:
+            yield Interrupted(due.assignment, due.trial, "its driver died", remains.lost, remains.node)
 
 
 def _versions() -> dict[str, str]:

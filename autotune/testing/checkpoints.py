@@ -26,6 +26,7 @@ class CheckpointContract:
 
     def test_an_unknown_trial_has_none(self, store: CheckpointStore) -> None:
         assert store.latest(3) is None
+        assert store.state(3) is None
         assert store.newest(3) is None
         store.prune(3)
 
@@ -36,6 +37,7 @@ class CheckpointContract:
         assert read is not None
         assert (read.trial, read.fidelity, read.epoch, dict(read.state)) == (3, 0.1, 1, state)
         assert read.tensors.keys() == TENSORS.keys()
+        assert store.state(3) == state
         for name, tensor in TENSORS.items():
             assert read.tensors[name].dtype == tensor.dtype
             assert torch.equal(read.tensors[name], tensor)

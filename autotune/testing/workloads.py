@@ -13,6 +13,7 @@ import torch
 
 from autotune.checkpoint import CheckpointStore
 from autotune.events import Config, Failed, Outcome, Reported
+from autotune.ledger import Label, Ledger
 from autotune.work import Assignment, Worker, Workload
 
 WorkloadFactory = Callable[[Path], Workload]
@@ -121,6 +122,42 @@ class WorkloadContract:
                 assert declared(outcome) == declared(expected)
                 break
         assert saved(tmp_path / "killed", 0) == saved(tmp_path / "whole", 0)
+
+    @pytest.mark.parametrize("every", [2, 7])
+    def test_every_flop_of_a_killed_start_is_saved_or_told_as_lost_once(
+        self,
+        make: WorkloadFactory,
+        config: Config,
+        tmp_path: Path,
+        every: int,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        from autotune.training.meter import Meter
+
+        spent, told, charge = 0.0, Ledger(), Meter.charge
+
+        def counting(meter: Meter, label: Label, flops: float) -> None:
+            nonlocal spent
+            spent += flops
+            charge(meter, label, flops)
+
+        monkeypatch.setattr(Meter, "charge", counting)
+        for rung in range(len(self.rungs)):
+            given = self.assignment(config, rung)
+            for patience in range(every, 10_000, every):
+                workload = make(tmp_path)
+                worker = workload.worker(workload.bulk)
+                worker.node = "spot"
+                try:
+                    told += worker.advance(given, Fuse(patience)).ledger
+                except Killed:
+                    remains = workload.remains(given)
+                    told += remains.lost
+                    assert not remains.lost.charges or remains.node == "spot"
+                    assert not workload.remains(given).lost.charges
+                    continue
+                break
+        assert told.total.flops == pytest.approx(spent)
 
     def test_repeating_an_assignment_repeats_its_answer(
         self, make: WorkloadFactory, config: Config, tmp_path: Path

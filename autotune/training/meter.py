@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from torch import Tensor
 
 from autotune.ledger import Charge, Label, Ledger
+
+Note: TypeAlias = Callable[[Iterable[float], Iterable[float]], None]
 
 COUNTED: Final = (Label.TRAIN, Label.SCORE, Label.SELECT)  # what makes up a trial's fidelity
 
@@ -19,13 +21,15 @@ class Meter:
 
     Args:
         clock: Seconds from any origin.
+        note: Given the FLOPs and the seconds of every label, in the order of `Label`, after each charge.
 
     Attributes:
         counted: FLOPs of training, scoring and selecting since the trial began; they make its fidelity.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter, note: Note | None = None) -> None:
         self.counted = 0.0
+        self._note = note
         self._clock = clock
         self._flops = dict.fromkeys(Label, 0.0)
         self._seconds = dict.fromkeys(Label, 0.0)
@@ -55,17 +59,14 @@ class Meter:
         self._flops[label] += flops
         if label in COUNTED:
             self.counted += flops
+        if self._note is not None:
+            self._note(self._flops.values(), self._seconds.values())
 
     def ledger(self) -> Ledger:
         """Everything since the last report, up to now."""
         self.switch(self._label)
         spent = {label: Charge(self._flops[label], self._seconds[label]) for label in Label}
         return Ledger({label: charge for label, charge in spent.items() if charge != Charge()})
-
-    def forget(self) -> None:
-        """Start a new account: what was in the old one has been reported."""
-        self._flops = dict.fromkeys(Label, 0.0)
-        self._seconds = dict.fromkeys(Label, 0.0)
 
     def capture(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The account and the count."""

@@ -27,8 +27,9 @@ from autotune.training.room import Room, find_device
 from autotune.training.rules import TrialRules
 from autotune.training.samples import Samples
 from autotune.training.session import Session
+from autotune.training.tally import Tally, take
 from autotune.training.trial import ACCOUNT
-from autotune.work import Assignment, Beat, Worker, Workload
+from autotune.work import Assignment, Beat, Remains, Worker, Workload
 
 
 @final
@@ -97,6 +98,13 @@ class TrainingWorkload(Workload):
         """FLOPs of the reference configuration's forward and backward passes over the training split."""
         return reference_flops(self.room(self.task), self.reference)
 
+    def remains(self, assignment: Assignment) -> Remains:
+        """What the assignment's last start had noted, and how much of it a checkpoint keeps."""
+        store = CheckpointStore(self.path)
+        spent, node = take(store.folder(assignment.trial), assignment.id)
+        saved = _saved_account(store, assignment)
+        return Remains(saved, spent - saved, node)
+
     @property
     def has_test(self) -> bool:
         """Whether the test split holds anything."""
@@ -130,10 +138,12 @@ class TrainingWorker(Worker):
         if starts >= MAX_STARTS:
             attempts.end()
             message = f"took its worker down {starts} times at {fidelity:.4g} epochs"
-            return replace(_failed(assignment, "crashed", message), ledger=self._saved_account(assignment))
+            return replace(_failed(assignment, "crashed", message), ledger=_saved_account(store, assignment))
+        tally = Tally(store.folder(number), assignment.id, self.node)
         try:
-            return self._advance(assignment, beat, self._hot_at(number, fidelity))
+            return self._advance(assignment, beat, Meter(note=tally.note), self._hot_at(number, fidelity))
         finally:
+            tally.close()
             attempts.end()
 
     def close(self) -> None:
@@ -146,15 +156,7 @@ class TrainingWorker(Worker):
             return None
         return self._hot[1]
 
-    def _saved_account(self, assignment: Assignment) -> Ledger:
-        """What the assignment had spent by its newest checkpoint, and nobody has reported yet."""
-        saved = self._room.store.latest(assignment.trial)
-        if saved is None or assignment.test or saved.state["facts"]["rung"] != assignment.rung:
-            return Ledger()
-        return Ledger.from_json(saved.state[ACCOUNT]["spent"])
-
-    def _advance(self, assignment: Assignment, beat: Beat, hot: Snapshot | None) -> Outcome:
-        meter = Meter()
+    def _advance(self, assignment: Assignment, beat: Beat, meter: Meter, hot: Snapshot | None) -> Outcome:
         self._hot = None  # a trial that fails is not held
         session = Session(self._room, assignment, beat, meter, hot)
         try:
@@ -178,6 +180,14 @@ class TrainingWorker(Worker):
             meter.ledger(),
             session.selections,
         )
+
+
+def _saved_account(store: CheckpointStore, assignment: Assignment) -> Ledger:
+    """What the assignment had spent by its newest checkpoint, and nobody has reported yet."""
+    saved = store.state(assignment.trial)
+    if saved is None or assignment.test or saved["facts"]["rung"] != assignment.rung:
+        return Ledger()
+    return Ledger.from_json(saved[ACCOUNT]["spent"])
 
 
 def _failed(assignment: Assignment, kind: str, message: str) -> Failed:

@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -13,8 +14,10 @@ from autotune.cluster.exchange import Exchange
 from autotune.cluster.trainable import OUTCOME, packed, unpacked
 from autotune.errors import CheckpointError, StorageError, StudyError
 from autotune.events import Failed, Interrupted, Reported
+from autotune.ledger import Charge, Label, Ledger
 from autotune.testing.engines import assignment
 from autotune.training.attempts import MAX_STARTS, Attempts
+from autotune.work import Remains
 
 CRASHES = inspect.signature(RayEngine).parameters["crashes"].default
 PROCESS = "Worker unexpectedly exits with a connection error code 2."
@@ -39,7 +42,10 @@ class Lives:
 
     def __init__(self, folder):
         self.exchange = Exchange()
-        self.desk = Desk(self.exchange, lambda actor: None, CRASHES, None, lambda: None)
+        self.remains = Remains()
+        self.desk = Desk(
+            self.exchange, lambda actor: None, CRASHES, None, lambda: None, lambda given: self.remains
+        )
         self.scheduler, self.dispatch = ReactionScheduler(self.desk), Dispatch(self.desk)
         self.file = folder / "error.txt"
         self.trial = SimpleNamespace(
@@ -73,6 +79,32 @@ def test_the_engine_gives_up_before_the_worker_does_and_knows_why(tmp_path, why,
     assert (failed.kind, failed.message) == (kind, f"its worker process died {CRASHES + 1} times: {why}")
     assert failed.ledger.total.seconds > 0
     assert CRASHES < MAX_STARTS
+
+
+def account(flops, seconds):
+    return Ledger({Label.TRAIN: Charge(flops, seconds)})
+
+
+def test_a_death_is_told_with_what_it_lost_and_giving_up_with_what_was_saved(tmp_path):
+    lives = Lives(tmp_path)
+    lives.remains = Remains(account(5.0, 0.0), account(3.0, 0.5), "spot")
+    for _ in range(CRASHES):
+        (interrupted,) = lives.die(PROCESS)
+        assert (interrupted.ledger, interrupted.node) == (account(3.0, 0.5), "spot")
+    interrupted, failed = lives.die(PROCESS)
+    assert interrupted.ledger == account(3.0, 0.5)
+    assert (failed.ledger[Label.TRAIN], failed.node) == (Charge(5.0, 0.0), "spot")
+
+
+def test_a_trial_that_hangs_is_charged_what_it_computed_before(tmp_path, monkeypatch):
+    monkeypatch.setattr("ray.kill", lambda actor: None)
+    lives = Lives(tmp_path)
+    lives.remains = Remains(account(5.0, 1.0), account(3.0, 2.0))
+    lives.start()
+    hung = Failed(0, 0, 0, "hung", "no progress", Ledger({Label.OVERHEAD: Charge(0.0, 10.0)}), "spot")
+    lives.scheduler.on_trial_result(None, lives.trial, {OUTCOME: packed(hung)})
+    (answer,) = lives.exchange.collect(0.0)
+    assert answer == replace(hung, ledger=account(8.0, 3.0) + Ledger({Label.OVERHEAD: Charge(0.0, 7.0)}))
 
 
 def test_a_node_that_dies_is_charged_by_nobody(tmp_path, monkeypatch):

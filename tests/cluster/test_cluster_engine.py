@@ -7,15 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ray
+from torch import nn
 
 from autotune.cluster.engine import RayEngine
+from autotune.data import Splits
+from autotune.data.digits import digits
 from autotune.engines.function import FunctionWorkload
 from autotune.errors import CheckpointError, ConfigurationError, StorageError
 from autotune.events import Failed, Interrupted, Reported
 from autotune.ledger import Label
+from autotune.task import Classification
 from autotune.testing.engines import EngineContract, assignment, behave, drain, submit
 from autotune.training.attempts import Attempts
-from autotune.work import Worker, Workload
+from autotune.training.rules import TrialRules
+from autotune.training.workload import TrainingWorkload
+from autotune.work import Assignment, Worker, Workload
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 
@@ -93,6 +99,44 @@ def test_a_dead_worker_is_only_a_delay(run, tmp_path):
     assert [type(outcome) for outcome in lost] == [Interrupted]
     assert lost[0].assignment == 0
     assert lost[0].reason
+
+
+def test_what_a_dead_worker_computed_is_told_as_lost_or_answered(tmp_path):
+    """The answer is that of an undisturbed trial."""
+
+    def model(config):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+    def loss(model, batch):
+        with Path(tmp_path, "steps").open("ab", buffering=0) as steps:
+            steps.write(b".")
+            if config["mortal"] and steps.tell() == 30:
+                os._exit(1)
+        return nn.functional.cross_entropy(model(batch.inputs), batch.targets, reduction="none")
+
+    def workload(name):
+        task = Classification(digits(), model, loss=loss)
+        rules = TrialRules(horizon=2.0, checkpoint_share=0.1)
+        return TrainingWorkload(task, Splits.make(digits(), seed=0), rules, tmp_path / name)
+
+    config = {"mortal": False}
+    given = Assignment(0, 0, {"lr": 0.1, "batch_size": 32}, 7, 0, 0.0, 2.0)
+    calm = workload("calm").worker(digits().bulk()).advance(given, lambda: None)
+    Path(tmp_path, "steps").unlink()
+    config["mortal"] = True
+    engine = RayEngine(workers=1)
+    engine.start(workload("mortal"))
+    engine.submit(given)
+    try:
+        lost, answer = outcomes_until_answer(engine)
+    finally:
+        engine.close()
+    assert isinstance(lost, Interrupted)
+    assert isinstance(answer, Reported)
+    step = 3 * 2 * 64 * 10 * 32  # FLOPs
+    assert 0 < lost.ledger[Label.TRAIN].flops < 10 * step  # what came after the newest checkpoint
+    assert lost.ledger[Label.TRAIN].seconds > 0
+    assert (answer.score, answer.ledger.total.flops) == (calm.score, calm.ledger.total.flops)
 
 
 @pytest.mark.parametrize("error", [StorageError, CheckpointError])

@@ -44,6 +44,17 @@ def test_lost_starts_are_charged_with_the_answer():
     assert losses.settle("tune", trained(15.0)) == trained(15.0)
 
 
+def test_what_was_told_as_lost_is_not_charged_again():
+    clock = Clock()
+    losses = Losses(clock)
+    losses.begin("tune")
+    clock.now += 30.0
+    assert losses.lose("tune", 3, told=12.0)  # of the rest 5 lie in a checkpoint, and 13 were the start
+    losses.begin("tune")
+    clock.now += 10.0
+    assert losses.settle("tune", trained(15.0)).ledger[Label.OVERHEAD] == Charge(0.0, 13.0)
+
+
 def test_what_is_extended_or_forgotten_is_no_loss():
     clock = Clock()
     losses = Losses(clock)

@@ -12,9 +12,20 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from autotune.data import Splits
 from autotune.data.digits import digits
 from autotune.engines.inprocess import InProcess
-from autotune.events import Assigned, Concluded, DriverStarted, PhaseStarted, Proposed, Reported
+from autotune.events import (
+    Assigned,
+    Concluded,
+    DriverStarted,
+    Interrupted,
+    Opened,
+    PhaseStarted,
+    Proposed,
+    Reported,
+)
+from autotune.ledger import Label, Ledger
 from autotune.log import read_events
 from autotune.scheduling.asha import ASHA
 from autotune.search_spaces.policies import policies
@@ -112,10 +123,14 @@ def test_twenty_kills_change_nothing_and_repeat_at_most_a_quantum_each(tmp_path,
     assert results(mortal) == results(calm)
     assert Result.load(mortal).verdict == Result.load(calm).verdict
     assert len(history(mortal, DriverStarted)) >= kills
-    n = digits().n
+    n, n_train = digits().n, len(Splits.make(digits(), seed=4).train)
     repeated = (mortal / "samples").stat().st_size - (calm / "samples").stat().st_size
     quantum, largest_pass, batch = QUANTUM_SHARE * HORIZON * n, n, 32
     # one quantum, and what a killed collection of signals had read (it is part of the quantum's compute, but
     # its passes read three samples for the compute of one)
     assert 0 <= repeated <= kills * (quantum + largest_pass + batch)
+    lost = sum((event.ledger for event in history(mortal, Interrupted)), Ledger())
+    (opened,) = history(mortal, Opened)
+    trained = n_train * lost[Label.TRAIN].flops / opened.study["reference_flops"]
+    assert 0 < trained <= repeated  # the ledger has what was repeated, but for the step of each kill
     print(f"{kills} kills repeated {repeated / n / kills:.3f} epochs each; a quantum is {quantum / n:.3f}")

@@ -427,7 +427,7 @@ def test_a_damaged_checkpoint_ahead_costs_no_later_one(blobs, splits, tmp_path):
         worker_of(task, splits, tmp_path, rules).advance(Assignment(0, 0, BASE, 7, 0, 0.0, 1.2), Fuse(5))
     assert 0.1 < store.latest(0).fidelity < 1.0
     assert isinstance(advance(worker_of(task, splits, tmp_path, rules), BASE, until=1.2), Reported)
-    assert len(list(store.folder(0).iterdir())) == 1
+    assert len(list(store.folder(0).glob("e*"))) == 1
 
 
 def test_a_selector_of_ones_own_travels_with_the_workload(blobs, splits, tmp_path, monkeypatch):
