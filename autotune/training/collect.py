@@ -20,7 +20,7 @@ _OF_TARGET_SPLIT: Final = {
     Signal.TARGET_SPLIT_ERRORS: Signal.ERRORS,
     Signal.TARGET_SPLIT_TARGETS: Signal.TARGETS,
 }
-_OF_HEAD: Final = frozenset({Signal.EMBEDDINGS, Signal.ERRORS})
+_OF_HEAD: Final = frozenset({Signal.EMBEDDINGS, Signal.FEATURES, Signal.ERRORS})
 _OF_LOSS: Final = frozenset({Signal.LOSS, Signal.ERRORS})
 _OF_OUTPUT: Final = frozenset({Signal.LOGITS, Signal.PROBABILITIES})
 
@@ -130,8 +130,9 @@ class Collector:
                     values[Signal.ERRORS] = _errors(losses, probe.errors_at)
             else:
                 self.model(batch.inputs)
-        if Signal.EMBEDDINGS in signals:
-            values[Signal.EMBEDDINGS] = _rows(probe.embeddings, batch, "head's input").float()
+        if signals & {Signal.EMBEDDINGS, Signal.FEATURES}:
+            rows = _rows(probe.embeddings, batch, "head's input").float()
+            values[Signal.EMBEDDINGS] = values[Signal.FEATURES] = rows
         if signals & _OF_OUTPUT:
             values[Signal.LOGITS] = _rows(probe.outputs, batch, "model's output").float()
         if Signal.PROBABILITIES in signals:
