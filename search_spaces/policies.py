@@ -20,6 +20,7 @@ FRACTION: Final = Float(0.05, 0.4, log=True)
 POOL: Final = Float(0.1, 0.4, log=True)
 INTERVAL: Final = Float(0.05, 0.15, log=True)  # fair to judge after two selections: by a third of the horizon
 SKIP: Final = Float(0.0, 0.3)  # the likely mislabelled tail
+HISTORY: Final = Float(0.05, 0.15)  # of a warm-up in which all samples get a history
 
 # what one selector has and the others need not
 OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
@@ -29,6 +30,10 @@ OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
     "grand": {"skip": SKIP},
     "top_loss": {"skip": SKIP},
     "selective_backprop": {"beta": Float(0.5, 4.0, log=True)},
+    "forgetting": {"warmup": HISTORY, "skip": SKIP, "sampler": Choice(["top", "coverage"])},
+    "aum": {"warmup": HISTORY, "skip": SKIP, "sampler": Choice(["bottom", "coverage"])},
+    "tdds": {"warmup": HISTORY, "skip": SKIP, "sampler": Choice(["top", "coverage"])},
+    "dual": {"warmup": HISTORY, "easing": Float(2.0, 12.0, log=True)},
     "self_paced": {"start": Float(0.1, 0.6), "ramp": Float(0.2, 0.8)},
     "small_loss": {
         "warmup": Float(0.0, 0.1),

@@ -119,9 +119,7 @@ class SelectorContract:
         n, ids = 40, some_ids(40)
         one = degenerate(random_readings(selector.needs, n), "half uncovered")
         other = {
-            signal: reading
-            if reading.covered.all()
-            else Reading(reading.values.nan_to_num(nan=-3.0), reading.age, reading.covered)
+            signal: Reading(_with(reading, -3), reading.age, reading.covered)
             for signal, reading in one.items()
         }
         for budget in self.budgets(n):
@@ -138,7 +136,7 @@ class SelectorContract:
         for signal in signals:
             for field in ("values", "age", "covered"):
                 now, then = (getattr(which.reading(signal), field) for which in (signals, before))
-                assert torch.equal(now, then), f"{signal} {field}"
+                torch.testing.assert_close(now, then, rtol=0, atol=0, equal_nan=True, msg=f"{signal} {field}")
 
     @pytest.mark.parametrize("kind", KINDS)
     @pytest.mark.parametrize("n", [1, 3, 30])
@@ -183,6 +181,13 @@ class SelectorContract:
             for bad in (math.nan, math.inf) if isinstance(value, float) else ():
                 with pytest.raises(SelectorError, match=name):
                     make_selector(selector_name(selector), **{**_fields(selector), name: bad})
+
+
+def _with(reading: Reading, value: float) -> torch.Tensor:
+    """The values, with this one where a sample is not covered."""
+    values = reading.values.clone()
+    values[~reading.covered] = value
+    return values
 
 
 def _fields(selector: Selector) -> dict[str, Any]:

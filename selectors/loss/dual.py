@@ -1,0 +1,110 @@
+"""Keep what is hard and unsettled, the easier of it the less is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final, final
+
+import torch
+from torch import Tensor
+
+from autotune.draws import guessed, gumbel
+from autotune.dynamics import moments, over_windows
+from autotune.errors import SelectorError
+from autotune.sampling import observed, rank, sort_cost
+from autotune.selection import Selector, Subset, register
+from autotune.signals import Signal, Signals
+
+SHARPNESS: Final = 15.0  # C of the beta distribution, as published
+ANCHORS: Final = 10  # samples of the highest score, whose mean prediction it is centred on
+EDGE: Final = 1e-4  # mean predictions are held off 0 and 1, where densities are infinite
+
+
+@final
+@register("dual")
+@dataclass(frozen=True)
+class Dual(Selector):
+    """Draw samples by difficulty times uncertainty of their predictions during training.
+
+    At high pruning the hardest samples alone teach little. So the score is multiplied by a beta density of
+    the mean prediction, whose mode moves from the hardest samples to easy ones as less is kept, and samples
+    are drawn in proportion, without replacement. Predictions are exp(-loss), the probability of the label:
+    for the cross-entropy only. One that was seen less than twice counts as a random one that was.
+
+    Reference: Cho et al., "Lightweight Dataset Pruning without Full Training via Example Difficulty and
+    Prediction Uncertainty", ICML 2025.
+
+    Attributes:
+        window: Sights in a window, at least 2.
+        beta: Draw with the beta density; otherwise keep the highest scores.
+        easing: How late the mode moves, the published c, above 0: at ratio r of samples left out the density
+            has moved by r ** easing.
+    """
+
+    window: int = 5
+    beta: bool = True
+    easing: float = 4.0
+
+    needs: ClassVar[frozenset[Signal]] = frozenset({Signal.LOSS_HISTORY})
+    tolerates_gaps: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.window < 2:
+            raise SelectorError(f"window must be at least 2 sights, for a deviation, got {self.window}")
+        if not 0.0 < self.easing < torch.inf:
+            raise SelectorError(f"easing must be finite and above 0, got {self.easing}")
+
+    def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:
+        """A weighted draw, or the highest scores."""
+        predictions = torch.exp(-observed(signals, Signal.LOSS_HISTORY).double())
+        wanted = dual_scores(predictions, self.window)
+        if self.beta:
+            left_out = 1 - budget / signals.n
+            wanted = wanted.clamp_min(1e-12).log() + log_density(predictions, wanted, left_out**self.easing)
+        wanted = guessed(wanted, generator)
+        if self.beta:
+            wanted = wanted + gumbel(signals.n, generator, wanted.device)
+        return Subset.uniform(signals.ids[rank(wanted)[:budget]])
+
+    def cost(self, n: int, budget: int, width: int) -> float:
+        """7 operations per entry of each window, and two sorts; `width` is the length of the history."""
+        return 7.0 * n * min(width, self.window) * max(1, width - self.window + 1) + 2 * sort_cost(n)
+
+
+def dual_scores(predictions: Tensor, window: int) -> Tensor:
+    """Difficulty times uncertainty, (1 - mean) x standard deviation, averaged over windows.
+
+    Args:
+        predictions: Probability of the label at each sight, shape (n, t), NaN before the first.
+        window: Sights in a window, J.
+
+    Returns:
+        Scores >= 0, float64, shape (n,); NaN where fewer than two predictions are known.
+    """
+
+    def score(part: Tensor) -> Tensor:
+        mean, deviation = moments(part, correction=1)
+        return (1 - mean) * deviation
+
+    return over_windows(predictions, window, score, 1.0)
+
+
+def log_density(predictions: Tensor, scores: Tensor, moved: float) -> Tensor:
+    """Logarithm, up to a constant, of the beta density at each sample's mean prediction.
+
+    Its parameters are b = C (1 - mu)(1 - moved) and a = C + 1 - b, for mu the mean prediction of the samples
+    of highest score; so its mode, (a - 1)/(C - 1), is 1 where all but a few samples are left out.
+
+    Args:
+        predictions: Probability of the label at each sight, shape (n, t), NaN before the first.
+        scores: Shape (n,), NaN where unknown.
+        moved: r ** c for the ratio r of samples left out, in [0, 1).
+
+    Returns:
+        Shape (n,), float64; NaN where no prediction is known.
+    """
+    means = predictions.nanmean(1)
+    anchor = means[rank(scores)[:ANCHORS]].nanmean()
+    b = SHARPNESS * (1 - anchor) * (1 - moved)
+    held = means.clamp(EDGE, 1 - EDGE)
+    return (SHARPNESS - b) * held.log() + (b - 1) * (1 - held).log()

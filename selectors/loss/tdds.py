@@ -1,0 +1,79 @@
+"""Keep what training is still moving, unsteadily."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from autotune.draws import guessed
+from autotune.dynamics import moments, over_windows
+from autotune.errors import SelectorError
+from autotune.sampling import observed, sort_cost
+from autotune.scoring import ScoreSelector
+from autotune.selection import register
+from autotune.signals import Signal, Signals
+
+
+@final
+@register("tdds")
+@dataclass(frozen=True)
+class TDDS(ScoreSelector):
+    """Keep the samples whose loss changes the most unevenly during training, recent sights first.
+
+    A sample that was seen too seldom to be judged, less than three times, counts as a random one that was.
+
+    Reference: Zhang et al., "Spanning Training Progress: Temporal Dual-Depth Scoring (TDDS) for Enhanced
+    Dataset Pruning", CVPR 2024.
+
+    Attributes:
+        window: Sights in a window, at least 3.
+        decay: Share of the newest window in the moving average, in (0, 1).
+    """
+
+    window: int = 5
+    decay: float = 0.9
+
+    needs: ClassVar[frozenset[Signal]] = frozenset({Signal.LOSS_HISTORY, Signal.TARGETS})
+    tolerates_gaps: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.window < 3:
+            raise SelectorError(
+                f"window must be at least 3 sights, for two changes to differ, got {self.window}"
+            )
+        if not 0.0 < self.decay < 1.0:
+            raise SelectorError(f"decay must be in (0, 1), got {self.decay}")
+
+    def scores(self, signals: Signals, generator: torch.Generator) -> Tensor:
+        """The averaged variability."""
+        history = observed(signals, Signal.LOSS_HISTORY)
+        return guessed(tdds_scores(history, self.window, self.decay), generator)
+
+    def cost(self, n: int, budget: int, width: int) -> float:
+        """7 operations per entry of each window, and a sort; `width` is the length of the history."""
+        return 7.0 * n * min(width, self.window) * max(1, width - self.window + 1) + sort_cost(n)
+
+
+def tdds_scores(losses: Tensor, window: int, decay: float) -> Tensor:
+    """Variability of a sample's contributions inside each window, averaged over windows with decay.
+
+    The contribution between two sights is |l(k+1) - l(k)|, the paper's first-order estimate of the gradient's
+    projection on the step. The paper then puts the KL divergence of the two predictions in its place, which
+    sees the other classes move too, but needs all probabilities of all sights; that step is left out here.
+    Means in place of sums make samples comparable that were seen differently often, and change no order
+    among those seen equally often.
+
+    Args:
+        losses: Training losses, shape (n, t), oldest first, NaN before the first.
+        window: Sights in a window, J.
+        decay: beta; a window weighs 1 - beta of the one after it.
+
+    Returns:
+        Scores >= 0, float64, shape (n,); NaN where fewer than three losses are known.
+    """
+    changes = losses.double().diff(dim=1).abs()
+    return over_windows(changes, window - 1, lambda part: moments(part, correction=0)[1], 1 - decay)
