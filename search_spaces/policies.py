@@ -34,6 +34,8 @@ OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
     "aum": {"warmup": HISTORY, "skip": SKIP, "sampler": Choice(["bottom", "coverage"])},
     "tdds": {"warmup": HISTORY, "skip": SKIP, "sampler": Choice(["top", "coverage"])},
     "dual": {"warmup": HISTORY, "easing": Float(2.0, 12.0, log=True)},
+    "temperature_mixture": {"temperature": Float(1.0, 10.0, log=True)},
+    "doremi": {"warmup": HISTORY, "step": Float(0.1, 3.0, log=True)},
     "self_paced": {"start": Float(0.1, 0.6), "ramp": Float(0.2, 0.8)},
     "small_loss": {
         "warmup": Float(0.0, 0.1),

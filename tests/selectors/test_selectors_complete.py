@@ -43,6 +43,8 @@ def test_a_card_says_what_it_is_when_it_fails_and_what_it_costs(name):
 def test_the_names_of_this_release_are_all_there():
     assert set(BUILT_IN) >= {
         "full", "random", "fresh_random", "infobatch", "el2n", "small_loss", "k_center", "target_alignment",
+        "stratified", "top_loss", "selective_backprop", "rho_loss", "grand", "forgetting", "aum", "entropy",
+        "margin", "least_confidence", "dual", "tdds", "self_paced", "temperature_mixture", "doremi",
     }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Rules that say how much of each source to take."""
