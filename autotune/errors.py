@@ -6,9 +6,10 @@ AutotuneError
 │   ├── DataError                        the data set or its splits
 │   ├── SpaceError                       the search space
 │   ├── SelectorError                    a selector, its parameters or the signals it needs
-│   └── PolicyError                      a data policy
+│   ├── PolicyError                      a data policy
+│   └── FolderError                      a folder of another study, of none, or of a newer format
 ├── StudyError (RuntimeError)            a study that cannot go on; CLI exit code 1
-│   ├── LogError                         a trial log that is damaged, foreign or of a newer format
+│   ├── LogError                         a trial log that is damaged
 │   ├── LockedError                      another driver owns the study; CLI exit code 3
 │   └── StudyFailedError                 every one of the first trials failed alike
 ├── StorageError (OSError)               a path that cannot be read or written; CLI exit code 3
@@ -59,12 +60,16 @@ class PolicyError(ConfigurationError):
     """A data policy cannot be followed."""
 
 
+class FolderError(ConfigurationError):
+    """A folder holds another study, none, or one of a newer format."""
+
+
 class StudyError(AutotuneError, RuntimeError):
     """A study cannot go on."""
 
 
 class LogError(StudyError):
-    """A trial log is damaged, belongs to another study or is of a newer format."""
+    """A trial log is damaged, or decides otherwise when it is replayed."""
 
 
 class LockedError(StudyError):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from autotune.errors import LogError
+from autotune.errors import FolderError
 from autotune.ledger import Ledger
 
 Config: TypeAlias = Mapping[str, Any]  # flat: dotted names to bool, int, float or str
@@ -208,13 +208,13 @@ def from_json(body: Mapping[str, Any]) -> Event:
     """Undo `to_json`.
 
     Raises:
-        LogError: When the kind of event or one of its fields is unknown (a newer format).
+        FolderError: When the kind of event or one of its fields is unknown (a newer format).
     """
     fields = dict(body)
     kind = fields.pop("event", None)
     cls = _KINDS.get(str(kind))
     if cls is None:
-        raise LogError(f"unknown event {kind!r}: the log was written by a newer autotune; upgrade to read it")
+        raise FolderError(f"unknown event {kind!r}: the log is of a newer autotune; upgrade to read it")
     if "ledger" in fields:
         fields["ledger"] = Ledger.from_json(fields["ledger"])
     if "score" in fields:
@@ -224,7 +224,9 @@ def from_json(body: Mapping[str, Any]) -> Event:
     try:
         event: Event = cls(**fields)
     except TypeError as error:
-        raise LogError(f"event {kind!r} does not fit this version of autotune: {error}") from error
+        raise FolderError(
+            f"event {kind!r} is of another version of autotune ({error}); read it with that one"
+        ) from error
     return event
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO, TypeAlias
 
-from autotune.errors import LockedError, LogError, StorageError
+from autotune.errors import AutotuneError, FolderError, LockedError, LogError, StorageError
 from autotune.events import Event, from_json, to_json
 
 FORMAT: Final = 1
@@ -79,7 +79,7 @@ def _header(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError:
         return {}  # its writer died while creating it: it holds nothing
     if header.get("format") != FORMAT:
-        raise LogError(
+        raise FolderError(
             f"{path} has log format {header.get('format')!r}; this autotune reads format {FORMAT}: "
             "upgrade autotune, or choose another study folder"
         )
@@ -127,11 +127,25 @@ def _parse(line: str, tail: Tail) -> Commit | None:
     return Commit(float(record.get("t", 0.0)), [from_json(event) for event in record["e"]], after)
 
 
+def has_begun(folder: Path) -> bool:
+    """Whether anything was ever written to a log."""
+    return bool(_segments(folder))
+
+
+def no_study(path: Path) -> FolderError:
+    """What to say of a study's folder whose log has not begun."""
+    return FolderError(
+        f"{path} holds no study: give the folder that `autotune run` or `Study(path=...)` made; a first "
+        "start that failed leaves none, so mend what it complained of and run it again"
+    )
+
+
 def read_events(folder: Path) -> Iterator[Event]:
     """All events of a log, in order, without owning it.
 
     Raises:
-        LogError: When an event before the last is damaged, or the format is newer.
+        LogError: When an event before the last is damaged.
+        FolderError: When the format is newer.
     """
     for commit in read_commits(folder):
         yield from commit.events
@@ -141,7 +155,7 @@ def read_commits(folder: Path) -> Iterator[Commit]:
     """The same, commit by commit, with the time of each.
 
     Raises:
-        LogError: As `read_events`.
+        LogError, FolderError: As `read_events`.
     """
     yield from _commits(_headed(folder))
 
@@ -155,7 +169,7 @@ class TrialLog:
     Raises:
         LockedError: When another driver writes to it.
         StorageError: When the folder cannot be written or locked.
-        LogError: When the format is newer.
+        FolderError: When the format is newer.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -181,7 +195,7 @@ class TrialLog:
         self._tail = Tail()
         try:
             self._past = _commits(_headed(folder))
-        except LogError:
+        except FolderError:
             self._lock.close()  # nobody writes here; a restored log can be opened at once
             raise
         self._epoch = max((epoch for epoch, _, _ in _segments(folder)), default=0) + 1
@@ -199,13 +213,13 @@ class TrialLog:
         Writing needs to know where the log ends, so it passes over those that nobody has read.
 
         Raises:
-            LogError: When an event before the last is damaged; the log is then closed.
+            LogError, FolderError: As `read_events`; the log is then closed.
         """
         try:
             for commit in self._past:
                 self._tail = commit.tail
                 yield from commit.events
-        except LogError:
+        except AutotuneError:
             self.close()
             raise
 

@@ -18,7 +18,7 @@ from autotune.cluster.connection import connect, live_nodes, slots, switches
 from autotune.cluster.exchange import Exchange
 from autotune.cluster.trainable import AssignmentTrainable
 from autotune.engines.base import Engine
-from autotune.engines.watchdog import check_limit
+from autotune.engines.watchdog import PATIENCE_S, check_limit
 from autotune.errors import ConfigurationError, StudyError
 from autotune.events import Outcome
 from autotune.work import Assignment, Remains, Workload
@@ -57,7 +57,7 @@ class RayEngine(Engine):
         resources_per_trial: Mapping[str, float] | None = None,
         address: str | None = None,
         lookahead: int | None = None,
-        watchdog_s: float | None = 600.0,
+        watchdog_s: float | None = PATIENCE_S,
         crashes: int = 3,
     ) -> None:
         if workers is not None and workers < 1:

@@ -137,14 +137,102 @@ def test_usage_errors_suggest_the_nearest_and_exit_with_2(arguments, hint, capsy
 def test_exit_codes_tell_failure_retry_and_configuration_apart(folder, capsys):
     assert cli.main(["run", "absent.yaml"]) == 4
     assert "cannot read absent.yaml" in capsys.readouterr().err
-    assert cli.main(["status", "nowhere"]) == 1
+    assert cli.main(["status", "nowhere"]) == 4
     assert "holds no study" in capsys.readouterr().err
     (folder / "study.yaml").write_text(YAML.replace("cli_task:work", "cli_task:broken"))
     assert cli.main(["run", "study.yaml", "--path", "failing", "--quiet"]) == 1
     assert "no such layer" in capsys.readouterr().err
     (folder / "a file").write_text("")
     assert cli.main(["run", "study.yaml", "--path", "a file/study"]) == 3
-    assert "choose another --path" in capsys.readouterr().err
+    assert "choose another path" in capsys.readouterr().err
+
+
+def test_a_folder_of_another_study_or_of_a_newer_format_is_a_matter_of_configuration(folder, capsys):
+    assert cli.main(["run", "study.yaml", "--path", "out", "--quiet"]) == 0
+    (folder / "study.yaml").write_text(YAML.replace("trials: 12", "trials: 13"))
+    capsys.readouterr()
+    assert cli.main(["run", "study.yaml", "--path", "out"]) == 4
+    assert "holds another study: plan differ (plan.budget.trials was 12, is 13)" in capsys.readouterr().err
+    log = folder / "out" / "log" / "000001-000000.jsonl"
+    log.write_text(log.read_text().replace('"format": 1', '"format": 2'))
+    for command in (["run", "study.yaml", "--path", "out"], ["resume", "out"], ["status", "out"]):
+        assert cli.main(command) == 4
+        assert "upgrade autotune" in capsys.readouterr().err
+
+
+REAL = """\
+task: cli_real:work
+task_arguments: {metric: accuracy}
+space:
+  lr: {float: [1e-3, 0.5]}
+  width: 8
+  policy: {choice: [full, fresh_random]}
+plan:
+  budget: {trials: 2}
+  scheduler: {full: {horizon: 0.1}}
+  confirm: {leaders: 1, seeds: 2}
+  starting_points:
+    - {lr: 0.1, policy: full}
+"""
+REAL_TASK = """\
+from torch import nn
+import autotune as at
+from autotune.data.digits import digits
+
+def work(metric):
+    return at.Classification(digits(), model, metric=metric)
+
+def model(config):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, config["width"]), nn.Linear(config["width"], 10))
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "text"),
+    [
+        ("1e-3", "-1", "4:3", "'lr' can be -1.0: lr must be a finite number above 0"),
+        ("  width: 8", "  width: 8\n  widht: 16", "6:3", "nobody reads parameter 'widht'"),
+        (
+            "{metric: accuracy}",
+            "{metric: acuracy}",
+            "2:26",
+            "unknown metric 'acuracy'; did you mean 'accuracy'",
+        ),
+        (
+            "{metric: accuracy}",
+            "{metrc: accuracy}",
+            "2:25",
+            "unknown argument 'metrc'; did you mean 'metric'",
+        ),
+        ("{lr: 0.1, ", "{lr: 0.9, ", "12:7", "parameter 'lr': value must be in [0.001, 0.5], got 0.9"),
+        ("{lr: 0.1, ", "{lrr: 0.1, ", "12:7", "unknown parameter 'lrr'; did you mean 'lr'"),
+        ("  budget", "  searcher: {grid: {most: 2}}\n  budget", "8:13", "above most=2"),
+    ],
+)
+def test_a_first_start_that_fails_names_the_line_and_leaves_nothing_behind(
+    folder, capsys, monkeypatch, old, new, place, text
+):
+    monkeypatch.delitem(sys.modules, "cli_real", raising=False)
+    (folder / "cli_real.py").write_text(REAL_TASK)
+    (folder / "real.yaml").write_text(REAL.replace(old, new))
+    assert cli.main(["run", "real.yaml", "--path", "out", "--quiet"]) == 4
+    said = capsys.readouterr().err
+    assert f"real.yaml:{place}: " in said
+    assert text in said
+    assert not (folder / "out" / "study.yaml").exists()
+    for command in ("status", "resume", "report"):
+        assert cli.main([command, "out"]) == 4
+        assert "a first start that failed leaves none" in capsys.readouterr().err
+
+
+def test_a_start_that_was_mended_begins(folder, monkeypatch):
+    monkeypatch.delitem(sys.modules, "cli_real", raising=False)
+    (folder / "cli_real.py").write_text(REAL_TASK)
+    for text, code in ((REAL.replace("width", "widht"), 4), (REAL, 0)):
+        (folder / "real.yaml").write_text(text)
+        assert cli.main(["run", "real.yaml", "--path", "out", "--quiet"]) == code
+    assert (folder / "out" / "study.yaml").read_text() == REAL
+    assert cli.main(["resume", "out", "--quiet"]) == 0
 
 
 def test_a_second_driver_is_told_to_try_again(folder, capsys):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import autotune.log
-from autotune.errors import LockedError, LogError, StorageError
+from autotune.errors import FolderError, LockedError, LogError, StorageError
 from autotune.events import Assigned, DriverStarted, Opened, Proposed, Reported, from_json, to_json
 from autotune.ledger import Charge, Label, Ledger
 from autotune.log import TrialLog, read_events
@@ -146,12 +146,12 @@ def test_what_a_replaced_driver_still_writes_is_void(tmp_path):
 
 def test_a_newer_format_is_refused(tmp_path):
     (tmp_path / "000001-000000.jsonl").write_text('{"format": 99, "after": 0}\n')
-    with pytest.raises(LogError, match="upgrade autotune"):
+    with pytest.raises(FolderError, match="upgrade autotune"):
         list(read_events(tmp_path))
 
 
 def test_an_unknown_event_is_refused():
-    with pytest.raises(LogError, match="newer autotune"):
+    with pytest.raises(FolderError, match="newer autotune"):
         from_json({"event": "Teleported"})
 
 
@@ -207,7 +207,7 @@ def test_a_full_disk_is_told_once_and_loses_nothing(tmp_path):
 
 def test_a_log_that_cannot_be_read_stays_unlocked(tmp_path):
     (tmp_path / "000001-000000.jsonl").write_text('{"format": 99, "after": 0}\n')
-    with pytest.raises(LogError) as kept:  # and with it every frame that holds the log
+    with pytest.raises(FolderError) as kept:  # and with it every frame that holds the log
         TrialLog(tmp_path)
     (tmp_path / "000001-000000.jsonl").unlink()
     TrialLog(tmp_path).close()

@@ -20,7 +20,8 @@ exit codes:
   1  the study failed: all of its first trials failed alike, nothing could be confirmed, a damaged log
   2  usage: an unknown command or option
   3  try again: another driver owns the study, it was interrupted (SIGINT, SIGTERM), storage refused
-  4  configuration: the study file, the task or the data cannot work; nothing was spent
+  4  configuration: the study file, the task or the data cannot work, or the folder holds another study, none,
+     or one of a newer format; nothing was spent
 """
 _SHAPE: Final = argparse.RawDescriptionHelpFormatter
 

@@ -13,7 +13,13 @@ class Engine(ABC):
 
     Entering `poll` tells the engine that the study has reacted to everything that it was given before: an
     assignment submitted for the trial that has just reported may then be extended in place.
+
+    Attributes:
+        watchdog_s: Seconds without progress after which a trial is ended, and what is tried of it before the
+            study begins; None never ends one.
     """
+
+    watchdog_s: float | None = None
 
     @abstractmethod
     def start(self, workload: Workload) -> None:

@@ -6,7 +6,7 @@ from collections import deque
 from typing import final
 
 from autotune.engines.base import Engine
-from autotune.engines.watchdog import check_limit, watched
+from autotune.engines.watchdog import PATIENCE_S, check_limit, watched
 from autotune.errors import HungError
 from autotune.events import Failed, Outcome
 from autotune.work import Assignment, Worker, Workload
@@ -21,7 +21,7 @@ class InProcess(Engine):
             neither can be ended what runs outside the main thread, under a debugger or in compiled code.
     """
 
-    def __init__(self, watchdog_s: float | None = 600.0) -> None:
+    def __init__(self, watchdog_s: float | None = PATIENCE_S) -> None:
         check_limit(watchdog_s)
         self.watchdog_s = watchdog_s
         self._queue: deque[Assignment] = deque()

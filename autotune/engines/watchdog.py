@@ -10,9 +10,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Final
 
 from autotune.errors import ConfigurationError, HungError
 from autotune.work import Beat
+
+PATIENCE_S: Final = 600.0  # without progress: longer than any step should take
 
 
 def check_limit(watchdog_s: float | None) -> None:

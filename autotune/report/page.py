@@ -23,7 +23,8 @@ def write_page(path: str | Path, out: str | Path | None = None) -> Path:
         out: The file to write; `result/report.html` in the study's folder when None.
 
     Raises:
-        LogError: When the folder holds no study, or its log cannot be read.
+        FolderError: When the folder holds no study, or one of a newer format.
+        LogError: When its log is damaged.
         StorageError: When the file cannot be written.
     """
     target = Path(path) / "result" / "report.html" if out is None else Path(out)

@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
-from autotune.errors import AutotuneError, LogError
+from autotune.errors import AutotuneError
 from autotune.events import DONE, SEARCH, DriverStarted, Event, Opened, Reported
 from autotune.history import History, Trial
 from autotune.ledger import Ledger
-from autotune.log import read_commits
+from autotune.log import no_study, read_commits
 from autotune.report.account import WASTED, Bill, bill, fates, phases
 from autotune.space import SearchSpace
 
@@ -50,7 +50,8 @@ class StudyView:
         """Read a study's folder, finished or not, without owning it.
 
         Raises:
-            LogError: When there is no study, or its log is damaged or of a newer format.
+            FolderError: When there is no study, or one of a newer format.
+            LogError: When its log is damaged.
         """
         view, since = cls(), 0.0
         for commit in read_commits(Path(path) / "log"):
@@ -60,9 +61,7 @@ class StudyView:
             for event in commit.events:
                 view.apply(event)
         if not view.history.study:
-            raise LogError(
-                f"{path} holds no study: give the folder that `Study(path=...)` or `autotune run` made"
-            )
+            raise no_study(Path(path))
         view.path = Path(path)
         return view
 

@@ -25,7 +25,8 @@ def summary(study: StudyView | str | Path) -> str:
     """The whole story of a study or of the one in a folder, one paragraph per line.
 
     Raises:
-        LogError: When the folder holds no study, or its log cannot be read.
+        FolderError: When the folder holds no study, or one of a newer format.
+        LogError: When its log is damaged.
     """
     view = study if isinstance(study, StudyView) else StudyView.load(study)
     lines = [headline(view), *comparisons(view), not_better(view), removed(view), *cost(view)]

@@ -11,7 +11,7 @@ from torch import nn
 
 from autotune.data import Dataset, Splits
 from autotune.engines.base import Engine
-from autotune.errors import ConfigurationError, LogError, unknown
+from autotune.errors import ConfigurationError, FolderError, unknown
 from autotune.events import Event, Opened, strict
 from autotune.space import SearchSpace
 from autotune.study.plan import Plan
@@ -85,15 +85,15 @@ def check_same_study(opened: Event, identity: Mapping[str, Any], path: Path) -> 
     """Refuse a folder that another study began; its name may change, since folders are moved and copied.
 
     Raises:
-        LogError: With what differs.
+        FolderError: With what differs.
     """
     if not isinstance(opened, Opened):
-        raise LogError(f"the log in {path} does not begin with a study; choose another path")
+        raise FolderError(f"the log in {path} does not begin with a study; choose another path")
     was, now = strict(opened.study), strict(identity)
     differing = [key for key in now if key != "name" and was.get(key) != now[key]]
     if differing:
         details = [text for key in differing for text in _differences(key, was.get(key), now[key])]
-        raise LogError(
+        raise FolderError(
             f"{path} holds another study: {', '.join(differing)} differ ({'; '.join(details[:_NAMED])}); "
             "choose another path, or go back to what it was started with to continue it"
         )

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from autotune.errors import LogError
 from autotune.events import DONE, Config
 from autotune.history import History
 from autotune.ledger import Ledger
-from autotune.log import read_events
+from autotune.log import no_study, read_events
 from autotune.report.account import Bill, bill
 
 
@@ -33,15 +32,14 @@ class Result:
         """Read a study's folder, finished or not, without owning it.
 
         Raises:
-            LogError: When there is no study, or its log is damaged or of a newer format.
+            FolderError: When there is no study, or one of a newer format.
+            LogError: When its log is damaged.
         """
         history = History()
         for event in read_events(Path(path) / "log"):
             history.apply(event)
         if not history.study:
-            raise LogError(
-                f"{path} holds no study: give the folder that `Study(path=...)` or `autotune run` made"
-            )
+            raise no_study(Path(path))
         return cls(Path(path), history)
 
     @property

@@ -13,7 +13,8 @@ from typing import Any, final
 from autotune.data import Splits
 from autotune.engines.base import Engine
 from autotune.engines.inprocess import InProcess
-from autotune.errors import PolicyError, SelectorError
+from autotune.engines.watchdog import PATIENCE_S, watched
+from autotune.errors import PolicyError, SelectorError, StorageError
 from autotune.events import DONE, Config, DriverStarted, Event, Interrupted, Opened
 from autotune.history import History
 from autotune.log import TrialLog
@@ -74,6 +75,16 @@ class Study:
         self._plan = plan
         self._rules = rules or TrialRules(horizon=plan.scheduler.rungs[-1])
         self._engine = engine
+        self._enclosed: Mapping[str, str] = {}
+        with space.pointing():
+            plan.searcher.initial(space)  # which may not fit the space
+
+    def enclose(self, texts: Mapping[str, str]) -> None:
+        """Give texts to write into the study's folder when the study begins, by the name of their file.
+
+        A first start that fails has not begun, and leaves none of them.
+        """
+        self._enclosed = {**self._enclosed, **texts}
 
     @classmethod
     def resume(cls, path: str | Path, engine: str | None = None) -> Study:
@@ -87,7 +98,7 @@ class Study:
             engine: Another engine than before.
 
         Raises:
-            LogError: When no study was started from a YAML file there.
+            FolderError: When no study was started from a YAML file there.
             ConfigurationError: When its task can no longer be imported.
         """
         from autotune.study.yaml_form import resume  # it builds studies, so it imports this module
@@ -103,15 +114,16 @@ class Study:
 
         Raises:
             LockedError: When another driver runs the same study.
-            LogError: When the folder holds another study.
+            ConfigurationError: When something cannot work; nothing has been spent.
+            FolderError: When the folder holds another study, or one of a newer format.
+            LogError: When its log is damaged.
             StudyFailedError: When all of the first trials failed alike.
             StorageError: When the folder cannot be written.
         """
         log = TrialLog(self.path / "log")
         try:
             workload = self._workload(log.epoch)
-            director = self._director(workload)
-            self._open(log, director, workload)
+            director = self._open(log, workload)
             if director.history.phase != DONE:
                 engine = self._make_engine()
                 try:
@@ -153,23 +165,39 @@ class Study:
             test=workload.has_test,
         )
 
-    def _open(self, log: TrialLog, director: Director, workload: Workload) -> None:
-        identity = self._identity(workload)
-        facts: list[Event] = [DriverStarted(log.epoch, _versions(), self._prices)]
+    def _open(self, log: TrialLog, workload: Workload) -> Director:
+        """Replay the log, or begin it once everything was found to work."""
         past = log.read()
         opened = next(past, None)
+        with watched(self._engine.watchdog_s if isinstance(self._engine, Engine) else PATIENCE_S) as beat:
+            if opened is None and isinstance(workload, TrainingWorkload):
+                check(workload, self._space, beat)
+            director = self._director(workload)
+        identity = self._identity(workload)
+        facts: list[Event] = [DriverStarted(log.epoch, _versions(), self._prices)]
         if opened is not None:
             check_same_study(opened, identity, self.path)
             director.apply(Opened(identity))
             replay(director, past)
         else:
-            if isinstance(workload, TrainingWorkload):
-                check(workload, self._space)
+            self._write_enclosed()
             facts.insert(0, Opened(identity))
         facts += _lost(director.history, workload)
         log.append(*facts)
         for fact in facts:
             director.apply(fact)
+        return director
+
+    def _write_enclosed(self) -> None:
+        try:
+            for name, text in self._enclosed.items():
+                half = self.path / f"{name}.half"
+                half.write_text(text, encoding="utf-8")
+                half.replace(self.path / name)
+        except OSError as error:
+            raise StorageError(
+                f"cannot write to {self.path}: {error.strerror}; choose another path"
+            ) from error
 
     def _identity(self, workload: Workload) -> dict[str, Any]:
         return {

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from autotune.errors import ConfigurationError, LogError, StorageError, unknown
+from autotune.errors import ConfigurationError, FolderError, unknown
 from autotune.importing import import_module
+from autotune.log import has_begun, no_study
 from autotune.scheduling.asha import ASHA
 from autotune.scheduling.full import FullTraining
 from autotune.searching.base import Searcher
@@ -45,17 +44,19 @@ class StudyFile:
 
     Attributes:
         task: `package.module:function`, and where it stands.
-        arguments: What the function is called with.
+        arguments: What the function is called with, by name.
         prices: Price per hour by type of machine; None where the file says nothing.
+        text: All of it.
     """
 
     task: Node
     space: SearchSpace
     plan: Plan
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Node] = field(default_factory=dict)
     engine: str = "inprocess"
     rules: TrialRules | None = None
     prices: Mapping[str, float] | None = None
+    text: str = ""
 
 
 def read_study(source: str | Path, importable: Sequence[Path] = ()) -> StudyFile:
@@ -80,24 +81,26 @@ def read_study(source: str | Path, importable: Sequence[Path] = ()) -> StudyFile
         name = module.typed(str)
         with module.here():
             import_module(name, folders)  # registers selectors that the space may name
-    plan = _plan(parts["plan"])
+    space = SearchSpace.from_yaml(text, str(source), section="space")
+    plan = _plan(parts["plan"], space)
     engine = parts["engine"].typed(str) if "engine" in parts else "inprocess"
     if engine not in ENGINES:
         raise parts["engine"].error(unknown("engine", engine, ENGINES))
     horizon = {"horizon": plan.scheduler.rungs[-1]}
     return StudyFile(
         task=parts["task"],
-        space=SearchSpace.from_yaml(text, str(source), section="space"),
+        space=space,
         plan=plan,
-        arguments=_mapping(parts.get("task_arguments")),
+        arguments=parts["task_arguments"].items() if "task_arguments" in parts else {},
         engine=engine,
         rules=parts["rules"].build(TrialRules, horizon) if "rules" in parts else None,
         prices=_prices(parts["prices"]) if "prices" in parts else None,
+        text=text,
     )
 
 
 def load_study(source: str | Path, path: str | Path | None = None, engine: str | None = None) -> Study:
-    """The study of a file, with a copy of the file in the study's folder, from which it can be resumed.
+    """The study of a file; once it has begun, a copy in its folder lets it be resumed from there.
 
     Args:
         source: The file.
@@ -106,13 +109,14 @@ def load_study(source: str | Path, path: str | Path | None = None, engine: str |
 
     Raises:
         ConfigurationError: With file, line and column of what cannot be used.
-        StorageError: When the study's folder cannot be written.
     """
     origin = Path(source).resolve()
     found = read_study(source)
     folder = Path(path) if path is not None else Path("runs") / origin.stem
-    study = _study(found, folder, engine, [origin.parent, Path.cwd()], found.prices)
-    _keep(origin, folder, engine)
+    importable = list(dict.fromkeys([origin.parent, Path.cwd()]))
+    study = _study(found, folder, engine, importable, found.prices)
+    launch = {"folders": [str(one) for one in importable], "engine": engine}
+    study.enclose({LAUNCH: json.dumps(launch, indent=2) + "\n", COPY: found.text})
     return study
 
 
@@ -120,23 +124,22 @@ def resume(path: str | Path, engine: str | None = None) -> Study:
     """The study that was started from YAML in this folder.
 
     Raises:
-        LogError: When no study was started from YAML there.
+        FolderError: When no study was started from YAML there.
         ConfigurationError: When its task can no longer be imported.
     """
     folder = Path(path)
     copy = folder / COPY
+    if not has_begun(folder / "log"):
+        raise no_study(folder)
     if not copy.is_file():
-        if (folder / "log").is_dir():
-            raise LogError(f"{folder} was started from Python: run its script again, and it continues")
-        raise LogError(f"{folder} holds no study: give the folder that `autotune run` made")
+        raise FolderError(f"{folder} was started from Python: run its script again, and it continues")
     try:
         launch = json.loads((folder / LAUNCH).read_text())
     except (OSError, ValueError):
         launch = {}
     folders = [Path(one) for one in launch.get("folders", ())]
     found = read_study(copy, folders)
-    prices = None if _begun(folder) else found.prices  # the log knows later ones
-    return _study(found, folder, engine or launch.get("engine"), [*folders, Path.cwd()], prices)
+    return _study(found, folder, engine or launch.get("engine"), [*folders, Path.cwd()])
 
 
 def _text(path: Path) -> str:
@@ -154,36 +157,18 @@ def _study(
     folder: Path,
     engine: str | None,
     importable: list[Path],
-    prices: Mapping[str, float] | None,
+    prices: Mapping[str, float] | None = None,  # the log of a study that has begun knows them
 ) -> Study:
     objective = make_task(found.task, found.arguments, importable)
     engine = engine or found.engine
     return Study(objective, found.space, folder, found.plan, engine, found.rules, prices=prices)
 
 
-def _begun(folder: Path) -> bool:
-    return any((folder / "log").glob("*.jsonl"))
-
-
-def _keep(origin: Path, folder: Path, engine: str | None) -> None:
-    """Copy the file into a new study's folder; once its log has begun, the copy it began with stays."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not _begun(folder):  # nothing has begun: an older copy never ran
-            launch = {"folders": list(dict.fromkeys([str(origin.parent), str(Path.cwd())])), "engine": engine}
-            (folder / LAUNCH).write_text(json.dumps(launch, indent=2) + "\n")
-            half = folder / f"{COPY}.{os.getpid()}"
-            shutil.copyfile(origin, half)
-            half.replace(folder / COPY)
-    except OSError as error:
-        raise StorageError(f"cannot write to {folder}: {error.strerror}; choose another --path") from error
-
-
-def _plan(node: Node) -> Plan:
+def _plan(node: Node, space: SearchSpace) -> Plan:
     parts = node.items(PLAN)
     if "budget" not in parts:
         raise node.error("budget is missing; set at least one of epochs, trials and hours")
-    given: dict[str, Any] = {"budget": parts["budget"].build(Budget), "searcher": _searcher(parts)}
+    given: dict[str, Any] = {"budget": parts["budget"].build(Budget), "searcher": _searcher(parts, space)}
     if "scheduler" in parts:
         given["scheduler"] = _plug_in(parts["scheduler"], "scheduler", SCHEDULERS)
     if "confirm" in parts:
@@ -195,10 +180,12 @@ def _plan(node: Node) -> Plan:
         return Plan(**given)
 
 
-def _searcher(parts: Mapping[str, Node]) -> Searcher[Any]:
+def _searcher(parts: Mapping[str, Node], space: SearchSpace) -> Searcher[Any]:
     searcher: Searcher[Any] = TPE()
     if "searcher" in parts:
         searcher = _plug_in(parts["searcher"], "searcher", SEARCHERS)
+        with parts["searcher"].here():
+            searcher.initial(space)
     rounds = ROUNDS
     if "fair_start" in parts:
         rounds = parts["fair_start"].typed(int)
@@ -207,9 +194,12 @@ def _searcher(parts: Mapping[str, Node]) -> Searcher[Any]:
     if rounds and not isinstance(searcher, GridSearch):  # which tries everything anyway
         searcher = FairStart(searcher, rounds)
     if "starting_points" in parts:
-        points = tuple(_mapping(one) for one in parts["starting_points"].elements())
-        with parts["starting_points"].here():
-            searcher = StartingPoints(searcher, points)
+        points = []
+        for one in parts["starting_points"].elements():
+            points.append({name: value.value() for name, value in one.items().items()})
+            with one.here():
+                space.validate(points[-1])
+        searcher = StartingPoints(searcher, tuple(points))
     return searcher
 
 
@@ -230,10 +220,6 @@ def _plug_in(node: Node, kind: str, known: Mapping[str, type[Any]]) -> Any:
         )
     ((name, below),) = chosen.items()
     return below.build(known[name])
-
-
-def _mapping(node: Node | None) -> dict[str, Any]:
-    return {} if node is None else {name: one.value() for name, one in node.items().items()}
 
 
 def _prices(node: Node) -> dict[str, float]:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import study, write
 
-from autotune.errors import LogError
+from autotune.errors import FolderError
 from autotune.events import SEARCH, DriverStarted, Opened, Proposed, from_json, to_json
 from autotune.ledger import Ledger
 from autotune.log import TrialLog
@@ -104,7 +104,7 @@ def test_a_folder_reads_as_its_events(tmp_path):
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path):
-    with pytest.raises(LogError, match="holds no study"):
+    with pytest.raises(FolderError, match="holds no study"):
         StudyView.load(tmp_path)
 
 

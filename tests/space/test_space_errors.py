@@ -5,8 +5,8 @@ import math
 import optuna
 import pytest
 
-from autotune.errors import SpaceError
-from autotune.space import Choice, Float, Int, SearchSpace
+from autotune.errors import PolicyError, SpaceError, StorageError
+from autotune.space import Choice, Float, Int, SearchSpace, tree
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,33 @@ def test_yaml_of_a_section_keeps_the_lines_of_the_file():
         SearchSpace.from_yaml(text.replace("1e-4", "2"), "s.yaml", section="space")
     with pytest.raises(SpaceError, match="unknown section 'spaec'; did you mean 'space'"):
         SearchSpace.from_yaml(text, section="spaec")
+
+
+def test_every_parameter_from_yaml_knows_its_line_by_its_key():
+    text = (
+        "a: 1\nb:\n  choice:\n    v1.5:\n      c:\n        choice:\n          x: {d: 2}\n          y:\n  \n"
+    )
+    space = SearchSpace.from_yaml(text, "s.yaml")
+    lines = {"a": 1, "b": 2, "b[v1.5].c": 5, "b[v1.5].c[x].d": 7}
+    assert {key for _, key, _ in space.places()} == set(lines)
+    for key, line in lines.items():
+        with pytest.raises(PolicyError, match=rf"^s\.yaml:{line}:\d+: wrong$"), space.pointing():
+            raise PolicyError("wrong", tree.path(key))
+    with pytest.raises(SpaceError, match=r"^s\.yaml:1:1: wrong"), space.pointing():
+        raise SpaceError("wrong", ("nowhere", "at", "all"))
+
+
+@pytest.mark.parametrize("error", [SpaceError("not in the space"), StorageError("nor about it")])
+def test_an_error_that_is_about_no_parameter_stays_as_it_is(error):
+    space = SearchSpace.from_yaml("a: 1")
+    with pytest.raises(type(error)) as raised, space.pointing():
+        raise error
+    assert raised.value is error
+
+
+def test_a_space_from_python_points_nowhere():
+    with pytest.raises(SpaceError, match=r"^wrong$"), SearchSpace({"a": 1}).pointing():
+        raise SpaceError("wrong", ("a",))
 
 
 def test_yaml_reads_numbers_that_yaml_1_1_takes_for_strings():

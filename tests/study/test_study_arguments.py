@@ -9,7 +9,7 @@ from torch import nn
 from autotune.data import Dataset
 from autotune.engines.function import FunctionWorkload
 from autotune.engines.inprocess import InProcess
-from autotune.errors import ConfigurationError, LogError
+from autotune.errors import ConfigurationError, FolderError
 from autotune.report.view import StudyView
 from autotune.space import Choice, Float, SearchSpace
 from autotune.study import Budget, Confirm, Plan, Result, Study
@@ -69,10 +69,10 @@ def test_prices_given_in_python_are_found_by_every_reader_and_may_change(tmp_pat
 def test_another_study_is_told_by_what_differs(tmp_path):
     Study(WORK, SPACE, tmp_path, PLAN).run()
     more = Plan(Budget(trials=5), confirm=PLAN.confirm)
-    with pytest.raises(LogError, match=r"plan differ \(plan.budget.trials was 4, is 5\); choose"):
+    with pytest.raises(FolderError, match=r"plan differ \(plan.budget.trials was 4, is 5\); choose"):
         Study(WORK, SPACE, tmp_path, more).run()
     other = SearchSpace({"x": Float(0.0, 1.0), "kind": Choice(["a", "b"])})
-    with pytest.raises(LogError, match=r"space was without what is new, is kind:, choice: \[a, b\]"):
+    with pytest.raises(FolderError, match=r"space was without what is new, is kind:, choice: \[a, b\]"):
         Study(WORK, other, tmp_path, PLAN).run()
 
 

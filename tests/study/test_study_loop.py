@@ -12,7 +12,7 @@ from autotune.data.digits import digits
 from autotune.engines.function import FunctionWorkload
 from autotune.engines.inprocess import InProcess
 from autotune.engines.simulated import Simulated
-from autotune.errors import LockedError, LogError, StudyFailedError
+from autotune.errors import FolderError, LockedError, LogError, StudyFailedError
 from autotune.events import Assigned, Concluded, DriverStarted, Interrupted, Opened, PhaseStarted, Proposed
 from autotune.log import TrialLog, read_events
 from autotune.scheduling.asha import ASHA, Variant
@@ -189,9 +189,9 @@ def test_the_same_study_is_known_again_however_it_is_written(tmp_path, monkeypat
 
 def test_another_study_in_the_same_folder_is_refused(tmp_path):
     study(tmp_path).run()
-    with pytest.raises(LogError, match="holds another study: plan differ"):
+    with pytest.raises(FolderError, match="holds another study: plan differ"):
         study(tmp_path, plan=replace(PLAN, seed=2)).run()
-    with pytest.raises(LogError, match="space"):
+    with pytest.raises(FolderError, match="space"):
         Study(WORK, SearchSpace({"x": Float(0.0, 2.0)}), tmp_path, PLAN).run()
 
 

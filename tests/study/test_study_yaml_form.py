@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from autotune import selection
-from autotune.errors import ConfigurationError, LogError, SpaceError
+from autotune.errors import ConfigurationError, FolderError, SpaceError
 from autotune.scheduling.asha import ASHA, Variant
 from autotune.scheduling.full import FullTraining
 from autotune.searching.fair import FairStart
@@ -120,7 +120,7 @@ def test_budget_confirm_rules_and_seed(file):
         ("horizon: 3, ", "", 8, "horizon is missing"),
         ("asha:", "asa:", 8, "did you mean 'asha'"),
         ("{asha: {horizon: 3, lowest: 1}}", "asha", 8, "needs its parameters"),
-        ("random", "randm", 9, "did you mean 'random'"),
+        ("searcher: random", "searcher: randm", 9, "did you mean 'random'"),
         ("seeds: 2", "seeds: 1", 10, "confirm.seeds must be"),
         ("local: 2", "local: -2", 11, "price per hour"),
         ("local: 2", "local: .nan", 11, "finite and at least 0, got nan"),
@@ -148,7 +148,7 @@ def test_errors_in_the_space_count_the_lines_of_the_whole_file(file):
         ("yaml_tsk:work", "looked in"),
         ("yaml_task:wrk", "did you mean 'work'"),
         ("yaml_task:number", "is no function but int"),
-        ("yaml_task:raises", "task_arguments do not fit"),
+        ("yaml_task:raises", ":2:24: task_arguments.peak: unknown argument 'peak'; known: none"),
     ],
 )
 def test_tasks_that_cannot_be_made_are_configuration_errors(file, task, text):
@@ -231,10 +231,13 @@ def test_a_plug_in_that_is_not_there_is_told_with_its_line(file):
 
 
 def test_resuming_what_was_never_run_says_what_to_do(tmp_path):
-    with pytest.raises(LogError, match="holds no study"):
+    with pytest.raises(FolderError, match="holds no study"):
         resume(tmp_path)
     (tmp_path / "log").mkdir()
-    with pytest.raises(LogError, match="run its script again"):
+    with pytest.raises(FolderError, match="holds no study"):
+        resume(tmp_path)
+    (tmp_path / "log" / "000001-000000.jsonl").write_text("")
+    with pytest.raises(FolderError, match="run its script again"):
         resume(tmp_path)
 
 
