@@ -33,6 +33,8 @@ _RULES: Final[dict[str, Callable[..., dict[str, Array]]]] = {
 class Splits:
     """Disjoint sample ids, each sorted and read-only; rows in none of them are not used.
 
+    A study needs all but `target`, see `check`; what trains a single model needs `train` alone.
+
     Attributes:
         train: What models are fitted to.
         target: What selectors may look at besides train; may be empty.
@@ -48,11 +50,6 @@ class Splits:
     def __post_init__(self) -> None:
         for name, ids in self.bulk().items():
             object.__setattr__(self, name, _ids(name, ids))
-        for name in ("train", "validation", "test"):
-            if not len(getattr(self, name)):
-                raise DataError(
-                    f"{name} must not be empty, got 0 samples; give it a larger share or its own ids"
-                )
         named = list(self.bulk().items())
         for i, (name, ids) in enumerate(named):
             for other, others in named[i + 1 :]:
@@ -80,9 +77,14 @@ class Splits:
         """Refuse splits that do not fit the data or cannot rank trials.
 
         Raises:
-            DataError: For ids out of range, one-class training data or too small a validation split.
+            DataError: For an empty split, ids out of range, one-class training data or too small a
+                validation split.
         """
         for name, ids in self.bulk().items():
+            if not len(ids) and name != "target":
+                raise DataError(
+                    f"{name} must not be empty, got 0 samples; give it a larger share or its own ids"
+                )
             if len(ids) and ids[-1] >= data.n:
                 raise DataError(
                     f"{name} ids must be in [0, {data.n}), got {ids[-1]}; ids are row numbers of the data"

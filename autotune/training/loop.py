@@ -69,6 +69,16 @@ def build(task: ModelTask, config: Config) -> nn.Module:
 
 def train(task: ModelTask, session: Session) -> None:
     """Train to the assignment's fidelity, evaluate, report."""
+    model = fit(task, session)
+    outputs, targets = [], []
+    for batch in session.evaluation():
+        outputs.append(model(batch.inputs))
+        targets.append(batch.targets)
+    session.report(**task.metrics(torch.cat(outputs).cpu(), torch.cat(targets).cpu()))
+
+
+def fit(task: ModelTask, session: Session) -> nn.Module:
+    """Train to the assignment's fidelity; the model comes back as it is then, in training mode."""
     settings = Settings.from_config(session.config)
     model = build(task, session.config).to(session.device)
     optimizer = settings.optimizer.build(model)
@@ -82,8 +92,4 @@ def train(task: ModelTask, session: Session) -> None:
             clip_grad_norm_(model.parameters(), settings.grad_clip)
         optimizer.step()
         session.observe(batch.ids, losses)
-    outputs, targets = [], []
-    for batch in session.evaluation():
-        outputs.append(model(batch.inputs))
-        targets.append(batch.targets)
-    session.report(**task.metrics(torch.cat(outputs).cpu(), torch.cat(targets).cpu()))
+    return model
