@@ -1,0 +1,30 @@
+"""Greedy maximisation of monotone submodular objectives: what the coreset rules share.
+
+An `Objective` knows the gain of each candidate given what was added; `naive`, `lazy` and `stochastic`
+maximise any of them. `facility_location` is all of that for the most used one:
+
+    from autotune.similarity import similarities
+    from autotune.submodular import facility_location
+
+    cover = facility_location(similarities(features, "euclidean"), budget)
+    cover.picks                                      # (budget,) positions, best first, nested
+    cover.gains                                      # (budget,) what each added; their sum is the objective
+    torch.bincount(cover.owner, minlength=budget)    # how many points each pick stands for (CRAIG's weights)
+
+Similarities of your own come as a subclass of `autotune.similarity.Similarities`: a shape, and a method that
+gives any block of them.
+"""
+
+from autotune.submodular.facility import Cover, FacilityLocation, facility_location
+from autotune.submodular.greedy import Objective, Order, lazy, naive, stochastic
+
+__all__ = [
+    "Cover",
+    "FacilityLocation",
+    "Objective",
+    "Order",
+    "facility_location",
+    "lazy",
+    "naive",
+    "stochastic",
+]
