@@ -39,15 +39,20 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.interval <= 1.0:
-            raise PolicyError(f"interval must be in [0, 1] (a share of the horizon), got {self.interval}")
+            raise PolicyError(
+                f"interval must be in [0, 1], got {self.interval}; it is a share of the horizon, 0 "
+                "selects after every pass"
+            )
         for name in ("warmup", "anneal"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise PolicyError(
-                    f"{name} must be in [0, 1) (a share of the horizon), got {getattr(self, name)}"
+                    f"{name} must be in [0, 1), got {getattr(self, name)}; it is a share of the horizon, 0 "
+                    "for none"
                 )
         if self.warmup + self.anneal >= 1.0:
             raise PolicyError(
-                f"warmup + anneal must leave room to select: below 1, got {self.warmup + self.anneal}"
+                f"warmup + anneal must leave room to select: below 1, got {self.warmup + self.anneal}; "
+                "lower one of them"
             )
 
 
@@ -73,9 +78,15 @@ class Policy:
     def __post_init__(self) -> None:
         for name in ("fraction", "pool"):
             if not 0.0 < getattr(self, name) <= 1.0:
-                raise PolicyError(f"{name} must be in (0, 1], got {getattr(self, name)}")
+                raise PolicyError(
+                    f"policy {self.name!r}: {name} must be in (0, 1], got {getattr(self, name)}; it is a "
+                    "share of the training split, 1 for all of it"
+                )
         if self.pool < self.fraction:
-            raise PolicyError(f"pool must be at least fraction={self.fraction}, got {self.pool}")
+            raise PolicyError(
+                f"policy {self.name!r}: pool must be at least fraction={self.fraction}, got {self.pool}; "
+                "raise it"
+            )
 
     @property
     def name(self) -> str:
@@ -125,13 +136,14 @@ class Policy:
         if "weighting" in own:
             known = [weighting.value for weighting in Weighting]
             if own["weighting"] not in known:
-                raise PolicyError(unknown("policy weighting", str(own["weighting"]), known))
+                text = unknown("policy weighting", str(own["weighting"]), known)
+                raise PolicyError(f"policy {name!r}: {text}")
             own["weighting"] = Weighting(own["weighting"])
         try:
-            selector = make_selector(name, **given)
-        except SelectorError as error:
-            raise SelectorError(f"policy {name!r}: {error}") from error
-        return cls(selector, schedule=Schedule(**schedule), **own)
+            selector, times = make_selector(name, **given), Schedule(**schedule)
+        except (SelectorError, PolicyError) as error:
+            raise type(error)(f"policy {name!r}: {error}") from error
+        return cls(selector, schedule=times, **own)
 
 
 def policy_parameters(name: str) -> frozenset[str]:

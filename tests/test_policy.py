@@ -34,7 +34,12 @@ def test_a_pool_is_raised_to_hold_the_subset():
     [
         ({"policy": "el2m"}, "did you mean 'el2n'"),
         ({"policy": "el2n", "policy.skop": 0.1}, "did you mean 'skip'"),
-        ({"policy": "el2n", "policy.skip": 1.0}, "skip must be in"),
+        ({"policy": "el2n", "policy.skip": 1.0}, "policy 'el2n': skip must be in"),
+        (
+            {"policy": "el2n", "policy.warmup": 1.5},
+            r"policy 'el2n': warmup must be in \[0, 1\), got 1.5; it is",
+        ),
+        ({"policy": "el2n", "policy.pool": -1, "policy.fraction": -2}, "policy 'el2n': fraction must be in"),
         ({"policy": "el2n", "policy.weighting": "unifrom"}, "did you mean 'uniform'"),
     ],
 )
@@ -45,7 +50,9 @@ def test_misspelt_names_are_pointed_out(config, text):
 
 @pytest.mark.parametrize("fraction", [0.0, -0.1, 1.1, float("nan")])
 def test_fractions_out_of_range_are_refused(fraction):
-    with pytest.raises(PolicyError, match=r"fraction must be in \(0, 1\]"):
+    with pytest.raises(
+        PolicyError, match=r"policy 'random': fraction must be in \(0, 1\], .*; it is a share"
+    ):
         Policy(make_selector("random"), fraction)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from autotune.events import Config, Event
 from autotune.space import SearchSpace
@@ -16,7 +16,13 @@ class Searcher(ABC, Generic[State]):
 
     Its state is an incremental fold, as a scheduler's is. A proposal is a function of the state, the
     trial's number and the study's seed, and of nothing else. Scores in the log are higher-is-better.
+
+    Attributes:
+        counts: Whether the trial's number is the place in a list, so that every trial from 0 on must be asked
+            for; such a searcher cannot follow trials that another one proposes.
     """
+
+    counts: ClassVar[bool] = False
 
     @abstractmethod
     def initial(self, space: SearchSpace) -> State:

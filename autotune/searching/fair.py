@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -59,7 +59,16 @@ class FairStart(Searcher[FairState]):
     settle: int = 8
     choice: str = "policy"
 
+    counts: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
+        if self.searcher.counts:
+            kind = type(self.searcher).__name__
+            raise ConfigurationError(
+                f"searcher must not count its trials, which {kind} does: a fair start takes the first; put "
+                "points before it, StartingPoints(FairStart(...), points), and leave a grid alone, which "
+                "tries every option anyway"
+            )
         if self.rounds < 1:
             raise ConfigurationError(f"rounds must be at least 1, got {self.rounds}")
         if self.settle < 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from autotune.errors import SpaceError
 from autotune.events import Config, Event
@@ -23,6 +23,8 @@ class GridSearch(Searcher[SearchSpace]):
 
     points: int = 3
     most: int = 10_000
+
+    counts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.points < 1:

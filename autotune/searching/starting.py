@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from autotune.errors import SpaceError
 from autotune.events import Config, Event
@@ -31,6 +31,8 @@ class StartingPoints(Searcher[StartingState]):
 
     searcher: Searcher[Any]
     points: tuple[Config, ...] = field(default=())
+
+    counts: ClassVar[bool] = True
 
     def initial(self, space: SearchSpace) -> StartingState:
         """Check the points, so that a wrong one costs nothing.

@@ -35,7 +35,6 @@ PLAN: Final = (
 )  # fmt: skip
 SCHEDULERS: Final[dict[str, type[Any]]] = {"asha": ASHA, "full": FullTraining}
 SEARCHERS: Final[dict[str, type[Any]]] = {"tpe": TPE, "random": RandomSearch, "grid": GridSearch}
-ROUNDS: Final = 1  # of the fair start, as in Plan's own default
 
 
 @dataclass(frozen=True)
@@ -186,13 +185,12 @@ def _searcher(parts: Mapping[str, Node], space: SearchSpace) -> Searcher[Any]:
         searcher = _plug_in(parts["searcher"], "searcher", SEARCHERS)
         with parts["searcher"].here():
             searcher.initial(space)
-    rounds = ROUNDS
     if "fair_start" in parts:
         rounds = parts["fair_start"].typed(int)
-        if rounds < 0:
-            raise parts["fair_start"].error(f"must be at least 0 rounds, got {rounds}")
-    if rounds and not isinstance(searcher, GridSearch):  # which tries everything anyway
-        searcher = FairStart(searcher, rounds)
+        with parts["fair_start"].here():
+            searcher = FairStart(searcher, rounds) if rounds else searcher
+    elif not searcher.counts:  # a grid tries everything anyway
+        searcher = FairStart(searcher)
     if "starting_points" in parts:
         points = []
         for one in parts["starting_points"].elements():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autotune.errors import SpaceError
+from autotune.errors import ConfigurationError, SpaceError
 from autotune.events import Proposed, Reported
 from autotune.searching import TPE, FairStart, GridSearch, RandomSearch, StartingPoints
 from autotune.space import Choice, Float, SearchSpace
@@ -94,6 +94,14 @@ def test_a_grid_is_every_combination_once():
     proposed = [searcher.propose(state, trial, seed=9) for trial in range(8)]
     assert proposed == list(space.grid(3))
     assert searcher.propose(state, 8, seed=9) is None
+
+
+@pytest.mark.parametrize("inner", [GridSearch(), StartingPoints(TPE(), POINTS), FairStart()])
+def test_a_fair_start_takes_no_trials_from_a_searcher_that_counts_them(inner):
+    with pytest.raises(
+        ConfigurationError, match=r"must not count .*StartingPoints\(FairStart\(\.\.\.\), points"
+    ):
+        FairStart(inner)
 
 
 def test_a_grid_too_large_is_refused():

@@ -59,7 +59,7 @@ def test_python(make, text):
         (Choice(["full", "rnadom"]), "did you mean 'random'"),
         (Choice({"el2n": {"fracton": 0.1}}), "'fracton'; did you mean 'fraction'"),
         (Choice({"full": {"skip": 0.1}}), "unknown parameter of policy 'full'"),
-        (Choice({"el2n": {"fraction": 0}}), r"fraction=0: fraction must be in \(0, 1\], got 0"),
+        (Choice({"el2n": {"fraction": 0}}), r"fraction=0: policy 'el2n': fraction must be in .*, got 0; it"),
         (Choice({"el2n": {"fraction": Float(0.1, 1.5)}}), r"fraction must be in \(0, 1\], got 1.5"),
         (Choice({"el2n": {"fraction": Float(0, 0.5)}}), r"fraction must be in \(0, 1\], got 0.0"),
         (Choice({"el2n": {"fraction": "much"}}), "fraction='much'"),

@@ -120,6 +120,8 @@ def test_budget_confirm_rules_and_seed(file):
         ("horizon: 3, ", "", 8, "horizon is missing"),
         ("asha:", "asa:", 8, "did you mean 'asha'"),
         ("{asha: {horizon: 3, lowest: 1}}", "asha", 8, "needs its parameters"),
+        ("searcher: random", "searcher: grid\n  fair_start: 2", 10, "leave a grid alone, which tries every"),
+        ("searcher: random", "fair_start: -1", 9, "rounds must be at least 1, got -1"),
         ("searcher: random", "searcher: randm", 9, "did you mean 'random'"),
         ("seeds: 2", "seeds: 1", 10, "confirm.seeds must be"),
         ("local: 2", "local: -2", 11, "price per hour"),
