@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
-
-FORWARD_SHARE: Final = 1 / 3  # of a forward+backward pass
+from typing import Any
 
 
 class Label(StrEnum):

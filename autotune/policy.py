@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from autotune.errors import PolicyError, SelectorError, unknown
 from autotune.selection import Scope, Selector, make_selector, selector_class, selector_name
+from autotune.signals import Signal, passes
 
 PREFIX: Final = "policy."
 BASELINES: Final = ("fresh_random", "full")  # the arms that every winner is compared with
@@ -113,7 +114,8 @@ class Policy:
         """
         if not self.selector.needs or self.selector.scope is Scope.STUDY or not self.selects:
             return 0.0
-        scoring = 0.0 if self.selector.tolerates_gaps else self.pool / 3
+        free = {Signal.LOSS} if self.selector.tolerates_gaps else set()
+        scoring = self.pool * passes(self.selector.needs - free)
         gap = max(self.schedule.interval * horizon, scoring + self.fraction)
         return min(horizon, self.schedule.warmup * horizon + gap + scoring)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -44,7 +45,39 @@ class Signal(StrEnum):
     @property
     def of_target_split(self) -> bool:
         """Whether the signal describes the target split instead of the candidates."""
-        return self.value.startswith("target_split/")
+        return self.value.startswith(_TARGET_SPLIT)
+
+    @property
+    def plain(self) -> Signal:
+        """What the signal tells, of whichever samples."""
+        return Signal(self.value.removeprefix(_TARGET_SPLIT))
+
+    @property
+    def on_target_split(self) -> Signal:
+        """The signal that tells the same of the target split."""
+        return Signal(_TARGET_SPLIT + self.plain.value)
+
+
+_TARGET_SPLIT: Final = "target_split/"
+KNOWN: Final = frozenset({Signal.TARGETS, Signal.GROUPS})  # the data has them
+HISTORIES: Final = frozenset({Signal.LOSS_HISTORY, Signal.MARGIN_HISTORY})  # training yields them
+BACKWARD: Final = frozenset({Signal.GRADIENTS, Signal.UPDATES, Signal.CHECKPOINT_GRADIENTS})
+ONCE: Final = frozenset({Signal.REFERENCE_LOSS})  # computed once per study, for all trials
+FORWARD: Final = frozenset(
+    signal
+    for signal in Signal
+    if not signal.of_target_split and signal not in KNOWN | HISTORIES | BACKWARD | ONCE
+)
+FORWARD_SHARE: Final = 1 / 3  # of a forward and backward pass
+CHECKPOINTS: Final = 3  # at how many points of training gradients are taken, where that many are needed
+
+
+def passes(needs: Iterable[Signal]) -> float:
+    """Epoch-equivalents of collecting signals from all training samples; the target split's are left out."""
+    wanted = frozenset(needs)
+    whole = len(wanted & {Signal.GRADIENTS, Signal.UPDATES})
+    whole += CHECKPOINTS * (Signal.CHECKPOINT_GRADIENTS in wanted)
+    return whole + (FORWARD_SHARE if wanted & FORWARD else 0.0)
 
 
 @dataclass(frozen=True)

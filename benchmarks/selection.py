@@ -31,10 +31,10 @@ from autotune.errors import SelectorError
 from autotune.policy import Policy
 from autotune.search_spaces.policies import BASELINES, policies
 from autotune.selection import Scope, selector_names
-from autotune.signals import Signal, Signals
+from autotune.signals import Signal, Signals, passes
 from autotune.space import SearchSpace
 from autotune.task import Batch
-from autotune.training import collect
+from autotune.training.collect import Collector
 from autotune.training.flops import PassCost, forward_flops
 from benchmarks.machine import machine
 from examples.fashion_mnist import SmallCNN
@@ -111,8 +111,8 @@ def train(bench: Bench, rows: Tensor) -> float:
 
 def signals_of(bench: Bench, rows: Tensor, seed: int) -> dict[Signal, Tensor]:
     """Every signal of some rows and of a target split, from the network as it is."""
-    collector = collect.Collector(bench.model, bench.losses)
-    wanted = {Signal.LOSS, Signal.TARGETS, Signal.EMBEDDINGS, Signal.ERRORS}
+    collector = Collector(bench.model, bench.losses)
+    wanted = {Signal.LOSS, Signal.EMBEDDINGS, Signal.ERRORS}
     if not bench.targets.is_floating_point():
         wanted |= {Signal.LOGITS, Signal.PROBABILITIES}
     found = collector.collect(bench.batches(rows, 1024), frozenset(wanted), lambda: None)
@@ -120,7 +120,8 @@ def signals_of(bench: Bench, rows: Tensor, seed: int) -> dict[Signal, Tensor]:
     target = torch.randperm(bench.n, generator=torch.Generator().manual_seed(seed))[:size]
     needs = frozenset({Signal.EMBEDDINGS, Signal.ERRORS})
     of_target = collector.collect(bench.batches(target, 1024), needs, lambda: None)
-    return found | {collect.named_for_target_split(signal): values for signal, values in of_target.items()}
+    found[Signal.TARGETS] = bench.targets[rows]
+    return found | {signal.on_target_split: values for signal, values in of_target.items()}
 
 
 def preset(name: str) -> Policy:
@@ -133,7 +134,7 @@ def selections(policy: Policy, horizon: float) -> int:
     """How often a policy selects in a trial: each subset is passed once at least."""
     if policy.selector.scope is Scope.STUDY:
         return 1
-    scored = policy.pool / 3 if collect.needs_forward(policy.selector.needs) else 0.0
+    scored = policy.pool * passes(policy.selector.needs)
     gap = max(policy.schedule.interval * horizon, policy.fraction + scored)
     return math.ceil((1 - policy.schedule.warmup - policy.schedule.anneal) * horizon / gap)
 
@@ -176,7 +177,6 @@ def one_seed(bench: Bench, seed: int, rows: int) -> list[dict[str, Any]]:
             continue  # the task cannot give what the rule needs
         times = selections(policy, bench.horizon)
         width = max([v.shape[1] for v in given.values() if v.dim() > 1], default=1)
-        passes = policy.pool / 3 if collect.needs_forward(policy.selector.needs) else 0.0
         found.append(
             {
                 "selector": name,
@@ -188,7 +188,9 @@ def one_seed(bench: Bench, seed: int, rows: int) -> list[dict[str, Any]]:
                 "share": times * seconds / (bench.horizon * epoch_s),
                 "declared_epochs": times * policy.selector.cost(len(pool), budget, width) / cost.epoch,
                 "free_losses": policy.selector.tolerates_gaps,
-                "signal_epochs": 0.0 if policy.selector.tolerates_gaps else times * passes,
+                "signal_epochs": 0.0
+                if policy.selector.tolerates_gaps
+                else times * policy.pool * passes(policy.selector.needs),
             }
         )
     return found

@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 INPUTS: Final = "inputs"
 TARGETS: Final = "targets"
 OFFICIAL_TEST: Final = "official_test"
+GROUPS: Final = "groups"
 RESERVED: Final = (INPUTS, TARGETS, OFFICIAL_TEST)
 BLOCK_BYTES: Final = 1 << 24
 

@@ -37,7 +37,8 @@ class Dataset:
 
     Attributes:
         columns: Arrays of shape (n, ...) by name: `inputs`, usually `targets`, any others for splits
-            (groups, times), and `official_test`, true for the rows that their source sets aside for testing.
+            (times), `groups`, which selectors may read too, and `official_test`, true for the rows that
+            their source sets aside for testing.
         names: Class names by class id; empty when unknown.
     """
 

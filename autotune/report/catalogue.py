@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Final
+from typing import Any
 
-from autotune.ledger import FORWARD_SHARE
 from autotune.selection import Selector, selector_class, selector_names
-from autotune.signals import Signal
-
-FREE: Final = frozenset({Signal.LOSS, Signal.TARGETS})  # training yields the one, the data has the other
+from autotune.signals import Signal, passes
 
 
 def catalogue() -> list[dict[str, Any]]:
@@ -19,9 +16,8 @@ def catalogue() -> list[dict[str, Any]]:
 
 
 def _card(name: str, cls: type[Selector]) -> dict[str, Any]:
-    passes = 1 if set(cls.needs) - FREE else 0
+    scoring = passes(cls.needs - {Signal.LOSS})  # training yields losses
     fields = [f for f in dataclasses.fields(cls) if f.init]  # type: ignore[arg-type]  # selectors are dataclasses
-    scoring = f"1 forward pass over the pool, {FORWARD_SHARE:.2g} ee for all data, whenever it selects"
     return {
         "name": name,
         "family": family(cls),
@@ -30,8 +26,8 @@ def _card(name: str, cls: type[Selector]) -> dict[str, Any]:
         "size": cls.size.value,
         "scope": cls.scope.value,
         "unbiased": cls.unbiased,
-        "passes": passes,
-        "cost": scoring if passes else "no extra pass",
+        "passes": scoring,
+        "cost": f"{scoring:.2g} ee x the pool's share, whenever it selects" if scoring else "no extra pass",
         "parameters": {f.name: _default(f) for f in fields},
     }
 

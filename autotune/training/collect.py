@@ -15,34 +15,9 @@ from autotune.signals import Signal
 from autotune.task import Batch, LossFunction
 from autotune.training.modes import evaluating, frozen
 
-_OF_TARGET_SPLIT: Final = {
-    Signal.TARGET_SPLIT_EMBEDDINGS: Signal.EMBEDDINGS,
-    Signal.TARGET_SPLIT_ERRORS: Signal.ERRORS,
-    Signal.TARGET_SPLIT_TARGETS: Signal.TARGETS,
-}
 _OF_HEAD: Final = frozenset({Signal.EMBEDDINGS, Signal.FEATURES, Signal.ERRORS})
 _OF_LOSS: Final = frozenset({Signal.LOSS, Signal.ERRORS})
 _OF_OUTPUT: Final = frozenset({Signal.LOGITS, Signal.PROBABILITIES})
-
-
-def of_candidates(needs: Iterable[Signal]) -> frozenset[Signal]:
-    """The signals that describe the candidates."""
-    return frozenset(signal for signal in needs if not signal.of_target_split)
-
-
-def of_target_split(needs: Iterable[Signal]) -> frozenset[Signal]:
-    """What is to be collected on the target split."""
-    return frozenset(_OF_TARGET_SPLIT[signal] for signal in needs if signal.of_target_split)
-
-
-def named_for_target_split(signal: Signal) -> Signal:
-    """The name under which a signal of the target split is handed to a selector."""
-    return next(name for name, plain in _OF_TARGET_SPLIT.items() if plain is signal)
-
-
-def needs_forward(signals: Iterable[Signal]) -> bool:
-    """Whether the model has to be run at all."""
-    return any(signal is not Signal.TARGETS for signal in signals)
 
 
 def find_head(model: nn.Module, name: str | None) -> nn.Module:
@@ -137,8 +112,6 @@ class Collector:
             values[Signal.LOGITS] = _rows(probe.outputs, batch, "model's output").float()
         if Signal.PROBABILITIES in signals:
             values[Signal.PROBABILITIES] = values[Signal.LOGITS].softmax(1)
-        if Signal.TARGETS in signals:
-            values[Signal.TARGETS] = batch.targets
         return {signal: values[signal] for signal in signals}
 
     @contextmanager

@@ -18,7 +18,8 @@ from autotune.events import Config
 from autotune.policy import Policy
 from autotune.space import SearchSpace
 from autotune.task import CustomLoop, ModelTask
-from autotune.training.checks import check_losses, check_policy, check_settings, check_targets
+from autotune.training.audition import check_policy
+from autotune.training.checks import check_losses, check_settings, check_targets
 from autotune.training.failures import message_of
 from autotune.training.modes import evaluating
 from autotune.training.probe import probe, rehearse

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 
 from autotune.data import Dataset
+from autotune.data.columns import GROUPS
+from autotune.errors import SelectorError
 from autotune.task import Batch
 
 Ids = npt.NDArray[np.int64]
@@ -33,7 +36,28 @@ class Samples:
         self._inputs = _tensor(data.inputs).to(device)
         targets = _tensor(data.columns["targets"]) if "targets" in data.columns else torch.empty(data.n, 0)
         self.targets = (targets.float() if targets.is_floating_point() else targets.long()).to(device)
+        self._data = data
         self._ones = torch.ones(0, device=device)
+
+    @cached_property
+    def groups(self) -> Tensor:
+        """The group of each sample, counted from 0 in the order of the column's values, shape (n,).
+
+        Raises:
+            SelectorError: When the data has no such column, or one of fractions.
+        """
+        column = self._data.columns.get(GROUPS)
+        if column is None:
+            raise SelectorError(
+                f"the data has no column {GROUPS!r}, got {', '.join(self._data.columns)}; name the group of "
+                f"each sample by data.with_columns({GROUPS}=...), or use selectors that do not need groups"
+            )
+        if column.dtype.kind not in "bui" or column.ndim != 1:
+            raise SelectorError(
+                f"column {GROUPS!r} must hold one whole number per sample, got {column.dtype} of shape "
+                f"{column.shape}; number the groups with np.unique(groups, return_inverse=True)[1]"
+            )
+        return torch.from_numpy(np.unique(column, return_inverse=True)[1]).to(self.device)
 
     def batch(self, ids: Tensor, weights: Tensor | None = None) -> Batch:
         """The samples with these ids (on the device), all alike unless weights are given."""

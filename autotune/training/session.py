@@ -208,7 +208,8 @@ class Session:
     def _step(self, trial: Trial, batch: Batch) -> Iterator[Batch]:
         self._beat()
         self._meter.switch(Label.TRAIN)
-        yield batch
+        with trial.memory.watching():
+            yield batch
         self._meter.switch(Label.OVERHEAD)
         trial.stepped(batch)
 

@@ -14,19 +14,20 @@ from autotune.ledger import Label
 from autotune.policy import Policy, Weighting
 from autotune.seeds import derive
 from autotune.selection import Subset
-from autotune.signals import Reading, Signal, Signals
+from autotune.signals import Signals
 from autotune.task import Batch
-from autotune.training import collect
+from autotune.training.collect import Collector
 from autotune.training.compare import Average, Judged
 from autotune.training.feeder import Feeder
 from autotune.training.flops import PassCost
-from autotune.training.losses import LossTable, suffices
+from autotune.training.memory import Memory
 from autotune.training.meter import Meter
 from autotune.training.parts import ModelPart, OptimizerPart, Part, Snapshot, capture, restore
 from autotune.training.randomness import GlobalGenerators, generator
 from autotune.training.room import Room
 from autotune.training.rules import EMA
 from autotune.training.settings import RateSchedule
+from autotune.training.source import Source
 from autotune.work import Assignment
 
 LOOK_EVERY: Final = 32  # steps between two looks at a loss that lies on an accelerator: looking waits for it
@@ -67,10 +68,11 @@ class Trial:
         self._steps = 0
         self._loss: Tensor | None = None
         self._policy = Policy.from_config(assignment.config)
-        self.collector = collect.Collector(model, room.losses(assignment.config), room.head)
         needs = self._policy.selector.needs if self._policy.selects else frozenset()
         device = room.samples.device
-        self._table = LossTable(room.samples.n, device) if Signal.LOSS in needs else None
+        self.memory = Memory(needs, model, room.samples.n, device)
+        collector = Collector(model, room.losses(assignment.config), room.head)
+        self.source = Source(room, collector, self.memory, meter, cost)
         self.feeder = Feeder(self._policy, room.train, self._seed, self.choose, device)
         self.judged = Average(model) if room.rules.compare == EMA else Judged()
         self._generators = GlobalGenerators(device)
@@ -81,9 +83,8 @@ class Trial:
             "judged": self.judged,
             "generators": self._generators,
             ACCOUNT: meter,
+            **self.memory.parts(),
         }
-        if self._table is not None:
-            self._parts["losses"] = self._table
 
     @property
     def fidelity(self) -> float:
@@ -146,6 +147,7 @@ class Trial:
             DivergedError: When its loss was not finite.
         """
         self._steps += 1
+        self.memory.stepped(batch, self.fidelity)
         self._meter.charge(Label.TRAIN, self.cost.training(len(batch)))
         if self._room.samples.device.type == "cpu" or self._steps % LOOK_EVERY == 0:
             self.look()
@@ -164,8 +166,8 @@ class Trial:
             )
         losses = losses.detach()
         self._loss = losses.sum()
-        if self._table is not None:
-            self._table.observe(ids, losses, self.fidelity)
+        if self.memory.losses is not None:
+            self.memory.losses.observe(ids, losses, self.fidelity)
 
     def look(self) -> None:
         """Check the last loss that was observed."""
@@ -175,43 +177,17 @@ class Trial:
 
     def choose(self, index: int) -> Subset:
         """Draw candidates, collect what the selector needs, and select; each is charged."""
+        self.beat()  # a probe ends here
         selector, n = self._policy.selector, len(self._room.train)
         pool, candidates = self._room.train, self._policy.candidates(n)
         if candidates < n:
             order = torch.randperm(n, generator=generator(self._seed, "pool", index))
             pool = pool[order[:candidates]]
-        readings = self._readings(pool)
+        readings = self.source.readings(self._policy, pool, self.fidelity, self.beat)
+        signals = Signals(pool, readings, self.progress)
         budget = min(self._policy.budget(n), len(pool))
-        widths = [reading.values.shape[1] for reading in readings.values() if reading.values.dim() > 1]
+        widths = [reading.values[0].numel() for reading in readings.values()]
         with self._meter.measure(Label.SELECT):
-            drawing = generator(self._seed, "select", index)
-            subset = selector.select(Signals(pool, readings), budget, drawing)
+            subset = selector.select(signals, budget, generator(self._seed, "select", index))
         self._meter.charge(Label.SELECT, selector.cost(len(pool), budget, max(widths, default=1)))
         return Subset.uniform(subset.ids) if self._policy.weighting is Weighting.UNIFORM else subset
-
-    def _readings(self, pool: Tensor) -> dict[Signal, Reading]:
-        """Every signal that the selector needs; losses from training where they are as good as a pass."""
-        needs = self._policy.selector.needs
-        readings: dict[Signal, Reading] = {}
-        wanted = set(collect.of_candidates(needs))
-        if self._table is not None and wanted <= {Signal.LOSS, Signal.TARGETS}:
-            free = self._table.reading(pool, self.fidelity)
-            oldest = max(1.0, self._policy.schedule.interval * self._room.rules.horizon)
-            if self._policy.selector.tolerates_gaps or suffices(free, oldest):
-                readings[Signal.LOSS] = free
-                wanted.discard(Signal.LOSS)
-        readings |= self._pass(pool, frozenset(wanted), lambda signal: signal)
-        of_target = collect.of_target_split(needs)
-        return readings | self._pass(self._room.target, of_target, collect.named_for_target_split)
-
-    def _pass(
-        self, ids: Tensor, signals: frozenset[Signal], name: Callable[[Signal], Signal]
-    ) -> dict[Signal, Reading]:
-        if not collect.needs_forward(signals):
-            rows = ids.to(self._room.samples.device)
-            return {signal: Reading.fresh(self._room.samples.targets[rows].cpu()) for signal in signals}
-        with self._meter.measure(Label.SCORE):
-            batches = self._room.samples.batches(ids, self._room.rules.eval_batch)
-            values = self.collector.collect(batches, signals, self.beat)
-        self._meter.charge(Label.SCORE, self.cost.scoring(len(ids)))
-        return {name(signal): Reading.fresh(value) for signal, value in values.items()}

@@ -92,7 +92,7 @@ def split(batch, size):
 
 
 def exact(model, batch):
-    """Every sample's gradient by each trained weight and bias, as matrices of shape (n, rows, columns + 1)."""
+    """Every gradient by each trained weight and bias, as matrices of shape (n, rows, columns + 1)."""
     layers = {layer.weight: layer for layer in trained_layers(model)}.values()
     model.eval()
     found = []

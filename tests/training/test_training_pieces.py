@@ -2,18 +2,18 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from autotune.errors import CheckpointError, ConfigurationError
+from autotune.errors import CheckpointError, ConfigurationError, SelectorError
 from autotune.ledger import Label
 from autotune.training.attempts import Attempts
 from autotune.training.compare import WINDOW, Average, wearing
 from autotune.training.flops import forward_flops
-from autotune.training.losses import LossTable, suffices
 from autotune.training.meter import COUNTED, Meter
 from autotune.training.parts import ModelPart, OptimizerPart, capture, restore
 from autotune.training.rules import TrialRules
@@ -191,23 +191,6 @@ def test_wearing_other_weights_is_undone():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-# losses
-
-
-def test_free_losses_know_their_age_and_their_gaps():
-    table = LossTable(5, CPU)
-    table.observe(torch.tensor([3, 1]), torch.tensor([0.3, 0.1]), fidelity=1.0)
-    table.observe(torch.tensor([1]), torch.tensor([0.5]), fidelity=2.0)
-    reading = table.reading(torch.tensor([1, 3]), fidelity=2.5)
-    assert reading.values.tolist() == pytest.approx([0.5, 0.3])
-    assert reading.age.tolist() == [0.5, 1.5]
-    assert suffices(reading, 1.5)
-    assert not suffices(reading, 1.4)
-    gaps = table.reading(torch.arange(5), fidelity=2.5)
-    assert gaps.covered.tolist() == [False, True, False, True, False]
-    assert not suffices(gaps, 100.0)
-
-
 # parts
 
 
@@ -297,6 +280,29 @@ def test_reading_is_noticed(look, read):
 
 
 # samples
+
+
+def test_groups_are_counted_from_zero(blobs):
+    groups = np.array([7, -3, 10**12])[np.arange(blobs.n) % 3]
+    samples = Samples(blobs.with_columns(groups=groups), CPU, lambda inputs: inputs)
+    assert samples.groups[:4].tolist() == [1, 0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        ({}, "the data has no column 'groups', got inputs, targets; name the group of each sample by"),
+        ({"groups": np.linspace(0, 1, 300)}, "one whole number per sample, got float64"),
+        (
+            {"groups": np.zeros((300, 2), int)},
+            r"got int64 of shape \(300, 2\); number the groups with np.unique",
+        ),
+    ],
+)
+def test_groups_that_are_none_say_so(blobs, columns, text):
+    samples = Samples(blobs.with_columns(**columns), CPU, lambda inputs: inputs)
+    with pytest.raises(SelectorError, match=text):
+        _ = samples.groups
 
 
 def test_samples_share_the_memory_of_their_data(blobs):

@@ -170,7 +170,9 @@ def test_a_head_must_exist(workload):
 
 
 def test_looking_at_an_empty_target_split(blobs, workload):
-    with pytest.raises(SelectorError, match="'target_alignment' looks at the target split, which is empty"):
+    with pytest.raises(
+        SelectorError, match="'target_alignment': the target split, which it looks at, is empty"
+    ):
         check(workload(splits=Splits.make(blobs, target=0, validation=0.2)), SPACE)
 
 
@@ -349,7 +351,7 @@ space:
     [
         ({}, "6:13", r"'optimizer.momentum' can be 1.5"),
         ({"1.5": "0.9"}, "8:33", "unknown schedule 'cosinus'"),
-        ({"1.5": "0.9", "cosinus": "cosine"}, "12:7", "'target_alignment' looks at the target split"),
+        ({"1.5": "0.9", "cosinus": "cosine"}, "12:7", "'target_alignment': the target split"),
         (
             {"1.5": "0.9", "cosinus": "cosine", "target_alignment": "random"},
             "13:3",

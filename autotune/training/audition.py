@@ -1,0 +1,74 @@
+"""Letting a policy's selector choose among a few samples, before anything is spent on it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from autotune.errors import SelectorError
+from autotune.policy import Policy
+from autotune.signals import HISTORIES, ONCE, Reading, Signal, Signals
+from autotune.space.checks import POLICY
+from autotune.training.memory import logits_of
+from autotune.training.randomness import generator
+from autotune.training.room import Room
+from autotune.training.tracks import LENGTH, unseen
+from autotune.training.trial import Trial
+
+SAMPLES: Final = 8  # looked at of each split; enough to see shapes
+
+
+def check_policy(room: Room, trial: Trial, policy: Policy) -> None:
+    """Let the policy's selector choose among a few samples.
+
+    What costs more than a look is made up, in the right shape: a history that is still empty, and the losses
+    of the untrained model in place of those of a hold-out model.
+
+    Raises:
+        SelectorError: When a signal that it needs cannot be given, or is not what it needs.
+    """
+    if not policy.selects:
+        return
+    needs, ids = policy.selector.needs, room.train[:SAMPLES]
+    try:
+        _check_data(room, needs)
+        wanted = {signal for signal in needs if not signal.of_target_split}
+        readings = _made_up(room, trial, policy, ids)
+        readings |= trial.source.passes(ids, wanted - readings.keys(), lambda: None)
+        of_target = {signal.plain for signal in needs if signal.of_target_split}
+        for signal, reading in trial.source.passes(room.target[:SAMPLES], of_target, lambda: None).items():
+            readings[signal.on_target_split] = reading
+        signals = Signals(ids, readings)
+        policy.selector.select(signals, policy.budget(signals.n), generator(0, "preflight"))
+    except SelectorError as error:
+        raise SelectorError(f"policy {policy.name!r}: {error}", (POLICY, policy.name)) from error
+
+
+def _check_data(room: Room, needs: frozenset[Signal]) -> None:
+    """Refuse signals of what the data has not."""
+    if any(signal.of_target_split or signal in ONCE for signal in needs) and len(room.target) == 0:
+        raise SelectorError(
+            "the target split, which it looks at, is empty; give it a share, such as "
+            "Splits.make(..., target=0.05), or take the policy out of the space"
+        )
+    if any(signal.plain is Signal.TARGETS for signal in needs) and room.samples.targets.numel() == 0:
+        raise SelectorError("it needs targets, and the data has none; take the policy out of the space")
+
+
+def _made_up(room: Room, trial: Trial, policy: Policy, ids: Tensor) -> dict[Signal, Reading]:
+    needs, n = policy.selector.needs, len(ids)
+    found: dict[Signal, Reading] = {signal: unseen(n, LENGTH) for signal in needs & HISTORIES}
+    if found and not policy.selector.tolerates_gaps:
+        raise SelectorError(
+            f"{', '.join(sorted(found))} begins empty; set tolerates_gaps = True on the selector, and let it "
+            "cope with samples that are not covered"
+        )
+    if Signal.MARGIN_HISTORY in needs:
+        batch = room.samples.batch(ids.to(room.samples.device))
+        with torch.no_grad():
+            logits_of(trial.model(batch.inputs), batch)
+    if policy.selector.tolerates_gaps and Signal.LOSS in needs:
+        found[Signal.LOSS] = unseen(n)
+    return found

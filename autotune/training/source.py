@@ -1,0 +1,93 @@
+"""Where the signals of a trial come from: the data, its training, and passes, which are charged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from autotune.ledger import Label
+from autotune.policy import Policy
+from autotune.signals import FORWARD, HISTORIES, KNOWN, Reading, Signal
+from autotune.training.collect import Collector
+from autotune.training.flops import PassCost
+from autotune.training.memory import Memory
+from autotune.training.meter import Meter
+from autotune.training.room import Room
+from autotune.training.tracks import suffices
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one trial's selector is given.
+
+    Attributes:
+        room: What the worker holds for all trials.
+        collector: Of signals that a forward pass yields.
+        memory: What the trial remembers of its training.
+        meter: What it spends.
+        cost: What passes of its model cost.
+    """
+
+    room: Room
+    collector: Collector
+    memory: Memory
+    meter: Meter
+    cost: PassCost
+
+    def readings(
+        self, policy: Policy, pool: Tensor, fidelity: float, beat: Callable[[], None]
+    ) -> dict[Signal, Reading]:
+        """Every signal that a policy's selector needs.
+
+        Losses are those of training where no forward pass is needed for anything else and they are as good.
+
+        Args:
+            policy: Whose selector reads them.
+            pool: Ids of the candidates.
+            fidelity: Now.
+            beat: Called for each batch.
+        """
+        needs = policy.selector.needs
+        wanted = {signal for signal in needs if not signal.of_target_split}
+        readings = self.histories(pool, wanted, fidelity)
+        if self.memory.losses is not None and wanted & FORWARD == {Signal.LOSS}:
+            free = self.memory.losses.latest(pool, fidelity)
+            oldest = max(1.0, policy.schedule.interval * self.room.rules.horizon)
+            if policy.selector.tolerates_gaps or suffices(free, oldest):
+                readings[Signal.LOSS] = free
+        readings |= self.passes(pool, wanted - readings.keys(), beat)
+        of_target = {signal.plain for signal in needs if signal.of_target_split}
+        found = self.passes(self.room.target, of_target, beat)
+        return readings | {signal.on_target_split: reading for signal, reading in found.items()}
+
+    def histories(self, ids: Tensor, signals: Iterable[Signal], fidelity: float) -> dict[Signal, Reading]:
+        """Those of the signals that training passes have left."""
+        tracks = {Signal.LOSS_HISTORY: self.memory.losses, Signal.MARGIN_HISTORY: self.memory.margins}
+        wanted = HISTORIES.intersection(signals)
+        return {s: track.reading(ids, fidelity) for s, track in tracks.items() if s in wanted and track}
+
+    def passes(
+        self, ids: Tensor, signals: Iterable[Signal], beat: Callable[[], None]
+    ) -> dict[Signal, Reading]:
+        """Those of the signals that the data has, and those that passes over these samples yield."""
+        wanted = frozenset(signals)
+        found = {signal: self._known(signal, ids) for signal in wanted & KNOWN}
+        if forward := wanted & FORWARD:
+            found |= self._forward(ids, forward, beat)
+        return {signal: Reading.fresh(values) for signal, values in found.items()}
+
+    def _known(self, signal: Signal, ids: Tensor) -> Tensor:
+        samples = self.room.samples
+        column = samples.targets if signal is Signal.TARGETS else samples.groups
+        return column[ids.to(column.device)].cpu()
+
+    def _forward(
+        self, ids: Tensor, signals: frozenset[Signal], beat: Callable[[], None]
+    ) -> dict[Signal, Tensor]:
+        with self.meter.measure(Label.SCORE):
+            batches = self.room.samples.batches(ids, self.room.rules.eval_batch)
+            found = self.collector.collect(batches, signals, beat)
+        self.meter.charge(Label.SCORE, self.cost.scoring(len(ids)))
+        return found
