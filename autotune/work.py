@@ -102,6 +102,9 @@ class Workload(ABC):
         """
         return Remains()
 
+    def forget(self, trial: int) -> None:
+        """Remove what is saved of a trial that will never go on; safe to call again."""
+
     @abstractmethod
     def worker(self, bulk: Any) -> Worker:
         """A worker for this process, reading `bulk` in place."""

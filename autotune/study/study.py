@@ -15,7 +15,7 @@ from autotune.engines.base import Engine
 from autotune.engines.inprocess import InProcess
 from autotune.engines.watchdog import PATIENCE_S, watched
 from autotune.errors import PolicyError, SelectorError, StorageError
-from autotune.events import DONE, Config, DriverStarted, Event, Interrupted, Opened
+from autotune.events import DONE, SEARCH, Config, DriverStarted, Event, Interrupted, Opened
 from autotune.history import History
 from autotune.log import TrialLog
 from autotune.policy import Policy
@@ -108,6 +108,8 @@ class Study:
     def run(self, observe: Observer | None = None) -> Result:
         """Search, confirm, conclude; or continue with whatever is left of that.
 
+        Once it has concluded, the checkpoints of the search are removed; those of what was confirmed stay.
+
         Args:
             observe: Called for every event after it was committed, with the state of the study; decisions
                 that followed from an event are committed with it, so the state may be ahead of the event.
@@ -134,6 +136,9 @@ class Study:
             result = Result(self.path, director.history)
             export(result)
             write_page(result.path)
+            if result.done:  # the search is over for good, and what was confirmed began anew
+                for trial in director.history.of_phase(SEARCH):
+                    workload.forget(trial.number)
             return result
         finally:
             log.close()

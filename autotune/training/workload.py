@@ -83,6 +83,10 @@ class TrainingWorkload(Workload):
         samples = Samples(task.data, find_device(self.rules.device), task.prepare)
         return Room(task, self.splits, self.rules, samples, CheckpointStore(self.path), self.epoch)
 
+    def forget(self, trial: int) -> None:
+        """Remove its checkpoints."""
+        CheckpointStore(self.path).drop(trial)
+
     def describe(self) -> dict[str, Any]:
         """Data, splits, metric and rules: a study never continues with others."""
         return {

@@ -45,6 +45,12 @@ def test_the_folder_is_complete(finished):
     assert names == {"trials.parquet", "config.yaml", "model.safetensors", "manifest.json", "report.html"}
 
 
+def test_only_what_was_confirmed_keeps_its_checkpoints(finished):
+    result = finished[1]
+    kept = {path.name for path in (result.path / "checkpoints").iterdir()}
+    assert kept == {f"trial-{trial.number:06d}" for trial in result.history.of_phase("confirm")}
+
+
 def test_the_saved_model_is_the_one_that_was_judged(finished):
     task, result = finished
     folder = result.path / "result"
