@@ -13,6 +13,7 @@ from autotune.errors import SelectorError
 from autotune.signals import Signal, Signals
 
 STRATA: Final = 50  # of a coverage sample, as published
+LOOKUP: Final = 24.0  # FLOPs of training in the time of one draw, comparison or move (ADR-007)
 
 
 class Sampler(StrEnum):
@@ -205,6 +206,11 @@ def labels(targets: Tensor, selector: str) -> Tensor:
     return classes
 
 
+def shuffle_cost(n: int) -> float:
+    """FLOPs that n draws, or a permutation of n, are charged."""
+    return LOOKUP * n
+
+
 def sort_cost(n: int) -> float:
-    """Operations of sorting n scores, counted as FLOPs: n log2 n comparisons."""
-    return n * max(1, (n - 1).bit_length())
+    """FLOPs that sorting n scores is charged: n log2 n comparisons, and as many moves."""
+    return 2 * LOOKUP * n * max(1, (n - 1).bit_length())

@@ -99,7 +99,10 @@ class Selector(ABC):
 
     @abstractmethod
     def cost(self, n: int, budget: int, width: int) -> float:
-        """FLOPs of the rule itself, its signals excluded, for n candidates with `width` features."""
+        """FLOPs of the rule itself, its signals excluded, for n candidates with `width` features.
+
+        Arithmetic counts as it is; sorts and draws by `autotune.sampling.sort_cost` and `shuffle_cost`.
+        """
 
 
 SelectorT = TypeVar("SelectorT", bound=Selector)

@@ -7,6 +7,7 @@ from typing import ClassVar, final
 
 import torch
 
+from autotune.sampling import shuffle_cost
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signals
 
@@ -40,5 +41,5 @@ class FreshRandom(Selector):
         return Subset.uniform(signals.ids[drawn.to(signals.ids.device)])
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """One draw per candidate: n."""
-        return float(n)
+        """One draw per candidate."""
+        return shuffle_cost(n)
