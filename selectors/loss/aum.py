@@ -52,4 +52,4 @@ def area_under_margin(margins: Tensor) -> Tensor:
     Returns:
         Shape (n,), float64; low is likely mislabelled, NaN where never seen.
     """
-    return margins.double().nanmean(1)
+    return margins.nanmean(1).double()

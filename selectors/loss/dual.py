@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autotune.draws import guessed, gumbel
-from autotune.dynamics import moments, over_windows
+from autotune.dynamics import recent_mean, windowed_moments
 from autotune.errors import SelectorError
 from autotune.sampling import observed, rank, sort_cost
 from autotune.selection import Selector, Subset, register
@@ -56,7 +56,7 @@ class Dual(Selector):
 
     def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:
         """A weighted draw, or the highest scores."""
-        predictions = torch.exp(-observed(signals, Signal.LOSS_HISTORY).double())
+        predictions = torch.exp(-observed(signals, Signal.LOSS_HISTORY))
         wanted = dual_scores(predictions, self.window)
         if self.beta:
             left_out = 1 - budget / signals.n
@@ -67,8 +67,8 @@ class Dual(Selector):
         return Subset.uniform(signals.ids[rank(wanted)[:budget]])
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """7 operations per entry of each window, and two sorts; `width` is the length of the history."""
-        return 7.0 * n * min(width, self.window) * max(1, width - self.window + 1) + 2 * sort_cost(n)
+        """20 operations per entry of the history, and two sorts; `width` is its length."""
+        return 20.0 * n * width + 2 * sort_cost(n)
 
 
 def dual_scores(predictions: Tensor, window: int) -> Tensor:
@@ -81,12 +81,8 @@ def dual_scores(predictions: Tensor, window: int) -> Tensor:
     Returns:
         Scores >= 0, float64, shape (n,); NaN where fewer than two predictions are known.
     """
-
-    def score(part: Tensor) -> Tensor:
-        mean, deviation = moments(part, correction=1)
-        return (1 - mean) * deviation
-
-    return over_windows(predictions, window, score, 1.0)
+    mean, deviation = windowed_moments(predictions, window, correction=1)
+    return recent_mean((1 - mean) * deviation, 1.0)
 
 
 def log_density(predictions: Tensor, scores: Tensor, moved: float) -> Tensor:
@@ -103,7 +99,7 @@ def log_density(predictions: Tensor, scores: Tensor, moved: float) -> Tensor:
     Returns:
         Shape (n,), float64; NaN where no prediction is known.
     """
-    means = predictions.nanmean(1)
+    means = predictions.nanmean(1).double()
     anchor = means[rank(scores)[:ANCHORS]].nanmean()
     b = SHARPNESS * (1 - anchor) * (1 - moved)
     held = means.clamp(EDGE, 1 - EDGE)

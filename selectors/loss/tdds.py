@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autotune.draws import guessed
-from autotune.dynamics import moments, over_windows
+from autotune.dynamics import recent_mean, windowed_moments
 from autotune.errors import SelectorError
 from autotune.sampling import observed, sort_cost
 from autotune.scoring import ScoreSelector
@@ -54,8 +54,8 @@ class TDDS(ScoreSelector):
         return guessed(tdds_scores(history, self.window, self.decay), generator)
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """7 operations per entry of each window, and a sort; `width` is the length of the history."""
-        return 7.0 * n * min(width, self.window) * max(1, width - self.window + 1) + sort_cost(n)
+        """20 operations per entry of the history, and a sort; `width` is its length."""
+        return 20.0 * n * width + sort_cost(n)
 
 
 def tdds_scores(losses: Tensor, window: int, decay: float) -> Tensor:
@@ -75,5 +75,6 @@ def tdds_scores(losses: Tensor, window: int, decay: float) -> Tensor:
     Returns:
         Scores >= 0, float64, shape (n,); NaN where fewer than three losses are known.
     """
-    changes = losses.double().diff(dim=1).abs()
-    return over_windows(changes, window - 1, lambda part: moments(part, correction=0)[1], 1 - decay)
+    changes = losses.diff(dim=1).abs()
+    _, variability = windowed_moments(changes, window - 1, correction=0)
+    return recent_mean(variability, 1 - decay)
