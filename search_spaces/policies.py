@@ -8,7 +8,7 @@ from typing import Final
 from autotune.errors import SelectorError, SpaceError, unknown
 from autotune.policy import policy_parameters
 from autotune.selection import Scope, selector_class, selector_names
-from autotune.signals import Signal
+from autotune.signals import KNOWN, Signal, passes
 from autotune.space import Choice, Dimension, Float, Scalar
 
 BASELINES: Final = ("full", "fresh_random")
@@ -48,10 +48,6 @@ OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
         "interval": Float(0.1, 0.25, log=True),
     },
 }
-KNOWN: Final = frozenset({Signal.TARGETS, Signal.GROUPS})  # the data has them: there is nothing to wait for
-FREE: Final = KNOWN | {  # training yields these, or the study once: a pool would save nothing
-    Signal.LOSS_HISTORY, Signal.MARGIN_HISTORY, Signal.REFERENCE_LOSS,
-}  # fmt: skip
 
 
 def policies(
@@ -92,7 +88,8 @@ def _parameters(name: str, ranges: Mapping[str, Dimension | Scalar]) -> dict[str
         return {}
     selector = selector_class(name)
     found: dict[str, Dimension | Scalar] = {"fraction": FRACTION}
-    if selector.needs - (FREE | {Signal.LOSS} if selector.tolerates_gaps else FREE):
+    collected = selector.needs - ({Signal.LOSS} if selector.tolerates_gaps else set())
+    if passes(collected):  # otherwise a pool would save nothing
         found["pool"] = POOL
     if selector.needs - KNOWN and selector.scope is Scope.EPOCH:
         found["interval"] = INTERVAL

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autotune.draws import guessed
-from autotune.sampling import Sampler, observed, sort_cost
+from autotune.sampling import Sampler, observed, shuffle_cost, sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import register
 from autotune.signals import Signal, Signals
@@ -39,8 +39,8 @@ class AUM(ScoreSelector):
         return guessed(-area_under_margin(observed(signals, Signal.MARGIN_HISTORY)), generator)
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """2 operations per entry of the history, and a sort; `width` is its length."""
-        return 2.0 * n * width + sort_cost(n)
+        """2 operations per entry of the history, a draw, and a sort; `width` is its length."""
+        return 2.0 * n * width + shuffle_cost(n) + sort_cost(n)
 
 
 def area_under_margin(margins: Tensor) -> Tensor:

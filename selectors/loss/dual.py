@@ -11,7 +11,7 @@ from torch import Tensor
 from autotune.draws import guessed, gumbel
 from autotune.dynamics import recent_mean, windowed_moments
 from autotune.errors import SelectorError
-from autotune.sampling import observed, rank, sort_cost
+from autotune.sampling import observed, rank, shuffle_cost, sort_cost
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
 
@@ -67,8 +67,8 @@ class Dual(Selector):
         return Subset.uniform(signals.ids[rank(wanted)[:budget]])
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """20 operations per entry of the history, and two sorts; `width` is its length."""
-        return 20.0 * n * width + 2 * sort_cost(n)
+        """20 operations per entry of the history, two draws, and two sorts; `width` is its length."""
+        return 20.0 * n * width + 2 * shuffle_cost(n) + 2 * sort_cost(n)
 
 
 def dual_scores(predictions: Tensor, window: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autotune.draws import guessed, uniform
-from autotune.sampling import observed, sort_cost
+from autotune.sampling import observed, shuffle_cost, sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import register
 from autotune.signals import Signal, Signals
@@ -37,8 +37,8 @@ class Forgetting(ScoreSelector):
         return counts + 1e-6 * uniform(signals.n, generator, counts.device)
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """4 operations per entry of the history, and a sort; `width` is its length."""
-        return 4.0 * n * width + sort_cost(n)
+        """4 operations per entry of the history, two draws, and a sort; `width` is its length."""
+        return 4.0 * n * width + 2 * shuffle_cost(n) + sort_cost(n)
 
 
 def forgetting_events(margins: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from autotune.draws import inclusion, systematic
 from autotune.errors import SelectorError
-from autotune.sampling import observed, sort_cost
+from autotune.sampling import observed, shuffle_cost, sort_cost
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
 
@@ -47,8 +47,8 @@ class SelectiveBackprop(Selector):
         return Subset.uniform(signals.ids[order[systematic(chances[order], generator)]])
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """Two sorts and a search in one, and a few operations per candidate: 10n + 3 n log2 n."""
-        return 10.0 * n + 3 * sort_cost(n)
+        """A draw per candidate, two sorts, and a search that costs as much as a third."""
+        return shuffle_cost(n) + 3 * sort_cost(n)
 
 
 def percentiles(losses: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from autotune.draws import uniform
 from autotune.errors import SelectorError
-from autotune.sampling import class_ids, observed, sort_cost, top_by_score
+from autotune.sampling import class_ids, observed, shuffle_cost, sort_cost, top_by_score
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
 
@@ -54,8 +54,8 @@ class SelfPaced(Selector):
         return Subset.uniform(signals.ids[easiest[draws[easiest].argsort(stable=True)[:budget]]])
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """A draw and a comparison per candidate, and two sorts: 2n + 2 n log2 n."""
-        return 2.0 * n + 2 * sort_cost(n)
+        """A draw per candidate, and two sorts."""
+        return shuffle_cost(n) + 2 * sort_cost(n)
 
 
 def pace(progress: float, start: float, ramp: float) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from autotune.draws import uniform
 from autotune.errors import SelectorError
-from autotune.sampling import class_ids, sort_cost, top_by_score
+from autotune.sampling import class_ids, shuffle_cost, sort_cost, top_by_score
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
 
@@ -58,8 +58,8 @@ class SmallLoss(Selector):
         return Subset.uniform(signals.ids[kept])
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """A draw and a comparison per candidate, and two sorts while the ramp lasts: 2n + 2 n log2 n."""
-        return 2.0 * n + 2 * sort_cost(n)
+        """A draw per candidate, and two sorts."""
+        return shuffle_cost(n) + 2 * sort_cost(n)
 
 
 def strictness(progress: float, ramp: float) -> float:

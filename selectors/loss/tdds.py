@@ -11,7 +11,7 @@ from torch import Tensor
 from autotune.draws import guessed
 from autotune.dynamics import recent_mean, windowed_moments
 from autotune.errors import SelectorError
-from autotune.sampling import observed, sort_cost
+from autotune.sampling import observed, shuffle_cost, sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import register
 from autotune.signals import Signal, Signals
@@ -54,8 +54,8 @@ class TDDS(ScoreSelector):
         return guessed(tdds_scores(history, self.window, self.decay), generator)
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """20 operations per entry of the history, and a sort; `width` is its length."""
-        return 20.0 * n * width + sort_cost(n)
+        """20 operations per entry of the history, a draw, and a sort; `width` is its length."""
+        return 20.0 * n * width + shuffle_cost(n) + sort_cost(n)
 
 
 def tdds_scores(losses: Tensor, window: int, decay: float) -> Tensor:

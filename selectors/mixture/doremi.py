@@ -10,7 +10,7 @@ from torch import Tensor
 
 from autotune.draws import from_groups
 from autotune.errors import SelectorError
-from autotune.sampling import observed, sort_cost
+from autotune.sampling import observed, shuffle_cost, sort_cost
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
 
@@ -57,8 +57,8 @@ class DoReMi(Selector):
         return Subset.uniform(signals.ids[from_groups(group, shares, budget, generator)])
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """4 operations per entry of the history, and three sorts; `width` is its length."""
-        return 4.0 * n * width + 5.0 * n + 3 * sort_cost(n)
+        """A look-up per entry of the history, a draw, and three sorts; `width` is its length."""
+        return shuffle_cost(n * width) + shuffle_cost(n) + 3 * sort_cost(n)
 
 
 def doremi_shares(groups: Tensor, losses: Tensor, reference: Tensor, step: float, smoothing: float) -> Tensor:

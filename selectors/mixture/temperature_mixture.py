@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autotune.draws import from_groups
 from autotune.errors import SelectorError
-from autotune.sampling import sort_cost
+from autotune.sampling import shuffle_cost, sort_cost
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
 
@@ -48,8 +48,8 @@ class TemperatureMixture(Selector):
         return Subset.uniform(signals.ids[drawn])
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """Three sorts and a few operations per candidate: 5n + 3 n log2 n."""
-        return 5.0 * n + 3 * sort_cost(n)
+        """A draw per candidate, and three sorts."""
+        return shuffle_cost(n) + 3 * sort_cost(n)
 
 
 def temperature_shares(sizes: Tensor, temperature: float) -> Tensor:

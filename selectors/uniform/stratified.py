@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autotune.draws import inclusion, shuffled_within, systematic
 from autotune.errors import SelectorError, unknown
-from autotune.sampling import class_ids, sort_cost
+from autotune.sampling import class_ids, shuffle_cost, sort_cost
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
 
@@ -62,8 +62,8 @@ class Stratified(Selector):
         return Subset.uniform(signals.ids[drawn])
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """Three sorts and a few operations per candidate: 10n + 3 n log2 n."""
-        return 10.0 * n + 3 * sort_cost(n)
+        """A draw per candidate, and three sorts."""
+        return shuffle_cost(n) + 3 * sort_cost(n)
 
 
 def strata(targets: Tensor, bins: int) -> Tensor:
