@@ -13,7 +13,7 @@ from autotune.errors import SelectorError
 from autotune.signals import Signal, Signals
 
 STRATA: Final = 50  # of a coverage sample, as published
-LOOKUP: Final = 24.0  # FLOPs of training in the time of one draw, comparison or move (ADR-007)
+LOOKUP: Final = 16.0  # FLOPs of training in the time of one draw, comparison or move (ADR-007)
 
 
 class Sampler(StrEnum):

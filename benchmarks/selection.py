@@ -112,7 +112,7 @@ def train(bench: Bench, rows: Tensor) -> float:
 def signals_of(bench: Bench, rows: Tensor, seed: int) -> dict[Signal, Tensor]:
     """Every signal of some rows and of a target split, from the network as it is."""
     collector = Collector(bench.model, bench.losses)
-    wanted = {Signal.LOSS, Signal.EMBEDDINGS, Signal.ERRORS}
+    wanted = {Signal.LOSS, Signal.EMBEDDINGS, Signal.FEATURES, Signal.ERRORS}
     if not bench.targets.is_floating_point():
         wanted |= {Signal.LOGITS, Signal.PROBABILITIES}
     found = collector.collect(bench.batches(rows, 1024), frozenset(wanted), lambda: None)
@@ -210,15 +210,15 @@ def summary(runs: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 def table(rows: list[dict[str, Any]], horizon: float) -> str:
     """The rows as Markdown."""
     lines = [
-        "| selector | candidates | kept | selections | rule, ms each | rule / trial | signals, ee "
-        f"| declared rule, ee of {horizon:g} |",
+        "| selector | candidates | kept | selections | rule, ms each | rule / trial | as declared "
+        f"| signals, ee of {horizon:g} |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         lines.append(
             f"| {row['selector']} | {row['candidates']:,} | {row['kept']:,} | {row['selections']} "
-            f"| {1e3 * row['rule_s']:.2f} | {100 * row['share']:.2f} % | {row['signal_epochs']:.2f} "
-            f"| {row['declared_epochs']:.3f} |"
+            f"| {1e3 * row['rule_s']:.2f} | {100 * row['share']:.2f} % "
+            f"| {100 * row['declared_epochs'] / horizon:.2f} % | {row['signal_epochs']:.2f} |"
         )
     return "\n".join(lines)
 
