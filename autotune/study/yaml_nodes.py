@@ -166,6 +166,8 @@ def _field(node: Node, hint: Any) -> Any:
     if type(None) in kinds and node.value() is None:
         return None
     kind = next(kind for kind in kinds if kind is not type(None))
+    if kind == tuple[str, ...]:
+        return tuple(one.typed(str) for one in node.elements())
     if not isinstance(kind, type):
         raise node.error("cannot be written in YAML; use Python for it")
     return node.typed(kind)

@@ -16,9 +16,9 @@ from autotune.task import Batch, LossFunction
 from autotune.training.layers import Layer, trained_layers
 from autotune.training.modes import evaluating, frozen
 from autotune.training.moments import root_factors
-from autotune.training.projection import SEED, SIDE, Projection, projections
+from autotune.training.projection import SEED, SIDE, WIDTH, Projection, projections
 
-WIDTH: Final = 512
+BLOCK: Final = 256  # samples at a time: what each layer is given is held until the backward pass
 
 
 @dataclass(frozen=True)

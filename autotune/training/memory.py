@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from autotune.errors import SelectorError
-from autotune.signals import Signal
+from autotune.signals import CHECKPOINTS, Signal
 from autotune.task import Batch
 from autotune.training.parts import Part
+from autotune.training.points import Points
 from autotune.training.tracks import LENGTH, Track, margins
 
 
 class Memory:
-    """Tracks of a trial.
+    """Tracks and points of one trial.
 
     Args:
         needs: What its selector reads.
@@ -28,6 +29,7 @@ class Memory:
     Attributes:
         losses: Of training; None where nobody needs them.
         margins: Of training; None where nobody needs them.
+        points: Weights as of the latest selections; None where nobody needs them.
     """
 
     def __init__(self, needs: Iterable[Signal], model: nn.Module, n: int, device: torch.device) -> None:
@@ -40,11 +42,14 @@ class Memory:
             self.losses = Track(n, LENGTH if Signal.LOSS_HISTORY in needs else 1, device)
         if Signal.MARGIN_HISTORY in needs:
             self.margins = Track(n, LENGTH, device)
+        self.points: Points | None = None
+        if Signal.CHECKPOINT_GRADIENTS in {signal.plain for signal in needs}:
+            self.points = Points(model, CHECKPOINTS)
 
     def parts(self) -> dict[str, Part]:
         """What of it is saved with the trial."""
-        tracks = {"losses": self.losses, "margins": self.margins}
-        return {name: track for name, track in tracks.items() if track is not None}
+        parts = {"losses": self.losses, "margins": self.margins, "points": self.points}
+        return {name: part for name, part in parts.items() if part is not None}
 
     @contextmanager
     def watching(self) -> Iterator[None]:

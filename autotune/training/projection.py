@@ -23,6 +23,7 @@ from torch import Tensor
 
 from autotune.seeds import derive
 
+WIDTH: Final = 512  # of a projected gradient
 SIDE: Final = 128  # what a longer side of a weight matrix is reduced to
 SEED: Final = 0  # a constant, so that all trials share the projection of equal shapes
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from autotune.errors import ConfigurationError
+from autotune.training.projection import WIDTH
 
 EMA: Final = "ema"
 BRANCH: Final = "branch"
@@ -24,6 +25,9 @@ class TrialRules:
         checkpoint_s: A checkpoint at least after so many seconds.
         device: `auto`, or a torch device such as `cpu` or `cuda:0`.
         eval_batch: Batch size of passes without gradients.
+        gradient_width: Numbers to which each sample's gradient is projected, where a selector reads it.
+        gradient_layers: Dotted names of the modules whose weights that gradient is by; empty takes all
+            linear, convolution and embedding layers that are trained.
     """
 
     horizon: float
@@ -32,6 +36,8 @@ class TrialRules:
     checkpoint_s: float = 60.0
     device: str = "auto"
     eval_batch: int = 1024
+    gradient_width: int = WIDTH
+    gradient_layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.horizon) and self.horizon > 0):
@@ -42,5 +48,9 @@ class TrialRules:
             raise ConfigurationError(f"checkpoint_share must be in (0, 1], got {self.checkpoint_share}")
         if not self.checkpoint_s > 0:
             raise ConfigurationError(f"checkpoint_s must be above 0, got {self.checkpoint_s}")
-        if self.eval_batch < 1:
-            raise ConfigurationError(f"eval_batch must be at least 1, got {self.eval_batch}")
+        layers: object = self.gradient_layers
+        if isinstance(layers, str):
+            raise ConfigurationError(f"gradient_layers must be a tuple of names, got the text {layers!r}")
+        for name in ("eval_batch", "gradient_width"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from autotune.ledger import Label
@@ -12,6 +13,7 @@ from autotune.policy import Policy
 from autotune.signals import FORWARD, HISTORIES, KNOWN, Reading, Signal
 from autotune.training.collect import Collector
 from autotune.training.flops import PassCost
+from autotune.training.gradients import BLOCK, GradientCollector
 from autotune.training.memory import Memory
 from autotune.training.meter import Meter
 from autotune.training.room import Room
@@ -25,6 +27,7 @@ class Source:
     Attributes:
         room: What the worker holds for all trials.
         collector: Of signals that a forward pass yields.
+        optimizer: Of the model.
         memory: What the trial remembers of its training.
         meter: What it spends.
         cost: What passes of its model cost.
@@ -32,6 +35,7 @@ class Source:
 
     room: Room
     collector: Collector
+    optimizer: torch.optim.Optimizer
     memory: Memory
     meter: Meter
     cost: PassCost
@@ -49,6 +53,8 @@ class Source:
             fidelity: Now.
             beat: Called for each batch.
         """
+        if self.memory.points is not None:
+            self.memory.points.keep()
         needs = policy.selector.needs
         wanted = {signal for signal in needs if not signal.of_target_split}
         readings = self.histories(pool, wanted, fidelity)
@@ -76,7 +82,15 @@ class Source:
         found = {signal: self._known(signal, ids) for signal in wanted & KNOWN}
         if forward := wanted & FORWARD:
             found |= self._forward(ids, forward, beat)
-        return {signal: Reading.fresh(values) for signal, values in found.items()}
+        if Signal.UPDATES in wanted:
+            found[Signal.UPDATES] = self._gradients(ids, beat, self.optimizer)
+        if Signal.CHECKPOINT_GRADIENTS in wanted and self.memory.points is not None:
+            each = [self._gradients(ids, beat) for _ in self.memory.points.visit()]
+            found[Signal.CHECKPOINT_GRADIENTS] = torch.stack(each, 1)
+            found[Signal.GRADIENTS] = each[-1]
+        elif Signal.GRADIENTS in wanted:
+            found[Signal.GRADIENTS] = self._gradients(ids, beat)
+        return {signal: Reading.fresh(found[signal]) for signal in wanted}
 
     def _known(self, signal: Signal, ids: Tensor) -> Tensor:
         samples = self.room.samples
@@ -90,4 +104,15 @@ class Source:
             batches = self.room.samples.batches(ids, self.room.rules.eval_batch)
             found = self.collector.collect(batches, signals, beat)
         self.meter.charge(Label.SCORE, self.cost.scoring(len(ids)))
+        return found
+
+    def _gradients(
+        self, ids: Tensor, beat: Callable[[], None], optimizer: torch.optim.Optimizer | None = None
+    ) -> Tensor:
+        rules, (model, losses) = self.room.rules, (self.collector.model, self.collector.losses)
+        collector = GradientCollector(model, losses, rules.gradient_layers, rules.gradient_width)
+        with self.meter.measure(Label.SCORE):
+            batches = self.room.samples.batches(ids, min(rules.eval_batch, BLOCK))
+            found, flops = collector.collect(batches, beat, optimizer)
+        self.meter.charge(Label.SCORE, self.cost.training(len(ids)) + flops)
         return found

@@ -72,7 +72,7 @@ class Trial:
         device = room.samples.device
         self.memory = Memory(needs, model, room.samples.n, device)
         collector = Collector(model, room.losses(assignment.config), room.head)
-        self.source = Source(room, collector, self.memory, meter, cost)
+        self.source = Source(room, collector, optimizer, self.memory, meter, cost)
         self.feeder = Feeder(self._policy, room.train, self._seed, self.choose, device)
         self.judged = Average(model) if room.rules.compare == EMA else Judged()
         self._generators = GlobalGenerators(device)

@@ -101,11 +101,12 @@ def test_schedulers(file, scheduler, built):
 
 def test_budget_confirm_rules_and_seed(file):
     text = YAML.replace("{trials: 6}", "{epochs: 1e2, hours: null}").replace("plan:", "plan:\n  seed: 7")
-    found = read_study(file(text + "rules: {compare: ema, device: cpu}\nengine: ray\n"))
+    found = read_study(file(text + "rules: {compare: ema, device: cpu, gradient_layers: [body, head]}\nengine: ray\n"))
     assert found.plan.budget == Budget(epochs=100.0)
     assert found.plan.confirm == Confirm(leaders=1, seeds=2)
     assert found.plan.seed == 7
     assert found.rules.horizon == 3.0
+    assert found.rules.gradient_layers == ("body", "head")
     assert found.engine == "ray"
 
 

@@ -78,6 +78,8 @@ def test_rates_rise_and_fall():
         ({"checkpoint_share": 0}, r"checkpoint_share must be in \(0, 1\]"),
         ({"checkpoint_s": 0}, "checkpoint_s must be above 0"),
         ({"eval_batch": 0}, "eval_batch must be at least 1"),
+        ({"gradient_width": 0}, "gradient_width must be at least 1, got 0"),
+        ({"gradient_layers": "head"}, "gradient_layers must be a tuple of names, got the text 'head'"),
     ],
 )
 def test_rules_that_cannot_work_say_so(rules, text):

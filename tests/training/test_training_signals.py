@@ -1,6 +1,7 @@
 """Every signal, from the trial that it is of to the selector that reads it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -14,10 +15,13 @@ from autotune.errors import SelectorError
 from autotune.events import Failed, Reported
 from autotune.ledger import Label
 from autotune.selection import Selector, Subset
-from autotune.signals import Signal, passes
+from autotune.signals import CHECKPOINTS, Signal, passes
 from autotune.space import Choice, SearchSpace
 from autotune.task import Classification, CustomLoop, Regression
+from autotune.testing.workloads import WorkloadContract
+from autotune.training.gradients import GradientCollector
 from autotune.training.preflight import check
+from autotune.training.probe import probe
 from autotune.training.rules import TrialRules
 from autotune.training.tracks import LENGTH
 from autotune.training.workload import TrainingWorkload
@@ -32,7 +36,6 @@ class Reader(Selector):
     """Takes the first samples, and notes what it was given."""
 
     needs: ClassVar[frozenset[Signal]] = frozenset()
-    only: int = field(default=0, compare=False)
 
     def select(self, signals, budget, generator):
         SEEN.append(signals)
@@ -196,6 +199,125 @@ def test_a_loop_that_hides_its_logits_is_told(blobs, workload):
     outcome = made.worker(made.bulk).advance(Assignment(0, 0, config, 1, 0, 0.0, 1.0), lambda: None)
     assert isinstance(outcome, Failed)
     assert "once in each step and for the whole batch" in outcome.message
+
+
+# gradients
+
+
+def untrained(workload, config):
+    """The trial that `run` begins, before its first step."""
+    return probe(workload.room(workload.task), config, seed=1)
+
+
+def test_gradients_reach_the_selector(splits, workload):
+    needs = (Signal.GRADIENTS, Signal.UPDATES, Signal.TARGET_SPLIT_GRADIENTS)
+    config, made = reads(*needs) | {"policy.pool": 0.5}, workload(gradient_width=32)
+    outcome = run(made, config, until=0.1)
+    (signals,) = SEEN
+    trial = untrained(made, config)
+    collector = GradientCollector(trial.model, trial.source.collector.losses, width=32)
+    samples = made.room(made.task).samples
+    expected, flops = collector.collect(samples.batches(signals.ids, 999), lambda: None)
+    assert signals[Signal.GRADIENTS].shape == (len(splits.train) // 2, 32)
+    torch.testing.assert_close(signals[Signal.GRADIENTS], expected)
+    torch.testing.assert_close(signals[Signal.UPDATES], expected)
+    target, more = collector.collect(samples.batches(torch.tensor(splits.target), 999), lambda: None)
+    torch.testing.assert_close(signals[Signal.TARGET_SPLIT_GRADIENTS], target)
+    passes = trial.cost.training(2 * len(expected) + len(target))
+    assert outcome.ledger[Label.SCORE].flops == pytest.approx(passes + 2 * flops + more)
+    trying(made, config)
+
+
+@pytest.mark.parametrize(("optimizer", "same"), [("sgd", True), ("adamw", False)])
+def test_updates_are_what_the_optimizer_makes_of_gradients(workload, optimizer, same):
+    config = reads(Signal.GRADIENTS, Signal.UPDATES) | {"optimizer": optimizer, "lr": 0.01}
+    run(workload(horizon=9.0, gradient_width=16), config, until=9.0)
+    assert torch.equal(SEEN[0][Signal.GRADIENTS], SEEN[0][Signal.UPDATES])
+    assert len(SEEN) > 1
+    for signals in SEEN[1:]:
+        gradients, updates = signals[Signal.GRADIENTS], signals[Signal.UPDATES]
+        assert torch.equal(gradients, updates) == same
+        assert torch.isfinite(updates).all()
+
+
+def test_gradients_at_the_latest_points(splits, workload):
+    config = reads(Signal.CHECKPOINT_GRADIENTS, Signal.GRADIENTS, Signal.TARGET_SPLIT_CHECKPOINT_GRADIENTS)
+    made = workload(gradient_width=16, horizon=20.0)
+    outcome = run(made, config, until=20.0)
+    points = [signals[Signal.CHECKPOINT_GRADIENTS] for signals in SEEN]
+    assert len(points) > CHECKPOINTS
+    assert [p.shape[1] for p in points[: CHECKPOINTS + 1]] == [1, 2, 3, 3]
+    for before, after in pairwise(points):
+        shared = min(before.shape[1], CHECKPOINTS - 1)
+        assert torch.equal(after[:, -1 - shared : -1], before[:, -shared:])
+        assert not torch.equal(after[:, -1], before[:, -1])
+    for signals, own in zip(SEEN, points, strict=True):
+        assert torch.equal(signals[Signal.GRADIENTS], own[:, -1])
+        of_target = signals[Signal.TARGET_SPLIT_CHECKPOINT_GRADIENTS]
+        assert of_target.shape == (len(splits.target), *own.shape[1:])
+    trial, both = untrained(made, config), torch.tensor([*splits.train, *splits.target])
+    collector = GradientCollector(trial.model, trial.source.collector.losses, width=16)
+    _, flops = collector.collect(made.room(made.task).samples.batches(both, 99), lambda: None)
+    each = trial.cost.training(len(both)) + flops
+    visits = sum(p.shape[1] for p in points)
+    assert outcome.ledger[Label.SCORE].flops == pytest.approx(visits * each)
+    SEEN.clear()
+    trying(made, config)
+    assert SEEN[0][Signal.CHECKPOINT_GRADIENTS].shape[1] == 1
+
+
+def test_gradients_need_a_loss_and_layers(blobs, workload):
+    config = reads(Signal.GRADIENTS)
+    with pytest.raises(
+        SelectorError, match="policy 'reader': projected gradients need per-sample losses; give"
+    ):
+        trying(workload(CustomLoop(blobs, own_loop)), config)
+    with pytest.raises(SelectorError, match="policy 'reader': layers: 'nowhere' names no module"):
+        trying(workload(gradient_layers=("nowhere",)), config)
+
+
+# everything at once
+
+
+@dataclass(frozen=True)
+class Largest(Reader):
+    """Takes what is largest in what it is given, so that every bit of it counts."""
+
+    def select(self, signals, budget, generator):
+        total = torch.zeros(signals.n)
+        for signal in sorted(self.needs):
+            if not signal.of_target_split:
+                total += (
+                    signals[signal]
+                    .float()
+                    .nan_to_num()
+                    .flatten(1 if signals[signal].dim() > 1 else 0)
+                    .sum(-1)
+                )
+        return Subset.uniform(signals.ids[total.sort(descending=True, stable=True).indices[:budget]])
+
+
+NEEDS = {
+    "histories": {Signal.LOSS_HISTORY, Signal.MARGIN_HISTORY},
+    "gradients": {Signal.UPDATES, Signal.CHECKPOINT_GRADIENTS},
+}
+
+
+class TestEverySignal(WorkloadContract):
+    """Killed anywhere and resumed, by this worker or another, the selector is given the same."""
+
+    rungs = (2.0, 5.0)
+
+    @pytest.fixture(params=NEEDS)
+    def config(self, request):
+        own = type("Own", (Largest,), {"needs": frozenset(NEEDS[request.param]), "tolerates_gaps": True})
+        selection.register("largest")(own)
+        return BASE | {"policy": "largest", "optimizer": "adamw", "lr": 0.01, "policy.pool": 0.4}
+
+    @pytest.fixture
+    def make(self, blobs, splits):
+        rules = TrialRules(horizon=5.0, checkpoint_share=0.1, gradient_width=16)
+        return lambda path: TrainingWorkload(Classification(blobs, build), splits, rules, path)
 
 
 # what it costs
