@@ -74,5 +74,5 @@ def _refusal(name: str, values: Mapping[str, Any]) -> str | None:
     except (PolicyError, SelectorError) as error:
         return str(error)
     except TypeError as error:  # a string where a number belongs, or a required field that is not given
-        return f"policy {name!r} cannot be built: {error}"
+        return f"policy {name!r} cannot be built: {error}; give values of the right kind, numbers as numbers"
     return None

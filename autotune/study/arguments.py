@@ -15,7 +15,7 @@ from autotune.errors import ConfigurationError, FolderError, unknown
 from autotune.events import Event, Opened, strict
 from autotune.space import SearchSpace
 from autotune.study.plan import Plan
-from autotune.task import ModelTask, Task
+from autotune.task import CustomLoop, ModelTask, Task
 from autotune.work import Workload
 
 ENGINES: Final = ("inprocess", "ray")
@@ -53,6 +53,10 @@ def check_arguments(objective: object, space: object, plan: object, engine: obje
                 f"model must be a function that builds one from a configuration, got {_described(model)}; "
                 "write model=lambda config: ..., so that every trial begins with one of its own"
             )
+    if isinstance(objective, CustomLoop) and not callable(objective.train):
+        raise ConfigurationError(
+            f"train must be a function of a session, got {_described(objective.train)}; see at.CustomLoop"
+        )
 
 
 def check_prices(prices: object) -> dict[str, float] | None:

@@ -34,8 +34,11 @@ class Budget:
         if all(limit is None for limit in limits):
             raise ConfigurationError("budget must set at least one of epochs, trials and hours")
         for name, limit in zip(("epochs", "trials", "hours"), limits, strict=True):
-            if limit is not None and not (math.isfinite(limit) and limit > 0):
-                raise ConfigurationError(f"budget.{name} must be finite and above 0, got {limit}")
+            number = isinstance(limit, int | float) and not isinstance(limit, bool)
+            if limit is not None and not (number and 0 < limit < math.inf):
+                raise ConfigurationError(f"budget.{name} must be a finite number above 0, got {limit!r}")
+        if self.trials is not None and self.trials != int(self.trials):
+            raise ConfigurationError(f"budget.trials must be a whole number, got {self.trials}")
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def message_of(error: Exception) -> str:
     """Type, text and the last line of the user's own code on the way to it."""
     text = f"{type(error).__name__}: {error}"
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith((_OURS, *_INSTALLED))]
+    own = [frame for frame in frames if not frame.filename.startswith((_OURS, "<frozen", *_INSTALLED))]
     if not own:
         return text
     return f"{text} ({own[-1].filename}:{own[-1].lineno} in {own[-1].name})"

@@ -249,8 +249,17 @@ class Session:
                 yield batch
 
     def report(self, **metrics: float) -> None:
-        """Give the metrics of this rung; the task's metric must be among them."""
-        self.metrics = {name: float(value) for name, value in metrics.items()}
+        """Give the metrics of this rung; the task's metric must be among them.
+
+        Raises:
+            TrialError: When one is no number.
+        """
+        self.metrics = {}
+        for name, value in metrics.items():
+            try:
+                self.metrics[name] = float(value)
+            except (TypeError, ValueError, RuntimeError) as error:  # the last from a tensor of several values
+                raise TrialError(f"report({name}=...) must give one number, got {value!r:.80}") from error
 
 
 def _decay(start: float, now: float, end: float) -> float:

@@ -13,7 +13,7 @@ from autotune.errors import ConfigurationError, FolderError
 from autotune.report.view import StudyView
 from autotune.space import Choice, Float, SearchSpace
 from autotune.study import Budget, Confirm, Plan, Result, Study
-from autotune.task import Classification
+from autotune.task import Classification, CustomLoop
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 PLAN = Plan(Budget(trials=4), confirm=Confirm(leaders=1, seeds=2))
@@ -33,6 +33,7 @@ def build(config):
         ({"objective": Classification(np.eye(3), build)}, "data must be a Dataset, got a ndarray"),
         ({"objective": Classification(DATA, build({}))}, "model must be a function .* got a Linear"),
         ({"objective": Classification(DATA, build, splits=(1, 2))}, "splits must be a Splits, got a tuple"),
+        ({"objective": CustomLoop(DATA, 3)}, "train must be a function of a session, got a int; see"),
         ({"space": {"x": 1}}, r"space must be a SearchSpace, got a dict; wrap .* at.SearchSpace"),
         ({"plan": Budget(trials=4)}, r"plan must be a Plan, got a Budget; write at.Plan"),
         ({"engine": InProcess}, "engine must be a str or Engine, got the class InProcess"),
@@ -51,6 +52,22 @@ def test_an_argument_of_another_kind_is_refused(tmp_path, given, text):
     with pytest.raises(ConfigurationError, match=text):
         Study(**arguments)
     assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    ("limits", "text"),
+    [
+        ({}, "at least one of epochs, trials and hours"),
+        ({"trials": "3"}, "budget.trials must be a finite number above 0, got '3'"),
+        ({"trials": 2.5}, "budget.trials must be a whole number, got 2.5"),
+        ({"trials": True}, "got True"),
+        ({"epochs": float("nan")}, "budget.epochs must be .* got nan"),
+        ({"hours": 0}, "budget.hours must be .* got 0"),
+    ],
+)
+def test_a_budget_that_is_none_is_refused(limits, text):
+    with pytest.raises(ConfigurationError, match=text):
+        Budget(**limits)
 
 
 def test_prices_given_in_python_are_found_by_every_reader_and_may_change(tmp_path):

@@ -233,6 +233,11 @@ def lost(session):
     session.report(accuracy=float("nan"))
 
 
+def shouting(session):
+    silent(session)
+    session.report(accuracy="high")
+
+
 def averaging(session):
     model = build(session.config)
     session.attach(model, torch.optim.SGD(model.parameters(), lr=0.1))
@@ -260,6 +265,7 @@ def detached(session):
         (misspelt, "metric", "did you mean 'acuracy'"),
         (lazy, "error", "iterate session.loader to its end"),
         (lost, "diverged", "the score is nan"),
+        (shouting, "error", "report(accuracy=...) must give one number, got 'high'"),
     ],
 )
 def test_an_own_loop_that_breaks_its_word_fails(blobs, splits, tmp_path, loop, kind, text):
