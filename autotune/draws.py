@@ -89,9 +89,8 @@ def systematic(chances: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def shuffled_within(groups: Tensor, generator: torch.Generator) -> Tensor:
-    """Positions sorted by group, in random order inside each, shape (n,)."""
-    order = uniform(len(groups), generator, groups.device).argsort(stable=True)
-    return order[groups[order].argsort(stable=True)]
+    """Positions sorted by group, numbered from 0, in random order inside each; shape (n,)."""
+    return (groups + uniform(len(groups), generator, groups.device)).argsort(stable=True)
 
 
 def from_groups(groups: Tensor, shares: Tensor, budget: int, generator: torch.Generator) -> Tensor:

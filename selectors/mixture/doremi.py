@@ -57,8 +57,8 @@ class DoReMi(Selector):
         return Subset.uniform(signals.ids[from_groups(group, shares, budget, generator)])
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """A look-up per entry of the history, a draw, and three sorts; `width` is its length."""
-        return shuffle_cost(n * width) + shuffle_cost(n) + 3 * sort_cost(n)
+        """A look-up per entry of the history, a draw, and two sorts; `width` is its length."""
+        return shuffle_cost(n * width) + shuffle_cost(n) + 2 * sort_cost(n)
 
 
 def doremi_shares(groups: Tensor, losses: Tensor, reference: Tensor, step: float, smoothing: float) -> Tensor:

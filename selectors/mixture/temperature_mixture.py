@@ -48,8 +48,8 @@ class TemperatureMixture(Selector):
         return Subset.uniform(signals.ids[drawn])
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """A draw per candidate, and three sorts."""
-        return shuffle_cost(n) + 3 * sort_cost(n)
+        """A draw per candidate, and two sorts."""
+        return shuffle_cost(n) + 2 * sort_cost(n)
 
 
 def temperature_shares(sizes: Tensor, temperature: float) -> Tensor:

@@ -9,7 +9,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from autotune.draws import inclusion, shuffled_within, systematic
+from autotune.draws import shuffled_within, systematic
 from autotune.errors import SelectorError, unknown
 from autotune.sampling import class_ids, shuffle_cost, sort_cost
 from autotune.selection import Selector, Subset, register
@@ -54,16 +54,32 @@ class Stratified(Selector):
     def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:
         """A draw along the strata."""
         stratum = strata(signals[Signal.TARGETS], self.bins)
-        weights = torch.ones(signals.n, dtype=torch.double, device=stratum.device)
-        if self.allocation == Allocation.BALANCED:
-            weights /= torch.bincount(stratum)[stratum]
+        sizes = torch.bincount(stratum).double()
+        balanced = self.allocation == Allocation.BALANCED
+        parts = level(sizes, budget) if balanced else sizes * (budget / signals.n)
         order = shuffled_within(stratum, generator)
-        drawn = order[systematic(inclusion(weights, budget)[order], generator)]
+        drawn = order[systematic((parts / sizes)[stratum[order]], generator)]
         return Subset.uniform(signals.ids[drawn])
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """A draw per candidate, and three sorts."""
-        return shuffle_cost(n) + 3 * sort_cost(n)
+        """A draw per candidate, and two sorts."""
+        return shuffle_cost(n) + 2 * sort_cost(n)
+
+
+def level(sizes: Tensor, budget: int) -> Tensor:
+    """Parts of a budget that are equal, but for strata that are smaller and taken whole.
+
+    Args:
+        sizes: Of the strata, shape (strata,), above 0.
+        budget: At most their sum.
+
+    Returns:
+        min(size, c) for the c at which they sum to the budget, shape (strata,).
+    """
+    ascending = sizes.sort().values
+    others = torch.arange(len(sizes), 0, -1, device=sizes.device)  # as large or larger
+    equal = (budget - (ascending.cumsum(0) - ascending)) / others  # if all that are smaller are taken whole
+    return sizes.minimum(equal[int((equal <= ascending).nonzero()[0])])
 
 
 def strata(targets: Tensor, bins: int) -> Tensor:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autotune.errors import SelectorError
-from autotune.selectors.uniform.stratified import Stratified, strata
+from autotune.selectors.uniform.stratified import Stratified, level, strata
 from autotune.signals import Signal, Signals
 from autotune.testing.selectors import SelectorContract, draw
 
@@ -46,6 +46,15 @@ def test_balanced_classes_are_alike_but_for_those_taken_whole(classes, seed, dat
     numbers = {c: int((kept == c).sum()) for c in set(classes)}
     most = max(numbers.values())
     assert all(number >= most - 1 or number == classes.count(c) for c, number in numbers.items())
+
+
+@given(sizes=st.lists(st.integers(1, 50), min_size=1, max_size=9), data=st.data())
+def test_levelled_parts_sum_to_the_budget_and_differ_only_where_a_stratum_is_small(sizes, data):
+    budget = data.draw(st.integers(1, sum(sizes)))
+    parts = level(torch.tensor(sizes).double(), budget).tolist()
+    assert sum(parts) == pytest.approx(budget)
+    assert all(part == size or part == max(parts) for part, size in zip(parts, sizes, strict=True))
+    assert all(0 < part <= size for part, size in zip(parts, sizes, strict=True))
 
 
 @pytest.mark.parametrize("sizes", [(3,), (1, 3), (3, 3, 1), (2, 5)])
