@@ -4,20 +4,15 @@
 <path>/trial-000007/e000002-f0.3500012/     epoch 2, fidelity 0.3500012
     tensors.safetensors  state.json  manifest.json
 ```
-A checkpoint is written under another name, synchronised, and renamed last, so that a reader sees all of it or
-nothing; the manifest holds a hash of each file, so that what was damaged later is noticed too.
+A reader sees all of a checkpoint or nothing, and notices what was damaged later: see `autotune.folders`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 import shutil
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -27,14 +22,13 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
-from autotune.errors import CheckpointError, StorageError
+from autotune.errors import CheckpointError
+from autotune.folders import contents, manifest, partial, publish, storage, sweep
 
 FORMAT: Final = 1
 TENSORS: Final = "tensors.safetensors"
 STATE: Final = "state.json"
-MANIFEST: Final = "manifest.json"
 _NAME: Final = re.compile(r"e(\d{6,})-f(.+)")
-_PARTIAL: Final = ".partial-"
 
 
 @dataclass(frozen=True)
@@ -92,9 +86,9 @@ class CheckpointStore:
         Raises:
             StorageError: When the path cannot be written.
         """
-        with _storage("write to", self.path):
+        with storage("write to", self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            probe = self.path / f"{_PARTIAL}{uuid.uuid4().hex}"
+            probe = partial(self.path)
             probe.touch()
             probe.unlink()
 
@@ -115,30 +109,16 @@ class CheckpointStore:
             StorageError: When it cannot be written.
         """
         folder = self.folder(trial)
-        with _storage("save a checkpoint in", folder):
+        with storage("save a checkpoint in", folder):
             newest = self.newest(trial)
             if newest is not None and newest.epoch > epoch:
                 raise CheckpointError(
                     f"trial {trial} now belongs to driver {newest.epoch}; this worker of driver {epoch} stops"
                 )
             target = folder / f"e{epoch:06d}-f{fidelity!r}"
-            partial = folder / f"{_PARTIAL}{uuid.uuid4().hex}"
-            partial.mkdir(parents=True)
-            files = {TENSORS: tensors_to_bytes(dict(tensors)), STATE: _json(state)}
-            for name, content in files.items():
-                _write(partial / name, content)
-            manifest = {
-                "format": FORMAT,
-                "trial": trial,
-                "fidelity": fidelity,
-                "epoch": epoch,
-                "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-            }
-            _write(partial / MANIFEST, _json(manifest))
-            if target.exists():  # saved before at the same place: maybe damaged, so replace it
-                target.rename(folder / f"{_PARTIAL}{uuid.uuid4().hex}")
-            partial.rename(target)
-            _sync(folder)
+            files = {TENSORS: tensors_to_bytes(dict(tensors)), STATE: json.dumps(state).encode()}
+            facts = {"format": FORMAT, "trial": trial, "fidelity": fidelity, "epoch": epoch}
+            publish(target, files, facts)
         return Place(epoch, fidelity, target)
 
     def newest(self, trial: int) -> Place | None:
@@ -167,8 +147,7 @@ class CheckpointStore:
         """Remove all but the newest `keep` checkpoints, and what unfinished writes have left."""
         for place in self._places(trial)[keep:]:
             shutil.rmtree(place.path, ignore_errors=True)
-        for partial in self.folder(trial).glob(f"{_PARTIAL}*"):
-            shutil.rmtree(partial, ignore_errors=True)
+        sweep(self.folder(trial))
 
     def drop(self, trial: int) -> None:
         """Remove everything saved of a trial that will not go on."""
@@ -208,46 +187,11 @@ def _read(place: Place, trial: int) -> Checkpoint | None:
 
 def _files(place: Place, *names: str) -> dict[str, bytes] | None:
     """Some files of the checkpoint at a place; None when one of them is not what was written."""
-    try:
-        manifest = json.loads((place.path / MANIFEST).read_bytes())
-        if manifest["format"] > FORMAT:
-            raise CheckpointError(
-                f"{place.path} has format {manifest['format']}, this autotune reads up to {FORMAT}; upgrade"
-            )
-        files = {name: (place.path / name).read_bytes() for name in names}
-        whole = all(hashlib.sha256(files[name]).hexdigest() == manifest["sha256"][name] for name in names)
-    except (OSError, ValueError, KeyError, TypeError):
+    facts = manifest(place.path)
+    if facts is None or not isinstance(facts.get("format"), int):
         return None
-    return files if whole else None
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value).encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder survive a crash, where the system lets folders be synchronised."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _storage(action: str, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"cannot {action} {path}: {error.strerror or error}; give a storage path that can be written"
-        ) from error
+    if facts["format"] > FORMAT:
+        raise CheckpointError(
+            f"{place.path} has format {facts['format']}, this autotune reads up to {FORMAT}; upgrade"
+        )
+    return contents(place.path, *names)

@@ -1,0 +1,109 @@
+"""Folders that are there whole or not at all, and whose files are known by their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from autotune.errors import StorageError
+
+MANIFEST: Final = "manifest.json"
+_PARTIAL: Final = ".partial-"
+_HASHES: Final = "sha256"
+
+
+def partial(folder: Path) -> Path:
+    """A name in a folder that nobody takes for finished; see `sweep`."""
+    return folder / f"{_PARTIAL}{uuid.uuid4().hex}"
+
+
+def sweep(folder: Path) -> None:
+    """Remove what unfinished writes have left in a folder."""
+    for path in folder.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def publish(target: Path, files: Mapping[str, bytes], facts: Mapping[str, Any]) -> None:
+    """Write a folder; when this returns it survives a crash of the machine. One of that name is replaced.
+
+    It is written under another name, synchronised, and renamed last; its manifest, written after the files,
+    holds the facts and the hash of each file, so that what was damaged later is noticed too.
+
+    Args:
+        target: The folder; the one that it is in is made when absent.
+        files: Contents by name.
+        facts: JSON; `sha256` is taken.
+
+    Raises:
+        OSError: When it cannot be written.
+    """
+    place = partial(target.parent)
+    place.mkdir(parents=True)
+    for name, content in files.items():
+        _write(place / name, content)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    _write(place / MANIFEST, json.dumps({**facts, _HASHES: hashes}).encode())
+    if target.exists():  # maybe damaged, so replace it
+        target.rename(partial(target.parent))
+    place.rename(target)
+    _sync(target.parent)
+
+
+def manifest(folder: Path) -> dict[str, Any] | None:
+    """The facts of a folder; None when there is no such folder, or it has none."""
+    try:
+        facts = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) and isinstance(facts.get(_HASHES), dict) else None
+
+
+def contents(folder: Path, *names: str) -> dict[str, bytes] | None:
+    """Some files of a folder; None when one of them is not what was written."""
+    facts = manifest(folder)
+    try:
+        files = {name: (folder / name).read_bytes() for name in names}
+    except OSError:
+        return None
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    return files if facts and all(facts[_HASHES].get(name) == hashes[name] for name in names) else None
+
+
+@contextmanager
+def storage(action: str, path: Path) -> Iterator[None]:
+    """Say which path could not be used for what.
+
+    Raises:
+        StorageError: Instead of the system's own error.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot {action} {path}: {error.strerror or error}; give a storage path that can be written"
+        ) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder survive a crash, where the system lets folders be synchronised."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
