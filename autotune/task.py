@@ -148,7 +148,7 @@ class Classification(ModelTask):
     def __post_init__(self) -> None:
         known = ("accuracy", "balanced_accuracy", "log_loss", "worst_class")
         if type(self) is Classification and self.metric not in known:
-            raise ConfigurationError(f"metric: {unknown('metric', self.metric, known)}")
+            raise ConfigurationError(f"metric: {unknown('metric', str(self.metric), known)}")
 
     @property
     def mode(self) -> str:
@@ -176,7 +176,7 @@ class Regression(ModelTask):
     def __post_init__(self) -> None:
         known = ("rmse", "mae", "r2")
         if type(self) is Regression and self.metric not in known:
-            raise ConfigurationError(f"metric: {unknown('metric', self.metric, known)}")
+            raise ConfigurationError(f"metric: {unknown('metric', str(self.metric), known)}")
 
     @property
     def mode(self) -> str:

@@ -87,6 +87,7 @@ class TestManyOutputs(TaskContract):
     [
         (lambda data: Classification(data, three, metric="acuracy"), "did you mean 'accuracy'"),
         (lambda data: Regression(data, one, metric="rsme"), "did you mean 'rmse'"),
+        (lambda data: Classification(data, three, metric=3), "unknown metric '3'"),
         (
             lambda data: CustomLoop(data, print, mode="maximise"),
             "mode must be 'max' or 'min', got 'maximise'",

@@ -86,6 +86,8 @@ def read_study(source: str | Path, importable: Sequence[Path] = ()) -> StudyFile
     if engine not in ENGINES:
         raise parts["engine"].error(unknown("engine", engine, ENGINES))
     horizon = {"horizon": plan.scheduler.rungs[-1]}
+    if "rules" in parts and (given := parts["rules"].items().get("horizon")) is not None:
+        raise given.error("the horizon is the scheduler's; remove it here, and set it there")
     return StudyFile(
         task=parts["task"],
         space=space,

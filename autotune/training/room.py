@@ -76,4 +76,6 @@ def find_device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without CUDA
-        raise ConfigurationError(f"device {name!r} cannot be used here: {error}") from error
+        raise ConfigurationError(
+            f"device {name!r} cannot be used here: {error!s:.80}; write auto, cpu or cuda"
+        ) from error

@@ -25,6 +25,8 @@ class Watched(dict[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         self.read.add(name)
+        if not super().__contains__(name):
+            raise KeyError(unknown("parameter", str(name), super().keys()))
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:

@@ -101,7 +101,9 @@ def test_schedulers(file, scheduler, built):
 
 def test_budget_confirm_rules_and_seed(file):
     text = YAML.replace("{trials: 6}", "{epochs: 1e2, hours: null}").replace("plan:", "plan:\n  seed: 7")
-    found = read_study(file(text + "rules: {compare: ema, device: cpu, gradient_layers: [body, head]}\nengine: ray\n"))
+    found = read_study(
+        file(text + "rules: {compare: ema, device: cpu, gradient_layers: [body, head]}\nengine: ray\n")
+    )
     assert found.plan.budget == Budget(epochs=100.0)
     assert found.plan.confirm == Confirm(leaders=1, seeds=2)
     assert found.plan.seed == 7
@@ -113,6 +115,7 @@ def test_budget_confirm_rules_and_seed(file):
 @pytest.mark.parametrize(
     ("old", "new", "line", "text"),
     [
+        ("prices:", "rules: {horizon: 9}\nprices:", 11, "horizon is the scheduler's; remove it"),
         ("prices:", "pices:", 11, "did you mean 'prices'"),
         ("trials: 6", "trails: 6", 7, "did you mean 'trials'"),
         ("trials: 6", "trials: many", 7, "whole number, got 'many'"),

@@ -281,6 +281,11 @@ def test_reading_is_noticed(look, read):
     assert watched.read == read
 
 
+def test_reading_what_is_not_there_is_told_with_the_nearest_name():
+    with pytest.raises(KeyError, match="unknown parameter 'width'; did you mean 'widht'"):
+        Watched({"widht": 3})["width"]
+
+
 # samples
 
 
