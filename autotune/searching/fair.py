@@ -50,8 +50,7 @@ class FairStart(Searcher[FairState]):
         rounds: How often each other option is tried with the leader's settings and random ones of its own,
             at least 1.
         settle: Trials with random settings before that, at least 0: the baselines in turn, or all options
-            where there are no baselines among them. More where the budget has room: with few trials the others
-            would never have their turn.
+            where there are no baselines among them. With few trials more would leave the others no turn.
         choice: The name of the choice; a space without it has no fair start.
     """
 
