@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from autotune.errors import PolicyError, SelectorError, unknown
 from autotune.selection import Scope, Selector, make_selector, selector_class, selector_name
-from autotune.signals import Signal, passes
+from autotune.signals import KNOWN, Signal, passes
 
 PREFIX: Final = "policy."
 BASELINES: Final = ("fresh_random", "full")  # the arms that every winner is compared with
@@ -110,9 +110,9 @@ class Policy:
     def fair_fidelity(self, horizon: float) -> float:
         """Epoch-equivalents after which the policy has selected twice, so that it can be judged.
 
-        Rules that read no signal are fair from the start: judging them early wrongs no one.
+        Rules that read nothing but what the data has are fair from the start: judging them early wrongs no one.
         """
-        if not self.selector.needs or self.selector.scope is Scope.STUDY or not self.selects:
+        if not self.selector.needs - KNOWN or self.selector.scope is Scope.STUDY or not self.selects:
             return 0.0
         free = {Signal.LOSS} if self.selector.tolerates_gaps else set()
         scoring = self.pool * passes(self.selector.needs - free)

@@ -71,6 +71,11 @@ def test_a_policy_that_selects_is_judged_after_its_second_selection():
     assert first + gap < fair < first + gap + 0.3
 
 
+@pytest.mark.parametrize("name", ["fresh_random", "stratified", "temperature_mixture"])
+def test_a_policy_that_reads_only_what_the_data_has_is_fair_from_the_start(name):
+    assert Policy(make_selector(name), 0.1).fair_fidelity(10.0) == 0
+
+
 def test_parameters_of_a_policy_are_its_own_and_its_selectors():
     assert {
         "fraction",
