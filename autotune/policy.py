@@ -110,7 +110,7 @@ class Policy:
     def fair_fidelity(self, horizon: float) -> float:
         """Epoch-equivalents after which the policy has selected twice, so that it can be judged.
 
-        Rules that read nothing but what the data has are fair from the start: judging them early wrongs no one.
+        Rules that read only what the data has are fair from the start: judging them early wrongs no one.
         """
         if not self.selector.needs - KNOWN or self.selector.scope is Scope.STUDY or not self.selects:
             return 0.0
