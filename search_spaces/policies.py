@@ -22,6 +22,14 @@ INTERVAL: Final = Float(0.05, 0.15, log=True)  # fair to judge after two selecti
 SKIP: Final = Float(0.0, 0.3)  # the likely mislabelled tail
 HISTORY: Final = Float(0.05, 0.15)  # of a warm-up in which all samples get a history
 
+DAMPING: Final = Float(0.1, 30.0, log=True)  # of the last layer's curvature
+SELDOM: Final[Mapping[str, Dimension]] = {"interval": Float(0.1, 0.25, log=True)}  # where signals cost most
+FEW_AND_SELDOM: Final[Mapping[str, Dimension]] = {  # for rules that take time with every pick and candidate
+    **SELDOM,
+    "fraction": Float(0.02, 0.1, log=True),
+    "pool": Float(0.1, 0.2, log=True),
+}
+
 # what one selector has and the others need not
 OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
     "stratified": {"allocation": Choice(["proportional", "balanced"])},
@@ -42,11 +50,18 @@ OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
         "ramp": Float(0.0, 0.5),
         "class_balanced": Choice([False, True]),
     },
-    "k_center": {  # its rule takes time with every pick and candidate: few, and seldom
-        "fraction": Float(0.02, 0.1, log=True),
-        "pool": Float(0.1, 0.2, log=True),
-        "interval": Float(0.1, 0.25, log=True),
-    },
+    "gradient_norm": {"skip": SKIP},
+    "ekfac_self": {"skip": SKIP, "damping": DAMPING},
+    "ekfac": {"damping": DAMPING},
+    "influence_function": {"damping": DAMPING},
+    "datainf": {"damping": Float(0.01, 1.0, log=True)},
+    "tracin": SELDOM,
+    "trak": {**SELDOM, "ridge": Float(0.03, 3.0, log=True)},
+    "less": {"per_class": Choice([False, True])},
+    "glister": {"step": Float(0.1, 10.0, log=True)},
+    "gradmatch": {**FEW_AND_SELDOM, "batch": Choice([1, 32]), "regularisation": Float(0.01, 1.0, log=True)},
+    "craig": FEW_AND_SELDOM,
+    "k_center": FEW_AND_SELDOM,
 }
 
 
