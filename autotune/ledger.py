@@ -14,6 +14,7 @@ class Label(StrEnum):
     TRAIN = "train"  # forward and backward passes, optimizer steps, and what a decay branch adds
     SCORE = "score"  # collecting signals
     SELECT = "select"  # the selection rule itself
+    SHARED = "shared"  # what is computed once for all trials: a hold-out model, features of an encoder
     EVALUATE = "evaluate"  # the validation split at a rung
     OVERHEAD = "overhead"  # building, moving data, checkpoints, reporting
 
@@ -53,6 +54,14 @@ class Ledger:
             for label, a in self.charges.items()
         }
         return Ledger({label: charge for label, charge in left.items() if charge != Charge()})
+
+    @property
+    def own(self) -> Ledger:
+        """Without what all trials share.
+
+        Decisions read this: which trial comes to compute what all share is a matter of timing.
+        """
+        return Ledger({label: charge for label, charge in self.charges.items() if label is not Label.SHARED})
 
     @property
     def total(self) -> Charge:

@@ -60,11 +60,13 @@ class Task(ABC):
         data: All samples; the splits share them.
         metric: The metric that ranks trials.
         splits: The user's own splits; None lets the study make them.
+        encoder: A trained module that gives the features of prepared inputs; None where there is none.
     """
 
     data: Dataset
     metric: str
     splits: Splits | None
+    encoder: nn.Module | None = None
 
     @property
     @abstractmethod
@@ -111,6 +113,8 @@ class ModelTask(Task):
         metric: The metric that ranks trials.
         head: Dotted name of the last linear layer, for signals; None takes the last `nn.Linear`.
         splits: The user's own splits; None lets the study make them.
+        encoder: A trained module; its outputs for prepared inputs, flattened, are the features that selectors
+            may read, computed once. None gives them the model's own embeddings instead.
     """
 
     data: Dataset
@@ -119,6 +123,7 @@ class ModelTask(Task):
     metric: str = ""
     head: str | None = None
     splits: Splits | None = None
+    encoder: nn.Module | None = None
 
     @abstractmethod
     def default_losses(self, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
@@ -211,7 +216,9 @@ class CustomLoop(Task):
         mode: Whether it is to be large (`max`) or small (`min`).
         splits: The user's own splits; None lets the study make them.
         loss: Per-sample losses `(model, batch) -> losses` of shape (b,), for selectors that need fresh
-            losses or last-layer errors; None where no such selector is searched.
+            losses, last-layer errors or gradients; None where no such selector is searched.
+        encoder: A trained module; its outputs for prepared inputs, flattened, are the features that selectors
+            may read, computed once. None gives them the model's own embeddings instead.
     """
 
     data: Dataset
@@ -220,6 +227,7 @@ class CustomLoop(Task):
     mode: str = MAX
     splits: Splits | None = None
     loss: LossFunction | None = None
+    encoder: nn.Module | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in (MAX, MIN):

@@ -33,6 +33,13 @@ def test_taking_away_undoes_adding_and_owes_nothing(a, b):
 
 
 @given(ledgers)
+def test_what_is_shared_and_what_is_own_make_the_whole(ledger):
+    shared = Ledger({Label.SHARED: ledger[Label.SHARED]} if Label.SHARED in ledger.charges else {})
+    assert ledger.own + shared == Ledger({k: ledger[k] for k in Label if k in ledger.charges})
+    assert ledger.own[Label.SHARED] == Charge()
+
+
+@given(ledgers)
 def test_json_round_trip(ledger):
     assert Ledger.from_json(ledger.to_json()) == ledger
 

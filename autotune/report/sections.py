@@ -29,7 +29,7 @@ from autotune.report.tables import (
 from autotune.report.view import StudyView
 from autotune.report.words import PHASES, comparisons, gaps, headline, judged, not_better, removed
 
-LABELS: Final = {label.value: f"part {colour(k)}" for k, label in zip((1, 3, 5, 4, 0), Label, strict=True)}
+LABELS: Final = {label.value: f"part {colour(k)}" for k, label in zip((1, 3, 5, 6, 4, 0), Label, strict=True)}
 FATES: Final = {
     FINISHED: "part c4",
     STOPPED: "part c6",

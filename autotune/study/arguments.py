@@ -26,6 +26,7 @@ _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "engine": ((str, Engine), f"name one of {', '.join(ENGINES)}, or build one"),
     "data": ((Dataset,), "build one with at.Dataset.from_arrays(inputs, targets)"),
     "splits": ((Splits, type(None)), "make them with at.Splits.make(data)"),
+    "encoder": ((nn.Module, type(None)), "give the module itself, trained"),
 }
 _NAMED: Final = 3  # differences between two studies that an error lists
 
@@ -38,7 +39,7 @@ def check_arguments(objective: object, space: object, plan: object, engine: obje
     """
     given = {"objective": objective, "space": space, "plan": plan, "engine": engine}
     if isinstance(objective, Task):
-        given |= {"data": objective.data, "splits": objective.splits}
+        given |= {"data": objective.data, "splits": objective.splits, "encoder": objective.encoder}
     for name, value in given.items():
         kinds, advice = _KINDS[name]
         if not isinstance(value, kinds):

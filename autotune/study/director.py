@@ -76,9 +76,9 @@ class Director:
         return self._chosen
 
     def search_epochs(self) -> float:
-        """Reference epoch-equivalents that the search has spent."""
+        """Reference epoch-equivalents that the search's trials have spent, without what all of them share."""
         spent = self.history.spent.get(SEARCH)
-        return spent.epochs(self.reference_flops) if spent else 0.0
+        return spent.own.epochs(self.reference_flops) if spent else 0.0
 
     def _search(self) -> list[Event]:
         reason = self._exhausted()
@@ -111,7 +111,7 @@ class Director:
     def _committed(self, assigned: Assigned) -> float:
         """Reference epoch-equivalents of an assignment in flight; a new model counts as the reference."""
         trial = self.history.trials[assigned.trial]
-        size = trial.ledger.epochs(self.reference_flops) / trial.fidelity if trial.fidelity > 0 else 1.0
+        size = trial.ledger.own.epochs(self.reference_flops) / trial.fidelity if trial.fidelity > 0 else 1.0
         return size * (assigned.until - assigned.since)
 
     def _confirm(self) -> list[Event]:

@@ -20,7 +20,7 @@ class Budget:
     """When the search ends; whichever limit is reached first. Confirmation comes on top.
 
     Attributes:
-        epochs: Reference epoch-equivalents, everything included.
+        epochs: Reference epoch-equivalents, everything included but what is computed once for all trials.
         trials: Configurations tried.
         hours: Wall-clock hours of this driver.
     """

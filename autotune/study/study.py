@@ -51,6 +51,8 @@ class Study:
         prices: Price per hour by type of machine (`local`, or what the autoscaler calls it), in any
             currency; adds a bill. They decide nothing and may change: the last ones given hold for all that
             was spent. None leaves what an earlier run said.
+        shared: Folder of what is computed once for all trials (features of an encoder, losses of a hold-out
+            model), which studies may have in common; None takes one in the study's own folder.
 
     Raises:
         ConfigurationError: When something cannot work; nothing has been spent.
@@ -66,10 +68,12 @@ class Study:
         rules: TrialRules | None = None,
         *,
         prices: Mapping[str, float] | None = None,
+        shared: str | Path | None = None,
     ) -> None:
         check_arguments(objective, space, plan, engine)
         self._prices = check_prices(prices)
         self.path = Path(path)
+        self._shared = Path(shared) if shared else self.path / "shared"
         self._objective = objective
         self._space = space
         self._plan = plan
@@ -154,7 +158,9 @@ class Study:
             (self.path / "checkpoints").resolve(),
             epoch,
             self._space.reference(),
-            own_selectors(self._space.options("policy")),
+            seed=self._plan.seed,
+            shared=self._shared.resolve(),
+            selectors=own_selectors(self._space.options("policy")),
         )
 
     def _director(self, workload: Workload) -> Director:

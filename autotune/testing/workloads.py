@@ -134,18 +134,19 @@ class WorkloadContract:
     ) -> None:
         from autotune.training.meter import Meter
 
+        undisturbed = self.run(self.fresh(make, tmp_path / "whole"), config)
         spent, told, charge = 0.0, Ledger(), Meter.charge
 
         def counting(meter: Meter, label: Label, flops: float) -> None:
             nonlocal spent
-            spent += flops
+            spent += flops if label is not Label.SHARED else 0.0
             charge(meter, label, flops)
 
         monkeypatch.setattr(Meter, "charge", counting)
         for rung in range(len(self.rungs)):
             given = self.assignment(config, rung)
             for patience in range(every, 10_000, every):
-                workload = make(tmp_path)
+                workload = make(tmp_path / "killed")
                 worker = workload.worker(workload.bulk)
                 worker.node = "spot"
                 try:
@@ -157,7 +158,9 @@ class WorkloadContract:
                     assert not workload.remains(given).lost.charges
                     continue
                 break
-        assert told.total.flops == pytest.approx(spent)
+        assert told.own.total.flops == pytest.approx(spent)
+        shared = sum(outcome.ledger[Label.SHARED].flops for outcome in undisturbed)
+        assert told[Label.SHARED].flops == shared  # computed once, whoever dies of it
 
     def test_repeating_an_assignment_repeats_its_answer(
         self, make: WorkloadFactory, config: Config, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Final
 
 import torch
@@ -9,11 +10,13 @@ from torch import Tensor
 
 from autotune.errors import SelectorError
 from autotune.policy import Policy
-from autotune.signals import HISTORIES, ONCE, Reading, Signal, Signals
+from autotune.signals import HISTORIES, Reading, Signal, Signals
 from autotune.space.checks import POLICY
+from autotune.training.holdout import LEAST
 from autotune.training.memory import logits_of
 from autotune.training.randomness import generator
 from autotune.training.room import Room
+from autotune.training.statics import encoded
 from autotune.training.tracks import LENGTH, unseen
 from autotune.training.trial import Trial
 
@@ -23,8 +26,8 @@ SAMPLES: Final = 8  # looked at of each split; enough to see shapes
 def check_policy(room: Room, trial: Trial, policy: Policy) -> None:
     """Let the policy's selector choose among a few samples.
 
-    What costs more than a look is made up, in the right shape: a history that is still empty, and the losses
-    of the untrained model in place of those of a hold-out model.
+    What costs more than a look is made up, in the right shape: histories are empty, and the losses of the
+    untrained model stand for those of a hold-out model.
 
     Raises:
         SelectorError: When a signal that it needs cannot be given, or is not what it needs.
@@ -48,7 +51,12 @@ def check_policy(room: Room, trial: Trial, policy: Policy) -> None:
 
 def _check_data(room: Room, needs: frozenset[Signal]) -> None:
     """Refuse signals of what the data has not."""
-    if any(signal.of_target_split or signal in ONCE for signal in needs) and len(room.target) == 0:
+    if Signal.REFERENCE_LOSS in needs and len(room.target) < LEAST:
+        raise SelectorError(
+            f"its hold-out model is trained on the target split, which must have at least {LEAST} samples, "
+            f"got {len(room.target)}; give it a larger share, such as Splits.make(..., target=0.05)"
+        )
+    if any(signal.of_target_split for signal in needs) and len(room.target) == 0:
         raise SelectorError(
             "the target split, which it looks at, is empty; give it a share, such as "
             "Splits.make(..., target=0.05), or take the policy out of the space"
@@ -59,6 +67,7 @@ def _check_data(room: Room, needs: frozenset[Signal]) -> None:
 
 def _made_up(room: Room, trial: Trial, policy: Policy, ids: Tensor) -> dict[Signal, Reading]:
     needs, n = policy.selector.needs, len(ids)
+    batch = room.samples.batch(ids.to(room.samples.device))
     found: dict[Signal, Reading] = {signal: unseen(n, LENGTH) for signal in needs & HISTORIES}
     if found and not policy.selector.tolerates_gaps:
         raise SelectorError(
@@ -66,9 +75,13 @@ def _made_up(room: Room, trial: Trial, policy: Policy, ids: Tensor) -> dict[Sign
             "cope with samples that are not covered"
         )
     if Signal.MARGIN_HISTORY in needs:
-        batch = room.samples.batch(ids.to(room.samples.device))
         with torch.no_grad():
             logits_of(trial.model(batch.inputs), batch)
     if policy.selector.tolerates_gaps and Signal.LOSS in needs:
         found[Signal.LOSS] = unseen(n)
+    if Signal.REFERENCE_LOSS in needs:
+        found[Signal.REFERENCE_LOSS] = trial.source.passes(ids, {Signal.LOSS}, lambda: None)[Signal.LOSS]
+    if Signal.FEATURES in needs and room.task.encoder is not None:
+        encoder = copy.deepcopy(room.task.encoder).to(room.samples.device)
+        found[Signal.FEATURES] = Reading.fresh(encoded(encoder, batch).cpu())
     return found

@@ -22,13 +22,18 @@ class Meter:
     Args:
         clock: Seconds from any origin.
         note: Given the FLOPs and the seconds of every label, in the order of `Label`, after each charge.
+        account: Whose it is; what all trials share is charged to the account that had it computed.
 
     Attributes:
         counted: FLOPs of training, scoring and selecting since the trial began; they make its fidelity.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter, note: Note | None = None) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.perf_counter, note: Note | None = None, account: str = ""
+    ) -> None:
         self.counted = 0.0
+        self.account = account
+        self._shared: set[str] = set()
         self._note = note
         self._clock = clock
         self._flops = dict.fromkeys(Label, 0.0)
@@ -62,6 +67,12 @@ class Meter:
         if self._note is not None:
             self._note(self._flops.values(), self._seconds.values())
 
+    def charge_shared(self, name: str, account: str, flops: float) -> None:
+        """Add FLOPs of what all trials share, once in a trial's life, and only to the account it is in."""
+        if account == self.account and name not in self._shared:
+            self._shared.add(name)
+            self.charge(Label.SHARED, flops)
+
     def ledger(self) -> Ledger:
         """Everything since the last report, up to now."""
         self.switch(self._label)
@@ -70,11 +81,13 @@ class Meter:
 
     def capture(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The account and the count."""
-        return {}, {"counted": self.counted, "spent": self.ledger().to_json()}
+        spent = self.ledger().to_json()
+        return {}, {"counted": self.counted, "spent": spent, "shared": sorted(self._shared)}
 
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Go on from a saved account; what this process has spent so far stays on top of it."""
         self.counted = state["counted"]
+        self._shared = set(state["shared"])
         for label, charge in Ledger.from_json(state["spent"]).charges.items():
             self._flops[label] += charge.flops
             self._seconds[label] += charge.seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -13,10 +13,13 @@ from torch import Tensor
 from autotune.checkpoint import CheckpointStore
 from autotune.data import Splits
 from autotune.errors import ConfigurationError
+from autotune.events import Config
+from autotune.signals import ONCE, Signal
 from autotune.task import CustomLoop, LossFunction, ModelTask, Task
 from autotune.training.rules import TrialRules
 from autotune.training.samples import Samples, as_ids
 from autotune.training.settings import Settings
+from autotune.training.shared import SharedStore
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ class Room:
         samples: The data on the device.
         store: Where checkpoints go.
         epoch: The driver that this worker belongs to.
+        shared: What is computed once for all trials.
+        reference: The configuration of hold-out models.
+        seed: The study's.
     """
 
     task: Task
@@ -38,6 +44,9 @@ class Room:
     samples: Samples
     store: CheckpointStore
     epoch: int
+    shared: SharedStore
+    reference: Config = field(default_factory=dict)
+    seed: int = 0
 
     @cached_property
     def train(self) -> Tensor:
@@ -57,6 +66,11 @@ class Room:
     def head(self) -> str | None:
         """Name of the last linear layer, where the task says so."""
         return self.task.head if isinstance(self.task, ModelTask) else None
+
+    @property
+    def static(self) -> frozenset[Signal]:
+        """The signals that are the same for all trials, and are computed once."""
+        return ONCE | {Signal.FEATURES} if self.task.encoder is not None else ONCE
 
     def losses(self, config: Mapping[str, Any]) -> LossFunction | None:
         """Per-sample losses as they are trained on; None when only the user's own loop knows them."""

@@ -58,7 +58,7 @@ class Source:
         needs = policy.selector.needs
         wanted = {signal for signal in needs if not signal.of_target_split}
         readings = self.histories(pool, wanted, fidelity)
-        if self.memory.losses is not None and wanted & FORWARD == {Signal.LOSS}:
+        if self.memory.losses is not None and wanted & FORWARD - self.room.static == {Signal.LOSS}:
             free = self.memory.losses.latest(pool, fidelity)
             oldest = max(1.0, policy.schedule.interval * self.room.rules.horizon)
             if policy.selector.tolerates_gaps or suffices(free, oldest):
@@ -80,7 +80,9 @@ class Source:
         """Those of the signals that the data has, and those that passes over these samples yield."""
         wanted = frozenset(signals)
         found = {signal: self._known(signal, ids) for signal in wanted & KNOWN}
-        if forward := wanted & FORWARD:
+        for signal in wanted & self.room.static:
+            found[signal] = self._static(signal, ids, beat)
+        if forward := wanted & FORWARD - self.room.static:
             found |= self._forward(ids, forward, beat)
         if Signal.UPDATES in wanted:
             found[Signal.UPDATES] = self._gradients(ids, beat, self.optimizer)
@@ -96,6 +98,19 @@ class Source:
         samples = self.room.samples
         column = samples.targets if signal is Signal.TARGETS else samples.groups
         return column[ids.to(column.device)].cpu()
+
+    def _static(self, signal: Signal, ids: Tensor, beat: Callable[[], None]) -> Tensor:
+        """Computed for the whole training split, by whoever needs it first."""
+        from autotune.training import statics  # it trains a model, so it imports this module
+
+        def make() -> tuple[Tensor, float]:
+            with self.meter.measure(Label.SHARED):
+                return statics.make(self.room, signal, beat)
+
+        key = statics.key(self.room, signal)
+        entry = self.room.shared.get(key, self.meter.account, make, beat)
+        self.meter.charge_shared(key.name, entry.owner, entry.flops)
+        return entry.values[torch.searchsorted(self.room.train, ids)]
 
     def _forward(
         self, ids: Tensor, signals: frozenset[Signal], beat: Callable[[], None]

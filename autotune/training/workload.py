@@ -14,7 +14,7 @@ from autotune.checkpoint import CheckpointStore
 from autotune.data import Dataset, Splits
 from autotune.errors import CheckpointError, StorageError
 from autotune.events import Config, Failed, Outcome, Reported
-from autotune.ledger import Ledger
+from autotune.ledger import Charge, Label, Ledger
 from autotune.selection import Selector, register
 from autotune.task import Task
 from autotune.training import loop
@@ -27,6 +27,7 @@ from autotune.training.room import Room, find_device
 from autotune.training.rules import TrialRules
 from autotune.training.samples import Samples
 from autotune.training.session import Session
+from autotune.training.shared import SharedStore
 from autotune.training.tally import Tally, take
 from autotune.training.trial import ACCOUNT
 from autotune.work import Assignment, Beat, Remains, Worker, Workload
@@ -46,6 +47,9 @@ class TrainingWorkload(Workload):
         path: Where checkpoints go; every worker must be able to write it.
         epoch: The driver; workers of an earlier one are fenced off.
         reference: The configuration whose passes are the unit of every bill.
+        seed: The study's; of what all trials share.
+        shared: Folder of what is computed once for all trials, which every worker must be able to write, and
+            which studies may have in common; None takes one in `path`.
         selectors: The user's own ones by name; a worker elsewhere has not run what registered them.
     """
 
@@ -55,6 +59,8 @@ class TrainingWorkload(Workload):
     path: str | Path
     epoch: int = 0
     reference: Config = field(default_factory=dict)
+    seed: int = 0
+    shared: str | Path | None = None
     selectors: Mapping[str, type[Selector]] = field(default_factory=dict)
     _meta: Mapping[str, Any] = field(init=False, repr=False)
 
@@ -81,7 +87,17 @@ class TrainingWorkload(Workload):
     def room(self, task: Task) -> Room:
         """What a worker of this process holds for all trials."""
         samples = Samples(task.data, find_device(self.rules.device), task.prepare)
-        return Room(task, self.splits, self.rules, samples, CheckpointStore(self.path), self.epoch)
+        return Room(
+            task,
+            self.splits,
+            self.rules,
+            samples,
+            CheckpointStore(self.path),
+            self.epoch,
+            SharedStore(self.shared or Path(self.path) / "shared"),
+            self.reference,
+            self.seed,
+        )
 
     def forget(self, trial: int) -> None:
         """Remove its checkpoints."""
@@ -107,7 +123,7 @@ class TrainingWorkload(Workload):
         store = CheckpointStore(self.path)
         spent, node = take(store.folder(assignment.trial), assignment.id)
         saved = _saved_account(store, assignment)
-        return Remains(saved, spent - saved, node)
+        return Remains(saved, _again(spent - saved), node)
 
     @property
     def has_test(self) -> bool:
@@ -144,8 +160,9 @@ class TrainingWorker(Worker):
             message = f"took its worker down {starts} times at {fidelity:.4g} epochs"
             return replace(_failed(assignment, "crashed", message), ledger=_saved_account(store, assignment))
         tally = Tally(store.folder(number), assignment.id, self.node)
+        meter = Meter(account=f"{store.path}#{number}#{assignment.id}", note=tally.note)
         try:
-            return self._advance(assignment, beat, Meter(note=tally.note), self._hot_at(number, fidelity))
+            return self._advance(assignment, beat, meter, self._hot_at(number, fidelity))
         finally:
             tally.close()
             attempts.end()
@@ -184,6 +201,12 @@ class TrainingWorker(Worker):
             meter.ledger(),
             session.selections,
         )
+
+
+def _again(lost: Ledger) -> Ledger:
+    """Of what was lost, that which is spent again: the FLOPs of what all trials share are not."""
+    seconds = lost[Label.SHARED].seconds
+    return lost.own + Ledger({Label.SHARED: Charge(0.0, seconds)} if seconds else {})
 
 
 def _saved_account(store: CheckpointStore, assignment: Assignment) -> Ledger:

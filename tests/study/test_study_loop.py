@@ -13,7 +13,17 @@ from autotune.engines.function import FunctionWorkload
 from autotune.engines.inprocess import InProcess
 from autotune.engines.simulated import Simulated
 from autotune.errors import FolderError, LockedError, LogError, StudyFailedError
-from autotune.events import Assigned, Concluded, DriverStarted, Interrupted, Opened, PhaseStarted, Proposed
+from autotune.events import (
+    Assigned,
+    Concluded,
+    DriverStarted,
+    Interrupted,
+    Opened,
+    PhaseStarted,
+    Proposed,
+    Reported,
+)
+from autotune.ledger import Charge, Label, Ledger
 from autotune.log import TrialLog, read_events
 from autotune.scheduling.asha import ASHA, Variant
 from autotune.searching.random import RandomSearch
@@ -209,6 +219,18 @@ def test_a_log_that_decides_otherwise_does_not_replay(tmp_path):
     events[position] = replace(events[position], config={"x": 0.5, "y": 0.5})
     with pytest.raises(LogError, match="a replay decides"):
         replay(Director(PLAN, SPACE, arms=("full",), test=False), events)
+
+
+def test_what_all_trials_share_decides_nothing(tmp_path):
+    """Which of them computes it is a matter of timing, whatever the budget is counted in."""
+    plan = replace(PLAN, budget=Budget(epochs=12.0))
+    study(tmp_path, plan=plan).run()
+    events = list(read_events(tmp_path / "log"))
+    shared = Ledger({Label.SHARED: Charge(5.0, 1.0)})
+    charged = [replace(e, ledger=e.ledger + shared) if isinstance(e, Reported) else e for e in events]
+    director = Director(plan, SPACE, arms=("full",), test=False)
+    assert replay(director, charged) > 10
+    assert director.history.spent["search"].total.flops > 2 * director.search_epochs()
 
 
 def test_ten_failures_alike_end_the_study_with_a_summary(tmp_path):

@@ -1,6 +1,6 @@
 """Every signal, from the trial that it is of to the selector that reads it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar
 
@@ -18,8 +18,9 @@ from autotune.selection import Selector, Subset
 from autotune.signals import CHECKPOINTS, Signal, passes
 from autotune.space import Choice, SearchSpace
 from autotune.task import Classification, CustomLoop, Regression
-from autotune.testing.workloads import WorkloadContract
+from autotune.testing.workloads import Fuse, Killed, WorkloadContract, declared
 from autotune.training.gradients import GradientCollector
+from autotune.training.holdout import EPOCHS, PATIENCE
 from autotune.training.preflight import check
 from autotune.training.probe import probe
 from autotune.training.rules import TrialRules
@@ -276,6 +277,152 @@ def test_gradients_need_a_loss_and_layers(blobs, workload):
         trying(workload(gradient_layers=("nowhere",)), config)
 
 
+# what all trials share
+
+
+class Pixels(nn.Module):
+    """A fixed map that counts how often it is called."""
+
+    calls = 0
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(8, 6)
+        nn.init.eye_(self.inner.weight)
+        nn.init.zeros_(self.inner.bias)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, inputs):
+        type(self).calls += 1
+        return self.drop(self.inner(inputs)).view(-1, 2, 3)
+
+
+def test_features_of_an_encoder_are_computed_once(blobs, splits, workload, tmp_path):
+    encoder = Pixels()
+    config, made = (
+        reads(Signal.FEATURES) | {"policy.pool": 0.5},
+        workload(Classification(blobs, build, encoder=encoder)),
+    )
+    trying(made, config)
+    assert SEEN.pop()[Signal.FEATURES].shape == (8, 6)
+    assert not (tmp_path / "checkpoints" / "shared").exists()
+    first = run(made, config)
+    Pixels.calls = 0
+    other = made.worker(made.bulk).advance(Assignment(1, 1, config, 2, 0, 0.0, 2.0), lambda: None)
+    assert Pixels.calls == 0
+    assert encoder.training
+    for signals in SEEN:
+        torch.testing.assert_close(signals[Signal.FEATURES], torch.tensor(blobs.inputs)[signals.ids, :6])
+    assert first.ledger[Label.SHARED].flops == 2 * 8 * 6 * len(splits.train)
+    assert first.ledger[Label.SHARED].seconds > 0
+    assert Label.SHARED not in other.ledger.charges
+    assert first.ledger[Label.SCORE].flops == 0
+    assert first.fidelity * untrained(made, config).cost.epoch == pytest.approx(
+        first.ledger[Label.TRAIN].flops
+    )
+
+
+def test_without_an_encoder_features_are_embeddings(workload):
+    run(workload(), reads(Signal.FEATURES, Signal.EMBEDDINGS), until=0.5)
+    assert torch.equal(SEEN[0][Signal.FEATURES], SEEN[0][Signal.EMBEDDINGS])
+
+
+@pytest.mark.parametrize(
+    ("encoder", "text"),
+    [(nn.Flatten(0), r"got \(64,\)"), (nn.LSTM(8, 2), "got tuple; wrap it in a module that does")],
+)
+def test_an_encoder_gives_a_row_per_sample(blobs, workload, encoder, text):
+    made = workload(Classification(blobs, build, encoder=encoder))
+    with pytest.raises(SelectorError, match="policy 'reader': the encoder must give one tensor.*" + text):
+        trying(made, reads(Signal.FEATURES))
+
+
+def generous(blobs):
+    return Splits.make(blobs, target=0.3, validation=0.2, test=0.2, seed=0)
+
+
+def test_reference_losses_are_those_of_a_model_of_the_target_split(blobs, workload, tmp_path):
+    """Trained once, without a sample of the training split, and better than no training at all."""
+    splits = generous(blobs)
+    made = replace(
+        workload(splits=splits), reference={"lr": 0.1, "batch_size": 16, "policy": "reader"}, seed=3
+    )
+    config = reads(Signal.REFERENCE_LOSS, Signal.LOSS)
+    trying(made, config)
+    assert SEEN.pop()[Signal.REFERENCE_LOSS].shape == (8,)
+    assert not (tmp_path / "checkpoints" / "shared").exists()
+    first = run(made, config)
+    losses = SEEN[0][Signal.REFERENCE_LOSS]
+    assert losses.shape == (len(splits.train),)
+    assert losses.mean() < 0.8 * SEEN[0][Signal.LOSS].mean()
+    assert all(torch.equal(signals[Signal.REFERENCE_LOSS], losses) for signals in SEEN)
+    flops = first.ledger[Label.SHARED].flops
+    epoch = untrained(made, config).cost.training(len(splits.target))
+    assert PATIENCE * epoch < flops < 2 * EPOCHS * epoch
+    assert first.ledger.own.total.flops == first.ledger.total.flops - flops
+    SEEN.clear()
+    elsewhere = replace(made, path=tmp_path / "elsewhere")
+    again = run(elsewhere, config)
+    assert torch.equal(SEEN[0][Signal.REFERENCE_LOSS], losses)
+    assert declared(again) == declared(first)
+    SEEN.clear()
+    in_common = replace(made, path=tmp_path / "later", shared=tmp_path / "elsewhere" / "shared")
+    assert Label.SHARED not in run(in_common, config).ledger.charges
+    assert torch.equal(SEEN[0][Signal.REFERENCE_LOSS], losses)
+    SEEN.clear()
+    other_seed = replace(in_common, path=tmp_path / "other", seed=4)
+    assert Label.SHARED in run(other_seed, config).ledger.charges
+    assert not torch.equal(SEEN[0][Signal.REFERENCE_LOSS], losses)
+
+
+def test_an_own_loop_trains_its_own_hold_out_model(blobs, workload):
+    def loss(model, batch):
+        return nn.functional.cross_entropy(model(batch.inputs), batch.targets, reduction="none")
+
+    made = workload(CustomLoop(blobs, own_loop, loss=loss), splits=generous(blobs))
+    made = replace(made, reference={"lr": 0.1})
+    config = reads(Signal.REFERENCE_LOSS)
+    trying(made, config)
+    outcome = run(made, config)
+    assert outcome.ledger[Label.SHARED].flops > 0
+    assert SEEN[-1][Signal.REFERENCE_LOSS].std() > 0
+
+
+def test_a_hold_out_model_that_fails_says_so(blobs, workload):
+    made = replace(workload(splits=generous(blobs)), reference={"lr": 1e30})
+    outcome = made.worker(made.bulk).advance(
+        Assignment(0, 0, reads(Signal.REFERENCE_LOSS), 1, 0, 0.0, 2.0), lambda: None
+    )
+    assert isinstance(outcome, Failed)
+    assert (
+        "the hold-out model, the reference configuration trained on the target split, failed"
+        in outcome.message
+    )
+
+
+def test_a_hold_out_model_needs_a_target_split_and_losses(blobs, workload):
+    config = reads(Signal.REFERENCE_LOSS)
+    small = workload(splits=Splits.make(blobs, target=0.06, validation=0.2, test=0.2))
+    with pytest.raises(SelectorError, match="target split, which must have at least 20 samples, got 18"):
+        trying(small, config)
+    with pytest.raises(SelectorError, match="give the task a loss="):
+        trying(workload(CustomLoop(blobs, own_loop), splits=generous(blobs)), config)
+
+
+@pytest.mark.parametrize("fuse", [3, 40, 70])
+def test_what_is_shared_is_charged_once_however_often_its_maker_is_killed(blobs, workload, tmp_path, fuse):
+    made = replace(workload(splits=generous(blobs)), reference={"lr": 0.1})
+    config = reads(Signal.REFERENCE_LOSS)
+    whole = run(made, config)
+    killed = replace(made, path=tmp_path / "killed")
+    assignment = Assignment(0, 0, config, 1, 0, 0.0, 2.0)
+    with pytest.raises(Killed):
+        killed.worker(killed.bulk).advance(assignment, Fuse(fuse))
+    lost = killed.remains(assignment).lost
+    assert lost[Label.SHARED].flops == 0
+    assert declared(run(killed, config)) == declared(whole)
+
+
 # everything at once
 
 
@@ -300,6 +447,7 @@ class Largest(Reader):
 NEEDS = {
     "histories": {Signal.LOSS_HISTORY, Signal.MARGIN_HISTORY},
     "gradients": {Signal.UPDATES, Signal.CHECKPOINT_GRADIENTS},
+    "shared": {Signal.FEATURES, Signal.LOSS},
 }
 
 
@@ -317,7 +465,8 @@ class TestEverySignal(WorkloadContract):
     @pytest.fixture
     def make(self, blobs, splits):
         rules = TrialRules(horizon=5.0, checkpoint_share=0.1, gradient_width=16)
-        return lambda path: TrainingWorkload(Classification(blobs, build), splits, rules, path)
+        task = Classification(blobs, build, encoder=nn.Linear(8, 2))
+        return lambda path: TrainingWorkload(task, splits, rules, path, reference={"lr": 0.1})
 
 
 # what it costs

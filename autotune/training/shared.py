@@ -1,0 +1,151 @@
+"""What is computed once for all trials, and for later studies that look in the same folder.
+
+```
+<path>/features-3f2a…/values.safetensors  manifest.json
+<path>/features-3f2a….lock
+```
+Its name is a hash of everything that it was made from, so nothing is ever out of date.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TextIO, final
+
+import safetensors
+from safetensors.torch import load, save
+from torch import Tensor
+
+from autotune.folders import contents, manifest, publish, storage
+
+FORMAT: Final = 1
+WAIT_S: Final = 0.2  # between two looks at whether another worker is done
+_VALUES: Final = "values.safetensors"
+
+
+@dataclass(frozen=True)
+class Key:
+    """What values are made from.
+
+    Attributes:
+        kind: A word.
+        facts: JSON; all that decides the values.
+    """
+
+    kind: str
+    facts: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The same for the same facts."""
+        text = json.dumps(self.facts, sort_keys=True)
+        return f"{self.kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Values, and what they took.
+
+    Attributes:
+        values: On the CPU.
+        flops: That were spent on them.
+        owner: Whose account these are in.
+    """
+
+    values: Tensor
+    flops: float
+    owner: str
+
+
+@final
+class SharedStore:
+    """Values by what they are made from; this process keeps what it has read.
+
+    Args:
+        path: The folder; made when the first values are written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._held: dict[str, Entry] = {}
+
+    def get(
+        self,
+        key: Key,
+        owner: str,
+        make: Callable[[], tuple[Tensor, float]],
+        beat: Callable[[], None] = lambda: None,
+    ) -> Entry:
+        """The values, which are made if nobody has; of several workers of a node one does, and others wait.
+
+        Where the file system keeps no locks, and on several nodes, more than one may make them, with the same
+        outcome.
+
+        Args:
+            key: What they are made from.
+            owner: Who asks, and is charged if they have to be made.
+            make: Gives values, and the FLOPs that it took to make them.
+            beat: Called while waiting.
+
+        Raises:
+            StorageError: When they cannot be written.
+        """
+        if key.name not in self._held:
+            self._held[key.name] = self._read(key) or self._made(key, owner, make, beat)
+        return self._held[key.name]
+
+    def _made(
+        self, key: Key, owner: str, make: Callable[[], tuple[Tensor, float]], beat: Callable[[], None]
+    ) -> Entry:
+        with storage("write to", self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        with _alone(self.path / f"{key.name}.lock", beat):
+            if (entry := self._read(key)) is not None:
+                return entry
+            values, flops = make()
+            facts = {"format": FORMAT, "made_from": key.facts, "flops": flops, "owner": owner}
+            with storage("write to", self.path):
+                publish(self.path / key.name, {_VALUES: save({"values": values.contiguous()})}, facts)
+        return Entry(values, flops, owner)
+
+    def _read(self, key: Key) -> Entry | None:
+        """What is there; None when it is not, or is damaged, or of another format."""
+        facts = manifest(self.path / key.name)
+        if facts is None or facts.get("format") != FORMAT:
+            return None
+        files = contents(self.path / key.name, _VALUES)
+        if files is None:
+            return None
+        try:
+            return Entry(load(files[_VALUES])["values"], float(facts["flops"]), str(facts["owner"]))
+        except (safetensors.SafetensorError, KeyError, ValueError):
+            return None
+
+
+@contextlib.contextmanager
+def _alone(path: Path, beat: Callable[[], None]) -> Iterator[None]:
+    """Keep other processes of this node out; the system lets the lock go when its holder dies."""
+    with storage("write to", path):
+        lock = path.open("a")
+    with lock:
+        while not _locked(lock):
+            beat()
+            time.sleep(WAIT_S)
+        yield
+
+
+def _locked(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # no locks here: then nobody is kept out
+        return True
+    return True

@@ -1,0 +1,93 @@
+"""Signals that do not depend on the trial: what they are made from, and how."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+
+import torch
+from torch import Tensor, nn
+
+from autotune.errors import SelectorError
+from autotune.signals import Signal
+from autotune.task import Batch
+from autotune.training.flops import forward_flops
+from autotune.training.holdout import EPOCHS, PATIENCE, plain, reference_losses
+from autotune.training.modes import evaluating
+from autotune.training.probe import probe
+from autotune.training.room import Room
+from autotune.training.shared import Key
+from autotune.work import Beat
+
+
+def key(room: Room, signal: Signal) -> Key:
+    """What decides the values of a static signal; code is known by what it builds."""
+    facts: dict[str, object] = {
+        "data": room.task.data.fingerprint,
+        "task": type(room.task).__qualname__,
+        "samples": hashed(room.train),
+    }
+    if room.task.encoder is not None and signal is Signal.FEATURES:
+        return Key(signal.value, facts | {"encoder": fingerprint(room.task.encoder)})
+    config = plain(room.reference)
+    return Key(
+        signal.value,
+        facts
+        | {
+            "target": hashed(room.target),
+            "config": dict(config),
+            "seed": room.seed,
+            "epochs": [EPOCHS, PATIENCE],
+            "model": fingerprint(probe(room, config).model),
+        },
+    )
+
+
+def make(room: Room, signal: Signal, beat: Beat) -> tuple[Tensor, float]:
+    """The values of a static signal, in the order of the training split, and the FLOPs that they took."""
+    if room.task.encoder is None or signal is not Signal.FEATURES:
+        return reference_losses(room, beat)
+    encoder = copy.deepcopy(room.task.encoder).to(room.samples.device)
+    rows, flops = [], 0.0
+    for batch in room.samples.batches(room.train, room.rules.eval_batch):
+        beat()
+        flops = flops or len(room.train) * forward_flops(encoder, batch.inputs[:2])
+        rows.append(encoded(encoder, batch).cpu())
+    return torch.cat(rows), flops
+
+
+def encoded(encoder: nn.Module, batch: Batch) -> Tensor:
+    """Features of a batch, shape (b, width), float32.
+
+    Args:
+        encoder: On the device of the batch.
+        batch: Prepared inputs.
+
+    Raises:
+        SelectorError: When the encoder gives something else than one row per sample.
+    """
+    with evaluating(encoder), torch.no_grad():
+        features: object = encoder(batch.inputs)
+    if not isinstance(features, Tensor) or features.dim() == 0 or len(features) != len(batch):
+        shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise SelectorError(
+            f"the encoder must give one tensor with a row for each of {len(batch)} samples, got {shape}; "
+            "wrap it in a module that does"
+        )
+    return features.reshape(len(batch), -1).float()
+
+
+def fingerprint(module: nn.Module) -> str:
+    """SHA-256 over a module's structure as it prints and over its state, as hex."""
+    digest = hashlib.sha256(repr(module).encode())
+    for name, value in module.state_dict().items():
+        digest.update(f"\0{name}\0".encode())
+        if isinstance(value, Tensor):
+            digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def hashed(ids: Tensor) -> str:
+    """SHA-256 over sample ids, as hex."""
+    return hashlib.sha256(ids.numpy().tobytes()).hexdigest()
