@@ -75,6 +75,12 @@ class FeatureSimilarities(Similarities):
         sizes, others = rows.square().sum(1), columns.square().sum(1)
         squared = torch.addmm(others, rows, columns.T, alpha=-2.0).add_(sizes[:, None])
         squared.masked_fill_(squared < ROUNDING * sizes[:, None], 0.0)
+        return self.at(squared)
+
+    def at(self, squared: Tensor) -> Tensor:
+        """Similarities at some squared distances between rows of features; the distances are overwritten."""
+        if self.kernel is Kernel.COSINE:
+            return squared.mul_(-0.5).add_(1.0)
         if self.kernel is Kernel.RBF:
             return squared.mul_(-1.0 / self.scale).exp_()
         return squared.sqrt_().neg_().add_(self.scale).clamp_min_(0.0)

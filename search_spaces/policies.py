@@ -62,6 +62,11 @@ OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
     "gradmatch": {**FEW_AND_SELDOM, "batch": Choice([1, 32]), "regularisation": Float(0.01, 1.0, log=True)},
     "craig": FEW_AND_SELDOM,
     "k_center": FEW_AND_SELDOM,
+    "facility_location": FEW_AND_SELDOM,
+    "graph_cut": FEW_AND_SELDOM,
+    "log_det": FEW_AND_SELDOM,
+    "herding": FEW_AND_SELDOM,
+    "d2": FEW_AND_SELDOM,
 }
 
 

@@ -11,20 +11,33 @@ maximise any of them. `facility_location` is all of that for the most used one:
     cover.gains                                      # (budget,) what each added; their sum is the objective
     torch.bincount(cover.owner, minlength=budget)    # how many points each pick stands for (CRAIG's weights)
 
+Where n is too large for all pairs: `sparse_facility_location` on a graph of nearest neighbours, `stochastic`,
+or `two_rounds` over parts (GreeDi), which a cluster can work on side by side; each says what it guarantees.
+
 Similarities of your own come as a subclass of `autotune.similarity.Similarities`: a shape, and a method that
 gives any block of them.
 """
 
 from autotune.submodular.facility import Cover, FacilityLocation, facility_location
-from autotune.submodular.greedy import Objective, Order, lazy, naive, stochastic
+from autotune.submodular.greedy import Objective, Order, largest_first, lazy, naive, stochastic
+from autotune.submodular.pairs import GraphCut, LogDet
+from autotune.submodular.partitioned import parted, two_round_bound, two_rounds
+from autotune.submodular.sparse import sparse_facility_location
 
 __all__ = [
     "Cover",
     "FacilityLocation",
+    "GraphCut",
+    "LogDet",
     "Objective",
     "Order",
     "facility_location",
+    "largest_first",
     "lazy",
     "naive",
+    "parted",
+    "sparse_facility_location",
     "stochastic",
+    "two_round_bound",
+    "two_rounds",
 ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -70,7 +72,7 @@ def naive(objective: Objective, budget: int, progress: Progress | None = None) -
         gains.append(float(found[best]))
         left[best] = False
         objective.add(best)
-        _tell(progress, picks, budget)
+        tell(progress, len(picks), budget)
     return _order(picks, gains, objective)
 
 
@@ -88,28 +90,30 @@ def lazy(objective: Objective, budget: int, batch: int = BATCH, progress: Progre
         batch: How many gains are computed together.
         progress: Told the share of picks made, from time to time.
     """
-    bound = torch.cat([objective.gains(part) for part in _parts(objective, 8 * batch)]).double().cpu()
+    everyone = torch.arange(objective.candidates, device=objective.device)
+    bound = torch.cat([objective.gains(part) for part in torch.split(everyone, 8 * batch)]).double().cpu()
     picks: list[int] = []
     gains: list[float] = []
     while len(picks) < budget:
-        least = bound.topk(min(FRONT, len(bound))).values[-1].clamp_min(0.0)
+        least = torch.maximum(bound.topk(min(FRONT, len(bound))).values[-1], bound[bound.isfinite()].min())
         front = (bound >= least).nonzero().squeeze(1)  # all ties too, so that the lowest candidate wins
-        values, fresh = bound[front], torch.zeros(len(front), dtype=torch.bool)
+        values, stale = bound[front], torch.ones(len(front), dtype=torch.bool)
         while len(picks) < budget:
             best = int(values.argmax())
             if values[best] < least:
                 break
-            if not fresh[best]:
-                old = values.masked_fill(fresh, -math.inf).topk(min(batch, len(front))).indices
+            if stale[best]:
+                top = values.where(stale, -math.inf).topk(min(batch, len(front)))
+                old = top.indices[top.values > -math.inf]
                 values[old] = objective.gains(front[old].to(objective.device)).double().cpu()
-                fresh[old] = True
+                stale[old] = False
                 continue
             picks.append(int(front[best]))
             gains.append(float(values[best]))
             objective.add(picks[-1])
             values[best] = -math.inf
-            fresh.fill_(False)
-            _tell(progress, picks, budget)
+            stale.fill_(True)
+            tell(progress, len(picks), budget)
         bound[front] = values
     return _order(picks, gains, objective)
 
@@ -152,12 +156,33 @@ def stochastic(
         gains.append(float(found[best]))
         pool = torch.cat([pool[: places[best]], pool[places[best] + 1 :]])
         objective.add(picks[-1])
-        _tell(progress, picks, budget)
+        tell(progress, len(picks), budget)
     return _order(picks, gains, objective)
 
 
-def _parts(objective: Objective, size: int) -> tuple[Tensor, ...]:
-    return torch.arange(objective.candidates, device=objective.device).split(size)
+def largest_first(values: npt.NDArray[np.float64], count: int) -> Iterator[tuple[int, float]]:
+    """Where the largest value is, and what it is, again and again, while the caller lowers values in between.
+
+    A position never comes twice; ties go to the lowest. Only a front is looked at as long as it holds the
+    largest.
+
+    Args:
+        values: Finite, shape (n,); changed: -inf where a position was given out.
+        count: How many, in [1, n].
+    """
+    front_size = min(FRONT, len(values))
+    while count:
+        least = np.partition(values, -front_size)[-front_size]
+        least = max(least, values[np.isfinite(values)].min())
+        front = np.flatnonzero(values >= least)  # all ties too
+        while count:
+            found = values[front]
+            place = int(found.argmax())
+            if found[place] < least:
+                break
+            values[front[place]] = -np.inf
+            count -= 1
+            yield int(front[place]), float(found[place])
 
 
 def _order(picks: list[int], gains: list[float], objective: Objective) -> Order:
@@ -167,6 +192,7 @@ def _order(picks: list[int], gains: list[float], objective: Objective) -> Order:
     )
 
 
-def _tell(progress: Progress | None, picks: list[int], budget: int) -> None:
-    if progress is not None and (len(picks) == budget or len(picks) % 100 == 0):
-        progress(len(picks) / budget)
+def tell(progress: Progress | None, done: int, budget: int) -> None:
+    """Say how far it is, from time to time."""
+    if progress is not None and (done == budget or done % 100 == 0):
+        progress(done / budget)

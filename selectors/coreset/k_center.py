@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from autotune.sampling import observed
+from autotune.features import ordered
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
 
@@ -40,16 +40,12 @@ class KCenter(Selector):
 
     def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:
         """The first `budget` of the farthest-first order."""
-        if budget == signals.n:
-            return Subset.uniform(signals.ids)
-        features = observed(signals, Signal.FEATURES).flatten(1).float()
-        usable = torch.isfinite(features).all(1)
-        positions, rest = usable.nonzero().squeeze(1), (~usable).nonzero().squeeze(1)
-        if len(positions) == 0:
-            return Subset.uniform(signals.ids[rest[:budget]])
-        drawn = torch.randint(len(positions), (1,), generator=generator, device=generator.device)
-        order = farthest_first(features[positions], min(budget, len(positions)), int(drawn))
-        return Subset.uniform(signals.ids[torch.cat([positions[order], rest])[:budget]])
+
+        def order(features: Tensor, count: int) -> Tensor:
+            drawn = torch.randint(len(features), (1,), generator=generator, device=generator.device)
+            return farthest_first(features, count, int(drawn))
+
+        return ordered(signals, budget, order)
 
     def cost(self, n: int, budget: int, width: int) -> float:
         """At most each candidate against the picks before it, k d (2 n - k), and 5 n d to prepare."""
