@@ -469,6 +469,18 @@ class TestEverySignal(WorkloadContract):
         return lambda path: TrainingWorkload(task, splits, rules, path, reference={"lr": 0.1})
 
 
+@pytest.mark.parametrize("name", [name for name in selection.selector_names() if name != "full"])
+def test_every_selector_chooses_in_a_trial(blobs, splits, tmp_path, name):
+    """Whatever signals it needs, it is given them, before the trial and during it."""
+    task = Classification(blobs.with_columns(groups=np.arange(blobs.n) % 3), build)
+    rules = TrialRules(horizon=6.0, gradient_width=16)
+    made = TrainingWorkload(task, splits, rules, tmp_path, reference={"lr": 0.1})
+    config = BASE | {"policy": name, "policy.pool": 0.5, "policy.warmup": 0.3}
+    trying(made, config)
+    outcome = run(made, config, until=5.0)
+    assert outcome.selections > 0
+
+
 # what it costs
 
 
