@@ -9,7 +9,7 @@ from autotune.errors import SelectorError, SpaceError, unknown
 from autotune.policy import policy_parameters
 from autotune.selection import Scope, selector_class, selector_names
 from autotune.signals import KNOWN, Signal, passes
-from autotune.space import Choice, Dimension, Float, Scalar
+from autotune.space import Choice, Dimension, Float, Int, Scalar
 
 BASELINES: Final = ("full", "fresh_random")
 SELECTORS: Final = (
@@ -63,10 +63,17 @@ OWN: Final[Mapping[str, Mapping[str, Dimension]]] = {
     "craig": FEW_AND_SELDOM,
     "k_center": FEW_AND_SELDOM,
     "facility_location": FEW_AND_SELDOM,
-    "graph_cut": FEW_AND_SELDOM,
-    "log_det": FEW_AND_SELDOM,
+    "graph_cut": {**FEW_AND_SELDOM, "redundancy": Float(1.0, 30.0, log=True)},
+    "log_det": {
+        **FEW_AND_SELDOM,
+        "fraction": Float(0.01, 0.04, log=True),
+        "ridge": Float(0.001, 0.1, log=True),
+    },
     "herding": FEW_AND_SELDOM,
-    "d2": FEW_AND_SELDOM,
+    "d2": {**FEW_AND_SELDOM, "spread": Float(0.1, 3.0, log=True)},
+    "moderate": {"class_balanced": Choice([False, True])},
+    "prototypes": {"sampler": Choice(["top", "bottom", "coverage"]), "clusters": Int(5, 100, log=True)},
+    "leverage": {"floor": Float(0.05, 0.5, log=True)},
 }
 
 

@@ -45,21 +45,20 @@ class LogDet(Objective):
     """log det(I + K_S / ridge): the volume that the set spans, monotone submodular.
 
     The gain of a candidate is log(1 + v / ridge), where v is its variance given the set, in a Gaussian
-    process with covariance K and noise `ridge`. Each candidate has a row of the Cholesky factor, which is
-    extended by the picks that it has not seen when its gain is asked for.
+    process with covariance K and noise `ridge`. The Cholesky factor of the set grows by one row with each
+    pick, for all candidates at once: the t-th costs t products per candidate and one row of similarities.
 
-    References: Chen, Zhang and Zhou, "Fast Greedy MAP Inference for Determinantal Point Process to Improve
-    Recommendation Diversity", NeurIPS 2018, algorithm 1; Hemmi et al., "Lazy and Fast Greedy MAP Inference
-    for Determinantal Point Process", NeurIPS 2022.
+    Reference: Chen, Zhang and Zhou, "Fast Greedy MAP Inference for Determinantal Point Process to Improve
+    Recommendation Diversity", NeurIPS 2018, algorithm 1.
 
     Args:
         given: A positive semi-definite kernel of samples with each other, 1 on its diagonal.
         budget: How many may be added.
         ridge: Above 0, in units of the diagonal.
-        memory_gib: For the rows, candidates x budget numbers.
+        memory_gib: For the factor, budget x candidates numbers.
 
     Raises:
-        SelectorError: When the rows do not fit.
+        SelectorError: When the factor does not fit.
     """
 
     def __init__(self, given: Similarities, budget: int, ridge: float, memory_gib: float) -> None:
@@ -73,35 +72,19 @@ class LogDet(Objective):
                 f"{memory_gib}; raise it, or lower the budget or the pool"
             )
         self._given, self._ridge = given, ridge
-        self._rows = probe.new_empty(self.candidates, budget)
-        self._diagonal = probe.new_empty(budget)
+        self._factor = probe.new_empty(budget, self.candidates)
         self._variance = probe.new_ones(self.candidates)
-        self._picks = torch.empty(0, dtype=torch.long, device=self.device)
-        self._seen = torch.zeros(self.candidates, dtype=torch.long, device=self.device)
+        self._added = 0
 
     def gains(self, candidates: Tensor) -> Tensor:
         """What each would add."""
-        count, seen = len(self._picks), self._seen[candidates]
-        latest = seen == count - 1  # those of the gains before the last pick: one column is new
-        for group in (candidates[latest], candidates[~latest & (seen < count)]):
-            if len(group):
-                self._extend(group, int(self._seen[group].min()), count)
         return torch.log1p(self._variance[candidates] / self._ridge)
-
-    def _extend(self, group: Tensor, start: int, count: int) -> None:
-        """Extend the rows of some candidates, which have seen the picks before `start`, up to `count`."""
-        missed = self._picks[start:]
-        known = self._rows[missed, :count]
-        rest = self._given.block(group, missed) - self._rows[group, :start] @ known[:, :start].T
-        factor = known[:, start:].tril(-1) + self._diagonal[start:count].diag()
-        new = torch.linalg.solve_triangular(factor.T, rest, upper=True, left=False)
-        self._rows[group, start:count] = new
-        before = self._rows[group, :start].square().sum(1)
-        self._variance[group] = (1.0 - before - new.square().sum(1)).clamp_min_(0.0)
-        self._seen[group] = count
 
     def add(self, candidate: int) -> None:
         """What it explains of the others is no news any more."""
-        self.gains(torch.tensor([candidate], device=self.device))
-        self._diagonal[len(self._picks)] = (self._variance[candidate] + self._ridge).sqrt()
-        self._picks = torch.cat([self._picks, self._picks.new_tensor([candidate])])
+        before, new = self._factor[: self._added], self._factor[self._added]
+        row = self._given.block(slice(candidate, candidate + 1), ALL)[0]
+        torch.sub(row, before[:, candidate] @ before, out=new)
+        new.div_((self._variance[candidate] + self._ridge).sqrt())
+        self._variance.sub_(new.square()).clamp_min_(0.0)
+        self._added += 1

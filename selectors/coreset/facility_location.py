@@ -29,14 +29,14 @@ class FacilityLocationSelector(Selector):
     Reference: Wei, Iyer and Bilmes, "Submodularity in Data Subset Selection and Active Learning", ICML 2015.
 
     Attributes:
-        neighbours: Let a sample cover only those that it is among so many nearest neighbours of; 0 looks at
-            all pairs. 32 is nearly as good, and needed above some 50,000 candidates.
+        neighbours: Let a sample cover only those that it is among so many nearest neighbours of, which is
+            nearly as good and fit for a million candidates; 0 looks at all pairs.
         kernel: What alike means: `cosine`, `rbf` or `euclidean`; see `autotune.similarity.Kernel`.
-        memory_gib: For similarities of all pairs, above 0; where they do not fit they are computed again when
-            needed, which takes longer and picks the same.
+        memory_gib: For the similarities of all pairs, above 0; where they do not fit they are computed again
+            when needed, which takes longer and picks the same.
     """
 
-    neighbours: int = 0
+    neighbours: int = 32
     kernel: str = Kernel.COSINE.value
     memory_gib: float = 2.0
 

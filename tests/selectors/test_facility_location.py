@@ -31,7 +31,7 @@ def points(n, d, seed=0):
 @pytest.mark.parametrize("kernel", list(Kernel))
 def test_the_picks_are_greedy_in_float64(kernel):
     features = points(60, 5)
-    picks = draw(FacilityLocationSelector(kernel=kernel), signals(features), 20).ids.tolist()
+    picks = draw(FacilityLocationSelector(0, kernel), signals(features), 20).ids.tolist()
     alike, best = matrix(similarities(features.double(), kernel)), torch.zeros(60, dtype=torch.float64)
     for pick in picks:
         gains = (alike - best).clamp_min(0).sum(1)
@@ -69,6 +69,6 @@ def test_values_out_of_range_are_refused(name, value, text):
 
 
 def test_a_graph_costs_less_than_all_pairs_where_there_are_many():
-    exact, graph = FacilityLocationSelector(), FacilityLocationSelector(32)
+    exact, graph = FacilityLocationSelector(0), FacilityLocationSelector(32)
     assert graph.cost(1_000_000, 10_000, 64) < exact.cost(1_000_000, 10_000, 64) / 50
     assert math.isclose(exact.cost(2000, 100, 64), 4 * exact.cost(1000, 100, 64))
