@@ -8,8 +8,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from autotune.draws import gumbel, uniform
 from autotune.errors import SelectorError
+from autotune.numerics.draws import gumbel, uniform
 from autotune.signals import Signal, Signals
 
 STRATA: Final = 50  # of a coverage sample, as published

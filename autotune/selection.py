@@ -78,7 +78,8 @@ class Selector(ABC):
         size: Whether the budget is met exactly or on average.
         scope: Whether choosing again can change the answer.
         nested: Whether a smaller budget, on the same candidates and generator seed, takes a prefix of what a
-            larger one below n takes, in the order picked.
+            larger one below n takes, in the order picked, all weighted alike. One order then serves all
+            trials where nothing that the rule needs ever changes.
         replacement: Whether a sample may be drawn more than once.
         unbiased: Whether E[sum of the weights of i] is the same for every candidate i.
         tolerates_gaps: Whether readings may leave candidates uncovered, or be old; losses from training

@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from autotune.cli import studies, subsets
+from autotune.cli import audits, studies, subsets
 from autotune.cli.output import say
 from autotune.cli.parsing import CONFIGURATION, DONE, FAILED, RETRY, Commands, Parser, top_parser
 from autotune.errors import AutotuneError, ConfigurationError, LockedError, StorageError
@@ -18,6 +18,7 @@ def parser() -> Parser:
     commands = Commands(top)
     studies.add(commands)
     subsets.add(commands)
+    audits.add(commands)
     return top
 
 

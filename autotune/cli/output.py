@@ -7,9 +7,11 @@ import json
 import math
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
+
+from autotune.cli.parsing import DONE, RETRY
 
 
 class Stopped(BaseException):
@@ -54,3 +56,18 @@ def _strict(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_strict(item) for item in value]
     return value
+
+
+def answer(work: Callable[[], tuple[Any, str]], as_json: bool) -> int:
+    """Do work that leaves nothing half done, and print what it says: a document, or words for people."""
+    try:
+        with aside(as_json), stoppable():
+            document, said = work()
+    except (KeyboardInterrupt, Stopped):
+        print("autotune: stopped; nothing was written", file=sys.stderr)
+        return RETRY
+    if as_json:
+        print_json(document)
+    else:
+        print(said)
+    return DONE

@@ -28,6 +28,11 @@ class Files:
     train: tuple[Path, ...]
     test: tuple[Path, ...] = ()
 
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """All of them; sample ids count their rows in this order."""
+        return (*self.train, *self.test)
+
 
 def find(source: Source, suffixes: Sequence[str]) -> Files:
     """Resolve a file, several files, a folder or a glob pattern, in sorted order.

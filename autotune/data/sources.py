@@ -14,6 +14,7 @@ from autotune.data.files import find, neighbours
 from autotune.errors import DataError, StorageError
 
 _TARGETS: Final = ("label", "target", "class", "y")
+UNLABELLED: Final = "unlabelled"
 _GLOB: Final = re.compile(r"[*?\[]")
 
 
@@ -37,7 +38,8 @@ def open_dataset(
         target: Column to predict; None = the one named label, target, class or y.
         inputs: Columns that the model reads; None = all others, or the one column of images or lists.
         keep: Columns to carry along under their own names, such as groups or times.
-        kind: "classification" or "regression"; None = by the type of the target.
+        kind: "classification" or "regression"; None = by the type of the target; "unlabelled" = tables have
+            no target.
         header: Column names of CSV files whose first line is data already.
 
     Raises:
@@ -47,21 +49,21 @@ def open_dataset(
     path = Path(source)
     if str(source) == "digits" and not path.exists():
         return digits()
-    suffix = _suffix(path)
+    suffix = format_of(path)
     if suffix == "idx":
         return Dataset.from_idx(path)
     if suffix == ".arrow":
         return Dataset.open(path)
     if suffix in parquet.SUFFIXES:
         names = parquet.column_names(find(source, parquet.SUFFIXES).train[0])
-        chosen = _target(target, names, path)
+        chosen, kind = _target(target, kind, names, path)
         return Dataset.from_parquet(source, target=chosen, inputs=inputs, keep=keep, kind=kind)
     if suffix in csv.SUFFIXES:
         first = find(source, csv.SUFFIXES).train[0]
-        header = header or _c45_header(first.parent)
-        if header and target is None:
+        header = header or c45_header(first.parent)
+        if header and target is None and kind != UNLABELLED:
             target = header[-1]
-        chosen = _target(target, csv.read_file(first, header).column_names, path)
+        chosen, kind = _target(target, kind, csv.read_file(first, header).column_names, path)
         return Dataset.from_csv(source, target=chosen, inputs=inputs, keep=keep, kind=kind, header=header)
     return Dataset.from_text(source)
 
@@ -72,8 +74,13 @@ def c45_names(content: str) -> list[str]:
     return [line.split(":")[0].strip() for line in lines if ":" in line] + ["target"]
 
 
-def _suffix(path: Path) -> str:
-    """The format: `idx` or the suffix of the files."""
+def format_of(path: Path) -> str:
+    """The format: `idx` or the suffix of the files.
+
+    Raises:
+        StorageError: When nothing is there.
+        DataError: When the format is unknown.
+    """
     known = (*parquet.SUFFIXES, *csv.SUFFIXES, *text.SUFFIXES)
     if path.is_dir():
         if any("-idx" in each.name for each in path.iterdir()):
@@ -92,17 +99,28 @@ def _suffix(path: Path) -> str:
     return match
 
 
-def _target(target: str | None, names: Sequence[str], path: Path) -> str:
+def _target(
+    target: str | None, kind: str | None, names: Sequence[str], path: Path
+) -> tuple[str | None, str | None]:
+    """The target column, and what of `kind` is left to say."""
+    if kind == UNLABELLED:
+        if target is not None:
+            raise DataError(
+                f"data of kind {UNLABELLED!r} has no target, got {target!r}; leave one of them out"
+            )
+        return None, None
     if target is not None:
-        return target
+        return target, kind
     found = [name for name in names if name.lower() in _TARGETS]
     if len(found) != 1:
         raise DataError(
-            f"which column of {path} is the target? name it with target=; columns: {', '.join(names)}"
+            f"which column of {path} is the target? name it with target=, or say kind={UNLABELLED!r}; "
+            f"columns: {', '.join(names)}"
         )
-    return found[0]
+    return found[0], kind
 
 
-def _c45_header(folder: Path) -> list[str] | None:
+def c45_header(folder: Path) -> list[str] | None:
+    """Column names from the one `.names` file of a folder; None where there is none, or several."""
     files = sorted(folder.glob("*.names"))
     return c45_names(files[0].read_text()) if len(files) == 1 else None

@@ -61,15 +61,25 @@ def read(source: Source, tokenizer: HashingTokenizer) -> Columns:
         StorageError: When a file is missing.
         DataError: When a line has no label or no text.
     """
+    pairs, train = lines(source)
+    arrays = {INPUTS: tokenizer.encode(text for _, text in pairs)}
+    if train < len(pairs):
+        arrays[OFFICIAL_TEST] = np.arange(len(pairs)) >= train
+    labels = label_columns([label for label, _ in pairs])
+    return Columns({**arrays, **labels.arrays}, labels.names)
+
+
+def lines(source: Source) -> tuple[list[tuple[str, str]], int]:
+    """Label and text of every line, and how many of them come before the official test part.
+
+    Raises:
+        StorageError: When a file is missing.
+        DataError: When a line has no label or no text.
+    """
     files = find(source, SUFFIXES)
     train = [line for path in files.train for line in _lines(path)]
     test = [line for path in files.test for line in _lines(path)]
-    pairs = train + test
-    arrays = {INPUTS: tokenizer.encode(text for _, text in pairs)}
-    if test:
-        arrays[OFFICIAL_TEST] = np.arange(len(pairs)) >= len(train)
-    labels = label_columns([label for label, _ in pairs])
-    return Columns({**arrays, **labels.arrays}, labels.names)
+    return train + test, len(train)
 
 
 def label_columns(labels: list[str]) -> Columns:

@@ -1,17 +1,12 @@
-"""The report as one HTML file that needs no network, now or in ten years."""
+"""The report of a study, as one HTML file."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
-from autotune.errors import StorageError
 from autotune.report import sections
 from autotune.report.charts.svg import Markup, colour, escape, join, tag
+from autotune.report.document import document, write_document
 from autotune.report.view import StudyView
 
 
@@ -28,35 +23,12 @@ def write_page(path: str | Path, out: str | Path | None = None) -> Path:
         StorageError: When the file cannot be written.
     """
     target = Path(path) / "result" / "report.html" if out is None else Path(out)
-    text = page(StudyView.load(path))
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        half = target.with_name(f"{target.name}.{os.getpid()}")  # a reader never sees half a page
-        half.write_text(text, encoding="utf-8")
-        half.replace(target)
-    except OSError as error:
-        raise StorageError(f"cannot write {target}: {error.strerror}; choose another --out") from error
-    return target
+    return write_document(page(StudyView.load(path)), target)
 
 
 def page(view: StudyView) -> str:
     """The whole document."""
-    style, script = _asset("page.css"), _asset("page.js")
-    policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return Template(_asset("page.html")).substitute(
-        policy=policy, title=escape(f"{view.name} · autotune"), style=style, script=script, body=_body(view)
-    )
-
-
-def _asset(name: str) -> str:
-    return files("autotune.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+    return document(f"{view.name} · autotune", _body(view))
 
 
 def _body(view: StudyView) -> Markup:

@@ -9,6 +9,7 @@ from typing import Final
 
 from autotune.history import Status
 from autotune.ledger import Label, Ledger
+from autotune.report import parts
 from autotune.report.account import FAILED, FINISHED, INTERRUPTED, OPEN, STOPPED, fates
 from autotune.report.charts.bars import bars, stacked
 from autotune.report.charts.best import best_over_compute
@@ -18,6 +19,7 @@ from autotune.report.charts.parallel import LINES, parallel
 from autotune.report.charts.svg import Markup, colour, escape, join, legend, tag
 from autotune.report.importance import importances
 from autotune.report.numbers import duration, epochs, money, number, share
+from autotune.report.parts import section
 from autotune.report.tables import (
     TRIALS,
     confirmed_table,
@@ -39,30 +41,14 @@ FATES: Final = {
 }
 
 
-def _section(title: str, sub: str, *content: Markup | None, class_: str | None = None) -> Markup:
-    shown = [part for part in content if part is not None]
-    empty = tag("p", escape("Nothing to show yet."), class_="empty")
-    heading = tag("h2", escape(title))
-    return tag("section", heading, tag("p", escape(sub), class_="sub"), *(shown or [empty]), class_=class_)
-
-
 def header(view: StudyView) -> Markup:
     """The name of the study, and whether it is over."""
     won = bool(view.verdict.get("winner"))
     state = "finished" if won else "finished without a winner"
     if not view.done:
         state = f"unfinished: {PHASES.get(view.history.phase, view.history.phase)}"
-    return tag(
-        "header",
-        tag(
-            "div",
-            tag("b", escape("autotune")),
-            escape(" · training settings and data policy, searched together"),
-            class_="brand",
-        ),
-        tag("h1", escape(view.name)),
-        tag("span", escape(state), class_=f"chip {'done' if won else 'open'}"),
-    )
+    brand = "training settings and data policy, searched together"
+    return parts.header(view.name, brand, state, "done" if won else "open")
 
 
 def findings(view: StudyView) -> Markup:
@@ -90,21 +76,18 @@ def tiles(view: StudyView) -> Markup:
     """The figures that are asked for first."""
     spent = {phase: view.epochs(ledger) for phase, ledger in view.phases.items()}
     states = [trial.status for trial in view.search]
-    tiles = [_score_tile(view)]
-    tiles.append((f"{len(states)}", f"configurations, {states.count(Status.FAILED)} failed"))
-    tiles.append((epochs(spent.get("search", 0.0)), "search compute"))
-    tiles.append((epochs(sum(spent.values()) - spent.get("search", 0.0)), "confirming and testing"))
-    tiles.append((share(view.wasted()), "of search compute in unfinished trials"))
-    tiles.append((duration(view.total.total.seconds), "device time"))
+    figures = [_score_tile(view)]
+    figures.append((f"{len(states)}", f"configurations, {states.count(Status.FAILED)} failed"))
+    figures.append((epochs(spent.get("search", 0.0)), "search compute"))
+    figures.append((epochs(sum(spent.values()) - spent.get("search", 0.0)), "confirming and testing"))
+    figures.append((share(view.wasted()), "of search compute in unfinished trials"))
+    figures.append((duration(view.total.total.seconds), "device time"))
     if view.wall_s:
-        tiles.append((duration(view.wall_s), "wall clock"))
+        figures.append((duration(view.wall_s), "wall clock"))
     if (bill := view.bill) is not None:
         least = "at least: some machines have no price" if bill.unpriced else "cost at the given prices"
-        tiles.append((money(bill.total), least))
-    shown = [
-        tag("div", tag("b", escape(value)), tag("span", escape(name)), class_="tile") for value, name in tiles
-    ]
-    return tag("div", *shown, class_="tiles")
+        figures.append((money(bill.total), least))
+    return parts.tiles(figures)
 
 
 def _score_tile(view: StudyView) -> tuple[str, str]:
@@ -128,10 +111,10 @@ def progress(view: StudyView, colours: Mapping[str, str]) -> Markup:
     few = f"at most {CURVES} trials are drawn" if len(view.search) > CURVES else "each line is a trial"
     return tag(
         "div",
-        _section(
+        section(
             "Best result over compute", "Each dot is a result, larger at higher rungs.", best and named, best
         ),
-        _section("Learning by rung", f"Validation results, {few}.", curves and named, curves),
+        section("Learning by rung", f"Validation results, {few}.", curves and named, curves),
         class_="pair",
     )
 
@@ -150,7 +133,7 @@ def settings(view: StudyView, colours: Mapping[str, str]) -> Markup:
     named = _policies(view, colours)
     few = f" At most {LINES} trials are drawn." if len(view.search) > LINES else ""
     sub = f"One line per trial, coloured by policy; bold lines lead. Better is up.{few}"
-    return _section("Settings and results", sub, drawn and named, drawn and tag("div", drawn, class_="wide"))
+    return section("Settings and results", sub, drawn and named, drawn and tag("div", drawn, class_="wide"))
 
 
 def mattered(view: StudyView) -> Markup:
@@ -158,7 +141,7 @@ def mattered(view: StudyView) -> Markup:
     found = importances(view)
     sub = "Which parameters tell good trials from the rest; needs a dozen results at one rung."
     if found is None:
-        return _section("What mattered", sub)
+        return section("What mattered", sub)
     sub = (
         f"PED-ANOVA over {found.results} trials at {epochs(view.rungs[found.rung])}: which parameters tell "
         "the best quarter from the rest, beyond what shuffled results would."
@@ -168,7 +151,7 @@ def mattered(view: StudyView) -> Markup:
         bars("Importance of each parameter", rows) if rows else tag("p", escape("None did."), class_="empty")
     )
     note = f"No more than chance: {', '.join(found.chance)}." if found.chance else ""
-    return _section("What mattered", sub, drawn, tag("p", escape(note), class_="sub") if note else None)
+    return section("What mattered", sub, drawn, tag("p", escape(note), class_="sub") if note else None)
 
 
 def spending(view: StudyView) -> Markup:
@@ -202,7 +185,7 @@ def spending(view: StudyView) -> Markup:
     )
     said = gaps(view.bill) if view.bill is not None else ""
     note = [tag("p", escape(f"Money: {said}."), class_="sub")] if said else []
-    return _section(
+    return section(
         "What it cost",
         "In reference epoch-equivalents (ee). Every FLOP and second has one label, choosing data included.",
         *([split, ledger_table(view), *note] if phases else []),
@@ -220,12 +203,12 @@ def judgement(view: StudyView) -> Markup:
         f"the band is the margin of ±{number(margin, 2)}."
     ).replace("%", " %")
     caption = drawn and tag("p", escape(note), class_="sub")
-    pair = tag("div", _section("The comparison", sub, drawn, caption), mattered(view), class_="pair")
+    pair = tag("div", section("The comparison", sub, drawn, caption), mattered(view), class_="pair")
     confirmed = confirmed_table(view)
     if confirmed is None:
         return pair
     below = "Validation chose the winner; the test split was read once. Mean ± standard deviation over seeds."
-    return join([pair, _section("Confirmed candidates", below, confirmed)])
+    return join([pair, section("Confirmed candidates", below, confirmed)])
 
 
 def trials(view: StudyView) -> Markup:
@@ -233,7 +216,7 @@ def trials(view: StudyView) -> Markup:
     count = len(view.search)
     shown = f"the leading {TRIALS} of {count}" if count > TRIALS else f"all {count}"
     failed = failures_table(view)
-    return _section(
+    return section(
         "Trials",
         f"Of the search: {shown}, those trained longest first. Select a heading to sort.",
         trials_table(view) if count else None,
@@ -244,4 +227,4 @@ def trials(view: StudyView) -> Markup:
 
 def origin(view: StudyView) -> Markup:
     """Where the study ran and how it was set up."""
-    return _section("Where this comes from", "Enough to run it again.", provenance(view))
+    return section("Where this comes from", "Enough to run it again.", provenance(view))

@@ -72,7 +72,9 @@ class SelectorContract:
         signals = Signals(some_ids(40), random_readings(selector.needs, 40))
         whole = draw(selector, signals, 39).ids
         for budget in self.budgets(39)[:-1]:
-            assert torch.equal(draw(selector, signals, budget).ids, whole[:budget])
+            subset = draw(selector, signals, budget)
+            assert torch.equal(subset.ids, whole[:budget])
+            assert bool((subset.weights == 1).all())
 
     def test_an_expected_size_is_met_on_average(self, selector: Selector) -> None:
         if selector.size is not Size.EXPECTED:

@@ -82,6 +82,7 @@ class SharedStore:
         owner: str,
         make: Callable[[], tuple[Tensor, float]],
         beat: Callable[[], None] = lambda: None,
+        least: int = 0,
     ) -> Entry:
         """The values, which are made if nobody has; of several workers of a node one does, and others wait.
 
@@ -93,21 +94,29 @@ class SharedStore:
             owner: Who asks, and is charged if they have to be made.
             make: Gives values, and the FLOPs that it took to make them.
             beat: Called while waiting.
+            least: Rows that are wanted; values with fewer are replaced.
 
         Raises:
             StorageError: When they cannot be written.
         """
-        if key.name not in self._held:
-            self._held[key.name] = self._read(key) or self._made(key, owner, make, beat)
-        return self._held[key.name]
+        held = self._held.get(key.name)
+        if held is None or len(held.values) < least:
+            held = self._read(key, least) or self._made(key, owner, make, beat, least)
+            self._held[key.name] = held
+        return held
 
     def _made(
-        self, key: Key, owner: str, make: Callable[[], tuple[Tensor, float]], beat: Callable[[], None]
+        self,
+        key: Key,
+        owner: str,
+        make: Callable[[], tuple[Tensor, float]],
+        beat: Callable[[], None],
+        least: int,
     ) -> Entry:
         with storage("write to", self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         with _alone(self.path / f"{key.name}.lock", beat):
-            if (entry := self._read(key)) is not None:
+            if (entry := self._read(key, least)) is not None:
                 return entry
             values, flops = make()
             facts = {"format": FORMAT, "made_from": key.facts, "flops": flops, "owner": owner}
@@ -115,8 +124,8 @@ class SharedStore:
                 publish(self.path / key.name, {_VALUES: save({"values": values.contiguous()})}, facts)
         return Entry(values, flops, owner)
 
-    def _read(self, key: Key) -> Entry | None:
-        """What is there; None when it is not, or is damaged, or of another format."""
+    def _read(self, key: Key, least: int) -> Entry | None:
+        """What is there; None when it is not, or too little, or is damaged, or of another format."""
         facts = manifest(self.path / key.name)
         if facts is None or facts.get("format") != FORMAT:
             return None
@@ -124,9 +133,10 @@ class SharedStore:
         if files is None:
             return None
         try:
-            return Entry(load(files[_VALUES])["values"], float(facts["flops"]), str(facts["owner"]))
+            entry = Entry(load(files[_VALUES])["values"], float(facts["flops"]), str(facts["owner"]))
         except (safetensors.SafetensorError, KeyError, ValueError):
             return None
+        return entry if len(entry.values) >= least else None
 
 
 @contextlib.contextmanager

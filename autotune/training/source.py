@@ -10,12 +10,13 @@ from torch import Tensor
 
 from autotune.ledger import Label
 from autotune.policy import Policy
-from autotune.signals import FORWARD, HISTORIES, KNOWN, Reading, Signal
+from autotune.signals import FORWARD, HISTORIES, KNOWN, Reading, Signal, Signals
 from autotune.training.collect import Collector
 from autotune.training.flops import PassCost
 from autotune.training.gradients import BLOCK, GradientCollector
 from autotune.training.memory import Memory
 from autotune.training.meter import Meter
+from autotune.training.randomness import generator
 from autotune.training.room import Room
 from autotune.training.tracks import suffices
 
@@ -68,6 +69,31 @@ class Source:
         found = self.passes(self.room.target, of_target, beat)
         return readings | {signal.on_target_split: reading for signal, reading in found.items()}
 
+    def order(self, policy: Policy, budget: int, beat: Callable[[], None]) -> Tensor | None:
+        """What the policy picks from the whole training split, best first; None where each trial has to see.
+
+        A nested rule that reads nothing that changes picks the same in every trial, and less of it for a
+        smaller budget: the longest order that was wanted serves them all.
+        """
+        needs, train = policy.selector.needs, self.room.train
+        changing = needs - KNOWN - self.room.static
+        if not policy.selector.nested or changing or not needs & self.room.static or budget == len(train):
+            return None
+        from autotune.training import statics  # it trains a model, so it imports this module
+
+        def make() -> tuple[Tensor, float]:
+            readings = self.passes(train, needs, beat)
+            width = max(reading.values[0].numel() for reading in readings.values())
+            drawing = generator(self.room.seed, "order")
+            with self.meter.measure(Label.SHARED):
+                picked = policy.selector.select(Signals(train, readings), budget, drawing).ids
+            return picked, policy.selector.cost(len(train), budget, width)
+
+        key = statics.order_key(self.room, policy)
+        entry = self.room.shared.get(key, self.meter.account, make, beat, least=budget)
+        self.meter.charge_shared(key.name, entry.owner, entry.flops)
+        return entry.values[:budget]
+
     def histories(self, ids: Tensor, signals: Iterable[Signal], fidelity: float) -> dict[Signal, Reading]:
         """Those of the signals that training passes have left."""
         tracks = {Signal.LOSS_HISTORY: self.memory.losses, Signal.MARGIN_HISTORY: self.memory.margins}
@@ -101,7 +127,7 @@ class Source:
 
     def _static(self, signal: Signal, ids: Tensor, beat: Callable[[], None]) -> Tensor:
         """Computed for the whole training split, by whoever needs it first."""
-        from autotune.training import statics  # it trains a model, so it imports this module
+        from autotune.training import statics  # as above
 
         def make() -> tuple[Tensor, float]:
             with self.meter.measure(Label.SHARED):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from autotune.errors import SelectorError
+from autotune.policy import Policy
 from autotune.signals import Signal
 from autotune.task import Batch
 from autotune.training.flops import forward_flops
@@ -41,6 +42,13 @@ def key(room: Room, signal: Signal) -> Key:
             "model": fingerprint(probe(room, config).model),
         },
     )
+
+
+def order_key(room: Room, policy: Policy) -> Key:
+    """What decides the order in which a nested selector picks, where it reads nothing that changes."""
+    parts = {signal.value: key(room, signal).name for signal in policy.selector.needs & room.static}
+    facts = {"data": room.task.data.fingerprint, "samples": hashed(room.train), "seed": room.seed}
+    return Key("order", facts | {"selector": repr(policy.selector), "signals": parts})
 
 
 def make(room: Room, signal: Signal, beat: Beat) -> tuple[Tensor, float]:

@@ -183,9 +183,11 @@ class Trial:
         if candidates < n:
             order = torch.randperm(n, generator=generator(self._seed, "pool", index))
             pool = pool[order[:candidates]]
+        budget = min(self._policy.budget(n), len(pool))
+        if len(pool) == n and (shared := self.source.order(self._policy, budget, self.beat)) is not None:
+            return Subset.uniform(shared)
         readings = self.source.readings(self._policy, pool, self.fidelity, self.beat)
         signals = Signals(pool, readings, self.progress)
-        budget = min(self._policy.budget(n), len(pool))
         widths = [reading.values[0].numel() for reading in readings.values()]
         with self._meter.measure(Label.SELECT):
             subset = selector.select(signals, budget, generator(self._seed, "select", index))

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from autotune.errors import SelectorError
 from autotune.features import usable
-from autotune.neighbours import CELL, EXACT, PROBES, Neighbours, nearest
+from autotune.numerics.neighbours import CELL, EXACT, PROBES, Neighbours, nearest
+from autotune.numerics.submodular import largest_first
 from autotune.sampling import observed
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
-from autotune.submodular import largest_first
 
 
 @final

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from autotune.errors import SelectorError
 from autotune.features import ordered
-from autotune.neighbours import CELL, EXACT, PROBES, nearest
+from autotune.numerics.neighbours import CELL, EXACT, PROBES, nearest
+from autotune.numerics.similarity import Kernel, checked, similarities
+from autotune.numerics.submodular import facility_location, sparse_facility_location
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
-from autotune.similarity import Kernel, checked, similarities
-from autotune.submodular import facility_location, sparse_facility_location
 
 
 @final
@@ -31,7 +31,7 @@ class FacilityLocationSelector(Selector):
     Attributes:
         neighbours: Let a sample cover only those that it is among so many nearest neighbours of, which is
             nearly as good and fit for a million candidates; 0 looks at all pairs.
-        kernel: What alike means: `cosine`, `rbf` or `euclidean`; see `autotune.similarity.Kernel`.
+        kernel: What alike means: `cosine`, `rbf` or `euclidean`; see `autotune.numerics.similarity.Kernel`.
         memory_gib: For the similarities of all pairs, above 0; where they do not fit they are computed again
             when needed, which takes longer and picks the same.
     """

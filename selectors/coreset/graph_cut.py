@@ -11,10 +11,10 @@ from torch import Tensor
 
 from autotune.errors import SelectorError
 from autotune.features import ordered
+from autotune.numerics.similarity import Kernel, checked, similarities
+from autotune.numerics.submodular import GraphCut, naive
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
-from autotune.similarity import Kernel, checked, similarities
-from autotune.submodular import GraphCut, naive
 
 
 @final
@@ -33,7 +33,7 @@ class GraphCutSelector(Selector):
         redundancy: Price of likeness among the picks, at least 0. Up to 1/2 the objective is monotone and the
             picks reach 1 - 1/e of the best, but a small subset then hardly feels it: about 1 / (2 * fraction)
             balances both.
-        kernel: What alike means: `cosine`, `rbf` or `euclidean`; see `autotune.similarity.Kernel`.
+        kernel: What alike means: `cosine`, `rbf` or `euclidean`; see `autotune.numerics.similarity.Kernel`.
     """
 
     redundancy: float = 5.0

@@ -8,9 +8,9 @@ from typing import ClassVar, Final, final
 import torch
 from torch import Tensor
 
-from autotune.draws import inclusion, uniform
 from autotune.errors import SelectorError
 from autotune.features import usable
+from autotune.numerics.draws import inclusion, uniform
 from autotune.sampling import sort_cost
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from autotune.errors import SelectorError, unknown
 from autotune.features import ordered
+from autotune.numerics.similarity import Kernel, similarities
+from autotune.numerics.submodular import LogDet, naive
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
-from autotune.similarity import Kernel, similarities
-from autotune.submodular import LogDet, naive
 
 KERNELS: Final = (
     Kernel.COSINE.value,
@@ -38,8 +38,9 @@ class LogDetSelector(Selector):
     Attributes:
         ridge: Variance that no pick explains, above 0; likenesses are at most 1. Picks less than that apart
             are no news.
-        kernel: What alike means: `cosine` or `rbf`; see `autotune.similarity.Kernel`. The cosine has as many
-            directions as features have columns, and once they are spanned the rest is measured by the ridge.
+        kernel: What alike means: `cosine` or `rbf`; see `autotune.numerics.similarity.Kernel`. The cosine has as
+            many directions as features have columns, and once they are spanned the rest is measured by the
+            ridge.
         memory_gib: For budget x candidates numbers, above 0; a selection that needs more is refused.
     """
 

@@ -8,9 +8,9 @@ from typing import ClassVar, Final, final
 import torch
 from torch import Tensor
 
-from autotune.clusters import k_means
 from autotune.errors import SelectorError
 from autotune.features import usable
+from autotune.numerics.clusters import k_means
 from autotune.sampling import sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import register

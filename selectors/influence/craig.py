@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from autotune.classwise import weighted_by_class
-from autotune.influence import (
+from autotune.numerics.influence import (
     NOMINAL_OUTPUTS,
     alignment_scores,
     at_least_single,
     finite_factors,
     mean_gradient,
 )
+from autotune.numerics.similarity import Index, Similarities
+from autotune.numerics.submodular import facility_location
 from autotune.sampling import observed
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
-from autotune.similarity import Index, Similarities
-from autotune.submodular import facility_location
 
 ROUNDING: Final = 1e-5  # squared distances below this share of the squared norms are float32 rounding
 

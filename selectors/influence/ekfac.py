@@ -8,8 +8,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from autotune.curvature import curvature_cost, last_layer_curvature
-from autotune.influence import (
+from autotune.numerics.curvature import curvature_cost, last_layer_curvature
+from autotune.numerics.influence import (
     NOMINAL_OUTPUTS,
     alignment_cost,
     alignment_scores,
@@ -39,7 +39,7 @@ class EKFAC(ScoreSelector):
     """
 
     class_balanced: bool = True
-    damping: float = 1.0
+    damping: float = 3.0
 
     needs: ClassVar[frozenset[Signal]] = frozenset(
         {
@@ -54,7 +54,7 @@ class EKFAC(ScoreSelector):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive("damping", self.damping, 1.0)
+        check_positive("damping", self.damping, 3.0)
 
     def scores(self, signals: Signals, generator: torch.Generator) -> Tensor:
         """Influence on the mean loss of the target split."""

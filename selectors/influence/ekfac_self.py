@@ -8,8 +8,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from autotune.curvature import curvature_cost, last_layer_curvature
-from autotune.influence import NOMINAL_OUTPUTS, alignment_cost, check_positive
+from autotune.numerics.curvature import curvature_cost, last_layer_curvature
+from autotune.numerics.influence import NOMINAL_OUTPUTS, alignment_cost, check_positive
 from autotune.sampling import Sampler, labels, observed, sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import register
@@ -32,7 +32,7 @@ class EKFACSelf(ScoreSelector):
     """
 
     sampler: str = Sampler.COVERAGE.value
-    damping: float = 1.0
+    damping: float = 3.0
 
     needs: ClassVar[frozenset[Signal]] = frozenset(
         {Signal.EMBEDDINGS, Signal.ERRORS, Signal.PROBABILITIES, Signal.TARGETS}
@@ -40,7 +40,7 @@ class EKFACSelf(ScoreSelector):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive("damping", self.damping, 1.0)
+        check_positive("damping", self.damping, 3.0)
 
     def scores(self, signals: Signals, generator: torch.Generator) -> Tensor:
         """Each gradient times the inverse curvature times itself."""

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autotune.draws import uniform
 from autotune.errors import SelectorError
-from autotune.influence import (
+from autotune.numerics.draws import uniform
+from autotune.numerics.influence import (
     alignment_cost,
     alignment_scores,
     check_positive,

@@ -8,9 +8,9 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from autotune.curvature import conjugate_gradients
 from autotune.errors import SelectorError
-from autotune.influence import alignment_cost, alignment_scores, check_positive, mean_gradient
+from autotune.numerics.curvature import conjugate_gradients
+from autotune.numerics.influence import alignment_cost, alignment_scores, check_positive, mean_gradient
 from autotune.sampling import labels, observed, sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import register
@@ -36,7 +36,7 @@ class InfluenceFunction(ScoreSelector):
     """
 
     class_balanced: bool = True
-    damping: float = 10.0
+    damping: float = 5.0
     steps: int = 10
 
     needs: ClassVar[frozenset[Signal]] = frozenset(
@@ -52,7 +52,7 @@ class InfluenceFunction(ScoreSelector):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive("damping", self.damping, 10.0)
+        check_positive("damping", self.damping, 5.0)
         if self.steps < 1:
             raise SelectorError(f"steps must be at least 1, got {self.steps}; try 10")
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autotune.influence import mean_row
+from autotune.numerics.influence import mean_row
 from autotune.sampling import class_ids, observed, sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import register

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from autotune.influence import alignment_cost, alignment_scores, mean_gradient
+from autotune.numerics.influence import alignment_cost, alignment_scores, mean_gradient
 from autotune.sampling import observed, sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import register

@@ -8,7 +8,7 @@ from typing import ClassVar, Final, final
 import torch
 from torch import Tensor
 
-from autotune.influence import check_positive, mean_row, second_moment
+from autotune.numerics.influence import check_positive, mean_row, second_moment
 from autotune.sampling import observed, sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import register

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from autotune.draws import guessed
+from autotune.numerics.draws import guessed
 from autotune.sampling import Sampler, observed, shuffle_cost, sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import register

@@ -8,9 +8,9 @@ from typing import ClassVar, Final, final
 import torch
 from torch import Tensor
 
-from autotune.draws import guessed, gumbel
-from autotune.dynamics import recent_mean, windowed_moments
 from autotune.errors import SelectorError
+from autotune.numerics.draws import guessed, gumbel
+from autotune.numerics.dynamics import recent_mean, windowed_moments
 from autotune.sampling import observed, rank, shuffle_cost, sort_cost
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals

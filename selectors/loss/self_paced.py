@@ -7,8 +7,8 @@ from typing import ClassVar, final
 
 import torch
 
-from autotune.draws import uniform
 from autotune.errors import SelectorError
+from autotune.numerics.draws import uniform
 from autotune.sampling import class_ids, observed, shuffle_cost, sort_cost, top_by_score
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals

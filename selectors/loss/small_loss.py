@@ -8,8 +8,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from autotune.draws import uniform
 from autotune.errors import SelectorError
+from autotune.numerics.draws import uniform
 from autotune.sampling import class_ids, shuffle_cost, sort_cost, top_by_score
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals

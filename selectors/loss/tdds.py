@@ -8,9 +8,9 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from autotune.draws import guessed
-from autotune.dynamics import recent_mean, windowed_moments
 from autotune.errors import SelectorError
+from autotune.numerics.draws import guessed
+from autotune.numerics.dynamics import recent_mean, windowed_moments
 from autotune.sampling import observed, shuffle_cost, sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import register

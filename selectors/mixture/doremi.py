@@ -8,8 +8,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from autotune.draws import from_groups
 from autotune.errors import SelectorError
+from autotune.numerics.draws import from_groups
 from autotune.sampling import observed, shuffle_cost, sort_cost
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals

@@ -9,8 +9,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from autotune.draws import shuffled_within, systematic
 from autotune.errors import SelectorError, unknown
+from autotune.numerics.draws import shuffled_within, systematic
 from autotune.sampling import class_ids, shuffle_cost, sort_cost
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals

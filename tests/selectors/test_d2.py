@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from autotune.errors import SelectorError
-from autotune.neighbours import Neighbours
+from autotune.numerics.neighbours import Neighbours
 from autotune.selection import make_selector
 from autotune.selectors.coreset.d2 import D2, gathered, passed_back
 from autotune.signals import Signal, Signals

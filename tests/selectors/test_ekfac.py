@@ -2,9 +2,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from autotune.curvature import last_layer_curvature
 from autotune.errors import SelectorError
-from autotune.influence import mean_gradient
+from autotune.numerics.curvature import last_layer_curvature
+from autotune.numerics.influence import mean_gradient
 from autotune.selectors.influence.ekfac import EKFAC
 from autotune.signals import Signal, Signals
 from autotune.testing.selectors import SelectorContract

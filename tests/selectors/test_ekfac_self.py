@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from autotune.curvature import last_layer_curvature
 from autotune.errors import SelectorError
+from autotune.numerics.curvature import last_layer_curvature
 from autotune.selectors.influence.ekfac_self import EKFACSelf
 from autotune.signals import Signal, Signals
 from autotune.testing.selectors import SelectorContract, draw

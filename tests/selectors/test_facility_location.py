@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from autotune.errors import SelectorError
+from autotune.numerics.similarity import Kernel, matrix, similarities
 from autotune.selection import make_selector
 from autotune.selectors.coreset.facility_location import FacilityLocationSelector
 from autotune.signals import Signal, Signals
-from autotune.similarity import Kernel, matrix, similarities
 from autotune.testing.selectors import SelectorContract, draw
 
 

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from autotune.errors import SelectorError
-from autotune.influence import alignment_scores, mean_gradient
+from autotune.numerics.influence import alignment_scores, mean_gradient
 from autotune.selectors.influence.glister import Glister, TargetSplit
 from autotune.signals import Reading, Signal, Signals
 from autotune.testing.selectors import SelectorContract, draw

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from autotune.errors import SelectorError
-from autotune.pursuit import LastLayer, matching_pursuit
+from autotune.numerics.pursuit import LastLayer, matching_pursuit
 from autotune.selection import Subset
 from autotune.selectors.influence.gradmatch import GradMatch, batch_gradients, match_batches
 from autotune.signals import Signal, Signals

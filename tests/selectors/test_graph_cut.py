@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from autotune.errors import SelectorError
+from autotune.numerics.similarity import Kernel, matrix, similarities
 from autotune.selectors.coreset.graph_cut import GraphCutSelector
 from autotune.signals import Signal, Signals
-from autotune.similarity import Kernel, matrix, similarities
 from autotune.testing.selectors import SelectorContract, draw
 
 

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from autotune.errors import SelectorError
+from autotune.numerics.similarity import matrix, similarities
 from autotune.selection import make_selector
 from autotune.selectors.coreset.log_det import KERNELS, LogDetSelector
 from autotune.signals import Signal, Signals
-from autotune.similarity import matrix, similarities
 from autotune.testing.selectors import SelectorContract, draw
 
 

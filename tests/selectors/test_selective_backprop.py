@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autotune.draws import inclusion
 from autotune.errors import SelectorError
+from autotune.numerics.draws import inclusion
 from autotune.selectors.loss.selective_backprop import SelectiveBackprop, percentiles
 from autotune.signals import Signal, Signals
 from autotune.testing.selectors import SelectorContract

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from autotune.influence import alignment_scores, mean_gradient
+from autotune.numerics.influence import alignment_scores, mean_gradient
 from autotune.selectors.influence.target_alignment import TargetAlignment
 from autotune.signals import Signal, Signals
 from autotune.testing.selectors import SelectorContract, draw

@@ -56,6 +56,15 @@ def test_what_is_damaged_is_made_again(tmp_path, file, content):
     assert SharedStore(tmp_path).get(KEY, "me", never).values.item() == 2.0
 
 
+def test_too_little_is_replaced_by_more(tmp_path):
+    store, other = SharedStore(tmp_path), SharedStore(tmp_path)
+    store.get(KEY, "me", numbers(1.0, 2.0))
+    assert other.get(KEY, "you", never, least=2).owner == "me"
+    assert other.get(KEY, "you", numbers(1.0, 2.0, 3.0), least=3).owner == "you"
+    assert store.get(KEY, "me", never, least=1).owner == "me"  # what it holds is enough
+    assert len(store.get(KEY, "me", never, least=3).values) == 3
+
+
 def test_what_fails_leaves_nothing(tmp_path):
     def failing():
         raise ZeroDivisionError

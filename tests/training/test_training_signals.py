@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from autotune import selection
+from autotune.checkpoint import CheckpointStore
 from autotune.data import Dataset, Splits
 from autotune.errors import SelectorError
 from autotune.events import Failed, Reported
@@ -335,6 +336,60 @@ def test_an_encoder_gives_a_row_per_sample(blobs, workload, encoder, text):
     made = workload(Classification(blobs, build, encoder=encoder))
     with pytest.raises(SelectorError, match="policy 'reader': the encoder must give one tensor.*" + text):
         trying(made, reads(Signal.FEATURES))
+
+
+class Widest(Reader):
+    """The largest features first, however many are wanted."""
+
+    nested = True
+    needs = frozenset({Signal.FEATURES, Signal.TARGETS})
+
+    def select(self, signals, budget, generator):
+        SEEN.append((signals, budget))
+        order = signals[Signal.FEATURES].sum(1).sort(descending=True, stable=True).indices
+        return Subset.uniform(signals.ids[order[:budget]])
+
+    def cost(self, n, budget, width):
+        return 1000.0 * budget + width
+
+
+def test_one_order_serves_all_trials(blobs, splits, workload, tmp_path):
+    selection.register("widest")(Widest)
+    made = workload(Classification(blobs, build, encoder=nn.Linear(8, 4)))
+    worker, n = made.worker(made.bulk), len(splits.train)
+    features = 2 * 8 * 4 * n
+    paid, kept = [], []
+    for trial, fraction in enumerate((0.2, 0.1, 0.4, 0.3)):
+        config = BASE | {"policy": "widest", "policy.fraction": fraction}
+        outcome = worker.advance(Assignment(trial, trial, config, trial, 0, 0.0, 1.0), lambda: None)
+        assert outcome.selections > 1
+        assert outcome.ledger[Label.SCORE].flops == outcome.ledger[Label.SELECT].flops == 0
+        paid.append(outcome.ledger[Label.SHARED].flops)
+        kept.append(CheckpointStore(tmp_path / "checkpoints").latest(trial).tensors["feeder/ids"])
+    budgets = [round(fraction * n) for fraction in (0.2, 0.4)]
+    assert [budget for _, budget in SEEN] == budgets
+    assert paid == [features + 1000 * budgets[0] + 4, 0, 1000 * budgets[1] + 4, 0]
+    assert all(torch.equal(ids, kept[2][: len(ids)]) for ids in kept)
+    pooled = BASE | {"policy": "widest", "policy.pool": 0.5}
+    outcome = worker.advance(Assignment(9, 9, pooled, 9, 0, 0.0, 1.0), lambda: None)
+    assert outcome.ledger[Label.SELECT].flops > 0
+    assert SEEN[-1][0].n == round(0.5 * n)
+
+
+def test_an_order_of_what_changes_is_each_trials_own(blobs, workload):
+    selection.register("widest")(Widest)
+    outcome = run(workload(), BASE | {"policy": "widest"})
+    assert Label.SHARED not in outcome.ledger.charges
+    assert len(SEEN) == outcome.selections > 1
+    SEEN.clear()
+    for seed in (1, 2):  # what nothing is read for may differ from trial to trial
+        made = workload(Classification(blobs, build, encoder=nn.Linear(8, 4)))
+        ledger = (
+            made.worker(made.bulk)
+            .advance(Assignment(seed, seed, BASE | {"policy": "random"}, seed, 0, 0.0, 1.0), lambda: None)
+            .ledger
+        )
+        assert Label.SHARED not in ledger.charges
 
 
 def generous(blobs):

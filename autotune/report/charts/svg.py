@@ -27,7 +27,7 @@ def tag(name: str, *content: Markup, **attributes: object) -> Markup:
         for key, value in attributes.items()
         if value is not None
     )
-    void = not content and name in {"rect", "circle", "path", "line", "meta"}
+    void = not content and name in {"rect", "circle", "path", "line", "meta", "img"}
     return Markup(f"<{name}{shown}/>" if void else f"<{name}{shown}>{''.join(content)}</{name}>")
 
 

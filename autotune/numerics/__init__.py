@@ -1,0 +1,1 @@
+"""Mathematics that selectors share: it knows tensors and generators, not signals, subsets or trials."""

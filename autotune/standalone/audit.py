@@ -1,0 +1,195 @@
+"""Look for samples of a data set that are likely wrong: mislabelled ones, and ones that are there twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from autotune.data import Dataset, Splits
+from autotune.data.columns import TARGETS, Array
+from autotune.errors import ConfigurationError
+from autotune.seeds import derive
+from autotune.standalone.duplicates import Duplicates, find_duplicates
+from autotune.standalone.files import write_table
+from autotune.standalone.mislabels import Mislabels, Tally
+from autotune.standalone.progress import Progress, Silent
+from autotune.standalone.rows import candidates
+from autotune.standalone.sources import Sources, features_of
+from autotune.standalone.training import Training, fitted
+
+NEAR: Final = 0.2  # of the median distance to the nearest sample
+_DEFAULT: Final = Sources()
+_SILENT: Final = Silent()
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What was found in a data set.
+
+    Attributes:
+        data: That was looked at.
+        rows: Ids of the samples that were, sorted, shape (n,): all but the official test part.
+        labels: What training said of them; None for data without targets.
+        duplicates: How alike they are.
+        facts: What found it, as plain JSON values.
+    """
+
+    data: Dataset
+    rows: Array
+    labels: Mislabels | None
+    duplicates: Duplicates
+    facts: Mapping[str, Any]
+
+    def summary(self) -> dict[str, Any]:
+        """The counts, as plain JSON values."""
+        repeated = self.duplicates.exact
+        found: dict[str, Any] = {"samples": len(self.rows)}
+        if self.labels is not None:
+            found["likely_mislabelled"] = int(self.labels.suspect.sum())
+        found["exact_copies"] = int(repeated.sum())
+        found["copies_with_another_label"] = int(self._disagreeing().sum())
+        found["near_duplicates"] = int((self.duplicates.near & ~repeated).sum())
+        return found
+
+    def table(self) -> pa.Table:
+        """One row per sample, the likeliest mislabelled first; without targets in the order of ids."""
+        twins = self.duplicates
+        columns: dict[str, Any] = {"id": self.rows}
+        if self.labels is not None:
+            if self.data.targets.ndim == 1:
+                columns["label"] = self._named(self.data.targets[self.rows])
+            if self.data.kind == "classification":
+                columns["suggested"] = self._named(self.labels.rival)
+                columns["margin"] = self.labels.margin
+            columns |= {"loss": self.labels.loss, "self_influence": self.labels.influence}
+            columns |= {"suspect": self.labels.suspect}
+        columns["copy_of"] = _or_null(self.rows[twins.first], twins.exact)
+        columns["nearest"] = _or_null(self.rows[twins.nearest], twins.nearest >= 0)
+        columns["distance"] = _or_null(twins.distance, twins.nearest >= 0)
+        columns["near_duplicate"] = twins.near
+        table = pa.table(columns)
+        if self.labels is not None:
+            table = table.take(pa.array(self.labels.ranking()))
+        return table.replace_schema_metadata({"autotune": json.dumps(dict(self.facts))})
+
+    def save(self, path: str | Path) -> Path:
+        """Write the table.
+
+        Args:
+            path: Ends in `.parquet`, whose metadata keeps the facts, or in `.csv`.
+
+        Raises:
+            ConfigurationError: When it ends in something else.
+            StorageError: When the file cannot be written.
+        """
+        return write_table(self.table(), path)
+
+    def suspects(self) -> Array:
+        """Positions of the likely mislabelled samples, the likeliest first."""
+        if self.labels is None:
+            return np.empty(0, np.int64)
+        order = self.labels.ranking()
+        return order[self.labels.suspect[order]]
+
+    def copies(self) -> list[Array]:
+        """Positions of samples of the same content, by group; groups with several labels first."""
+        twins, odd = self.duplicates, self._disagreeing()
+        firsts = np.unique(twins.first[twins.exact])
+        first_odd = np.isin(firsts, twins.first[odd])
+        order = np.argsort(twins.first, kind="stable")
+        bounds = np.searchsorted(twins.first[order], firsts[np.argsort(~first_odd, kind="stable")])
+        sizes = np.bincount(twins.first, minlength=len(twins.first))
+        return [order[at : at + sizes[twins.first[order[at]]]] for at in bounds]
+
+    def mixed(self) -> list[tuple[str, str, int]]:
+        """Given label, preferred label and count of likely mislabelled samples, the most frequent first."""
+        if self.labels is None or self.data.kind != "classification":
+            return []
+        at = self.suspects()
+        pairs = np.stack([self.data.targets[self.rows[at]], self.labels.rival[at]], 1)
+        found, counts = np.unique(pairs, axis=0, return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        named = self._named(found[order]).tolist()
+        return [(str(a), str(b), int(count)) for (a, b), count in zip(named, counts[order], strict=True)]
+
+    def names(self, position: int) -> tuple[str, str]:
+        """The label of a sample, and the one that the model preferred; empty where there is none."""
+        if TARGETS not in self.data.columns:
+            return "", ""
+        target = self.data.targets[self.rows[position]]
+        if self.labels is None or self.data.kind != "classification":
+            return np.array2string(np.asarray(target), precision=4), ""
+        return str(self._named(target)), str(self._named(self.labels.rival[position]))
+
+    def _disagreeing(self) -> Array:
+        """Copies whose label is not that of their first, shape (n,)."""
+        if TARGETS not in self.data.columns:
+            return np.zeros(len(self.rows), bool)
+        targets = self.data.targets[self.rows]
+        found: Array = (targets != targets[self.duplicates.first]).reshape(len(targets), -1).any(1)
+        return found
+
+    def _named(self, ids: Array) -> Array:
+        return np.asarray(self.data.names)[ids] if self.data.names else ids
+
+
+def audit(
+    data: Dataset,
+    sources: Sources = _DEFAULT,
+    near: float = NEAR,
+    seed: int = 0,
+    progress: Progress = _SILENT,
+) -> Audit:
+    """Rank likely mislabelled samples and find duplicates, among the rows not set aside for testing.
+
+    A model is trained on all of them, labels as they are; a sample whose label the model learns late, if
+    ever, is likely mislabelled. Data without targets is searched for duplicates only.
+
+    Args:
+        data: What to look at.
+        sources: `training` says which model and how long, `given` features or `encoder` what is near.
+        near: Distance below which two samples are near duplicates, over the median distance of samples to
+            their nearest, at least 0.
+        seed: Decides every draw but those of the training, which has its own.
+        progress: Told what happens.
+
+    Raises:
+        ConfigurationError: When the model cannot be trained, or `near` is out of its range.
+        DivergedError: When the loss of the model is no longer finite.
+    """
+    if not near >= 0:
+        raise ConfigurationError(f"near must be at least 0, got {near}")
+    rows = candidates(data)
+    origins: dict[str, str] = {}
+    labels = None
+    if data.kind == "unlabelled" or (data.kind == "classification" and data.classes < 2):
+        progress.note("labels: not audited, for the data has no two of them")
+    else:
+        labels, origins["labels"] = _labels(data, rows, sources.training, progress)
+    features, origins["features"] = features_of(data, rows, sources, seed, progress)
+    generator = torch.Generator().manual_seed(derive(seed, "duplicates"))
+    inputs = data.inputs if len(rows) == data.n else data.inputs[rows]
+    twins = find_duplicates(inputs, features, near, generator, progress)
+    facts = {"data": data.fingerprint, "near": near, "seed": seed, **origins}
+    return Audit(data, rows, labels, twins, facts)
+
+
+def _labels(data: Dataset, rows: Array, training: Training, progress: Progress) -> tuple[Mislabels, str]:
+    task, words = training.task(data, rows)
+    progress.note(f"labels: judged by {words}")
+    tally, empty = Tally(data.n), np.empty(0, np.int64)
+    watched = tally.watch(task, training.config(data))
+    with fitted(watched, Splits(rows, empty, empty, empty), training, progress):
+        return tally.found(rows, data.kind == "classification"), words
+
+
+def _or_null(values: Array, known: Array) -> pa.Array:
+    return pa.array(values, mask=~known)

@@ -1,0 +1,87 @@
+"""Files that are whole or absent, and errors that say which path to change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from autotune.data.columns import Array
+from autotune.errors import ConfigurationError, DataError, StorageError
+
+WRITERS: Final[dict[str, Callable[[pa.Table, Path], None]]] = {
+    ".parquet": pyarrow.parquet.write_table,
+    ".csv": pyarrow.csv.write_csv,
+}
+
+
+def check_table_path(path: str | Path) -> Path:
+    """A path that a table can be written to.
+
+    Raises:
+        ConfigurationError: When its suffix is of no known format.
+        StorageError: When its folder cannot be made.
+    """
+    target = Path(path)
+    if target.suffix not in WRITERS:
+        raise ConfigurationError(
+            f"{target} must end in {' or '.join(WRITERS)}, got {target.suffix or 'nothing'}"
+        )
+    make_folder(target.parent)
+    return target
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder where there is none.
+
+    Raises:
+        StorageError: When that is impossible, or it cannot be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot write to {path}: {error.strerror}; choose another --out") from error
+    if not os.access(path, os.W_OK):
+        raise StorageError(f"cannot write to {path}: permission denied; choose another --out")
+
+
+def write_table(table: pa.Table, path: str | Path) -> Path:
+    """Write a table in the format that the suffix names; a reader never sees half of it.
+
+    Raises:
+        ConfigurationError: When the suffix is of no known format.
+        StorageError: When the file cannot be written.
+    """
+    target = check_table_path(path)
+    half = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        WRITERS[target.suffix](table, half)
+        half.replace(target)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise StorageError(f"cannot write {target}: {error.strerror}; choose another --out") from error
+    return target
+
+
+def read_array(path: str | Path) -> Array:
+    """An array that numpy saved, mapped into memory; nothing is unpickled.
+
+    Raises:
+        StorageError: When the file cannot be read.
+        DataError: When it is no such array.
+    """
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{path} is no array of numbers that numpy saved: {error}; use numpy.save") from error
+    if not isinstance(found, np.ndarray):
+        raise DataError(f"{path} holds several arrays; save the one that is meant with numpy.save")
+    return found
