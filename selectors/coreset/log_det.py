@@ -38,9 +38,8 @@ class LogDetSelector(Selector):
     Attributes:
         ridge: Variance that no pick explains, above 0; likenesses are at most 1. Picks less than that apart
             are no news.
-        kernel: What alike means: `cosine` or `rbf`; see `autotune.numerics.similarity.Kernel`. The cosine has as
-            many directions as features have columns, and once they are spanned the rest is measured by the
-            ridge.
+        kernel: What alike means: `cosine` or `rbf` (`autotune.numerics.similarity.Kernel`). The cosine has as
+            many directions as features have columns, and once they are spanned the ridge measures the rest.
         memory_gib: For budget x candidates numbers, above 0; a selection that needs more is refused.
     """
 
