@@ -85,7 +85,7 @@ def plan(epochs: float, horizon: float, seeds: int, seed: int = 0) -> at.Plan:
         at.Budget(epochs=epochs),
         searcher=at.FairStart(settle=8),
         scheduler=at.ASHA(horizon=horizon, lowest=horizon / 27),
-        confirm=at.Confirm(leaders=2, seeds=seeds, margin=0.003),
+        confirm=at.Confirm(leaders=4, seeds=seeds, margin=0.003),
         seed=seed,
     )
 

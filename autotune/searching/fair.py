@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
+from collections.abc import Set
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 
 from autotune.errors import ConfigurationError
-from autotune.events import SEARCH, Config, Event, Proposed, Reported
+from autotune.events import SEARCH, Config, Event, Failed, Proposed, Reported
 from autotune.policy import BASELINES
 from autotune.searching.base import Searcher
 from autotune.searching.tpe import TPE
 from autotune.seeds import derive
 from autotune.space import SearchSpace
+
+ASKED: Final = 10  # times that the searcher may insist on an option that rests
 
 
 @dataclass
@@ -26,6 +30,8 @@ class FairState:
         settling: How many of them come first, with random settings.
         configs: Those of the search, by trial.
         best: Rung, score and configuration of the leader.
+        reached: The highest rung of each trial and its score there, minus infinity after a failure.
+        rankings: All finite scores by rung, ascending.
         inner: The searcher's own state.
     """
 
@@ -34,6 +40,8 @@ class FairState:
     inner: Any
     configs: dict[int, Config] = field(default_factory=dict)
     best: tuple[int, float, Config] = (-1, -math.inf, {})
+    reached: dict[int, tuple[int, float]] = field(default_factory=dict)
+    rankings: dict[int, list[float]] = field(default_factory=dict)
 
 
 @final
@@ -45,6 +53,11 @@ class FairStart(Searcher[FairState]):
     the winner. A policy tried with random settings has not been tried either: most of those ruin any. And
     the baselines are cheap to judge, where a policy must have selected twice.
 
+    After the start an option *rests* while none of its trials is among the best 1/`reduction` at the rung
+    that it has reached: the searcher is asked again when it proposes one. A policy that lost with settings
+    that work would otherwise be paid for again and again, each time with ten times a baseline's first rung,
+    for a model of few trials hardly minds options. Baselines never rest, nor what was not judged yet.
+
     Attributes:
         searcher: What proposes the rest; it learns from the start too.
         rounds: How often each other option is tried with the leader's settings and random ones of its own,
@@ -52,12 +65,14 @@ class FairStart(Searcher[FairState]):
         settle: Trials with random settings before that, at least 0: the baselines in turn, or all options
             where there are no baselines among them. With few trials more would leave the others no turn.
         choice: The name of the choice; a space without it has no fair start.
+        reduction: The best 1/reduction at a rung keep their option awake, at least 1; with 1 none ever rests.
     """
 
     searcher: Searcher[Any] = field(default_factory=TPE)
     rounds: int = 1
     settle: int = 4
     choice: str = "policy"
+    reduction: int = 3
 
     counts: ClassVar[bool] = True
 
@@ -73,6 +88,8 @@ class FairStart(Searcher[FairState]):
             raise ConfigurationError(f"rounds must be at least 1, got {self.rounds}")
         if self.settle < 0:
             raise ConfigurationError(f"settle must be at least 0 trials, got {self.settle}")
+        if self.reduction < 1:
+            raise ConfigurationError(f"reduction must be at least 1, got {self.reduction}")
 
     def initial(self, space: SearchSpace) -> FairState:
         """One narrowed space per trial of the start."""
@@ -88,21 +105,45 @@ class FairStart(Searcher[FairState]):
         """Follow the leader of the search; the searcher sees every event."""
         if isinstance(event, Proposed) and event.phase == SEARCH:
             state.configs[event.trial] = event.config
-        if isinstance(event, Reported) and event.trial in state.configs and math.isfinite(event.score):
-            state.best = max(
-                state.best, (event.rung, event.score, state.configs[event.trial]), key=lambda one: one[:2]
-            )
+        if isinstance(event, Reported | Failed) and event.trial in state.configs:
+            score = event.score if isinstance(event, Reported) else -math.inf
+            state.reached[event.trial] = (event.rung, score if math.isfinite(score) else -math.inf)
+            if math.isfinite(score):
+                insort(state.rankings.setdefault(event.rung, []), score)
+                leader = (event.rung, score, state.configs[event.trial])
+                state.best = max(state.best, leader, key=lambda one: one[:2])
         state.inner = self.searcher.apply(state.inner, event)
         return state
 
     def propose(self, state: FairState, trial: int, seed: int) -> Config | None:
-        """The next option in turn; after the last, what the searcher proposes."""
+        """The next option in turn; after the last, what the searcher proposes among those awake."""
         if trial >= len(state.turns):
-            return self.searcher.propose(state.inner, trial, seed)
+            return self._awake(state, trial, seed)
         drawn = state.turns[trial].sample(np.random.default_rng(derive(seed, "searching", trial)))
         if trial < state.settling or state.best[0] < 0:
             return drawn
         return self._of_option(drawn, own=True) | self._of_option(state.best[2], own=False)
+
+    def _awake(self, state: FairState, trial: int, seed: int) -> Config | None:
+        """What the searcher proposes, asked again where that rests; in the end it has its way."""
+        resting = self.resting(state)
+        config = self.searcher.propose(state.inner, trial, seed)
+        for attempt in range(1, ASKED):
+            if config is None or config.get(self.choice) not in resting:
+                break
+            config = self.searcher.propose(state.inner, trial, derive(seed, "again", attempt))
+        return config
+
+    def resting(self, state: FairState) -> Set[str]:
+        """Options that were judged, and have no trial among the best at the rung that it has reached."""
+        judged, awake = set(), set(BASELINES)
+        for trial, (rung, score) in state.reached.items():
+            option = str(state.configs[trial].get(self.choice))
+            judged.add(option)
+            ranking = state.rankings.get(rung, [])
+            if ranking and score >= ranking[-max(1, len(ranking) // self.reduction)]:
+                awake.add(option)
+        return judged - awake
 
     def _of_option(self, config: Config, own: bool) -> dict[str, Any]:
         """The choice and what lies under it, or all the rest."""

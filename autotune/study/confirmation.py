@@ -29,8 +29,9 @@ class Candidate:
 def candidates(history: History, confirm: Confirm, arms: Sequence[str]) -> list[Candidate]:
     """The leaders of the search, and for each baseline among `arms` the strongest rivals there are.
 
-    Those are the best trial of its arm, and the best leader's settings under its policy: a searcher spends
-    most trials where the leaders are, and a baseline that was hardly tuned would be beaten by default.
+    Those are the best trial of its arm, if it came as far as the leader, and the leader's settings under its
+    policy: a searcher spends most trials where the leaders are, and a baseline that was hardly tuned would be
+    beaten by default. What was left behind at a lower rung is no rival, and would cost as much as one.
     """
     ranked = sorted(
         (t for t in history.of_phase(SEARCH) if t.failure is None and math.isfinite(t.score)),
@@ -42,7 +43,8 @@ def candidates(history: History, confirm: Confirm, arms: Sequence[str]) -> list[
     for arm in BASELINES:
         if arm not in arms or not leaders:
             continue
-        tuned = [Candidate(trial.number, trial.config) for trial in ranked if trial.arm == arm][:1]
+        judged = (trial for trial in ranked if trial.arm == arm and trial.rung == leaders[0].rung)
+        tuned = [Candidate(trial.number, trial.config) for trial in judged][:1]
         moved = [Candidate(None, _under(leaders[0].config, arm))] if leaders[0].arm != arm else []
         for rival in tuned + moved:
             if all(rival.config != candidate.config for candidate in chosen):

@@ -34,6 +34,19 @@ def test_no_configuration_is_confirmed_twice(searched):
     assert sorted(config["policy"] for config in configs) == ["el2n", "fresh_random", "full"]
 
 
+def test_a_baseline_that_was_left_behind_is_no_rival_and_the_leaders_settings_are(searched):
+    searched.apply(Assigned(9, 0, 1, 1.0, 3.0))
+    searched.apply(Reported(9, 0, 1, 3.0, 0.95))
+    configs = [dict(candidate.config) for candidate in candidates(searched, CONFIRM_PLAN, ARMS)]
+    assert configs == [
+        {"policy": "el2n", "policy.fraction": 0.2},
+        {"policy": "fresh_random", "policy.fraction": 0.2},
+        {"policy": "full"},
+    ]
+    origins = [candidate.origin for candidate in candidates(searched, CONFIRM_PLAN, ARMS)]
+    assert origins == [0, None, None]
+
+
 def test_a_test_score_is_never_compared_with_a_validation_score(searched):
     chosen = candidates(searched, CONFIRM_PLAN, ARMS)
     searched.apply(PhaseStarted(CONFIRM, ""))
