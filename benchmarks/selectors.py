@@ -1,68 +1,110 @@
 """The coreset engines beside their peers: how long, how good, how much memory.
 
-    python -m benchmarks.selectors --data-dir ../shared/data --datasets fashion-mnist --seeds 3 --json FILE
+    python -m benchmarks.selectors --data-dir ../shared/data --peers PYTHON --repeats 3 --json FILE
 
-Facility location on 10,000 samples beside apricot-select and submodlib, which get an environment of their own
-under benchmarks/out; facility location on a million; the share of the gap between chance and exact greedy
-that each approximate engine closes; k-center beside the bandwidth of the machine and the plain loop. Every
-timed run is a process of its own on the same .npy files, sides by turns. `--only` runs some of the parts.
+`peers`: facility location on 10,000 samples beside apricot-select and submodlib, where `--peers` names the
+interpreter of an environment that has them (benchmarks/peers/coresets.txt). `million`: facility location on a
+million. `gap`: the share of the gap between chance and exact greedy that each approximate engine closes.
+`k_center`: farthest-first beside the plain loop and the bandwidth of the machine. Every timed run is a
+process of its own on the same .npy file, sides by turns.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from statistics import median
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from autotune.data.sources import open_dataset
-from autotune.numerics.neighbours import nearest
-from autotune.numerics.similarity import FeatureSimilarities, restricted, similarities
-from autotune.numerics.submodular import (
-    FacilityLocation,
-    facility_location,
-    parted,
-    sparse_facility_location,
-    stochastic,
-    two_rounds,
-)
-from autotune.selectors.coreset.k_center import farthest_first
+from autotune.numerics.similarity import FeatureSimilarities, similarities
+from benchmarks.coresets import value
+from benchmarks.machine import machine
 
-OUT: Final = Path(__file__).parent / "out"
-PEERS: Final = Path(__file__).parent / "peers"
-NEIGHBOURS: Final = 32
-KEPT_GIB: Final = 4.0  # of similarities, so that 30,000 samples can be compared exactly
-Picks = npt.NDArray[np.int64]
+PEER: Final = Path(__file__).parent / "peers" / "coresets.py"
+PEERS: Final = ("apricot", "submodlib")
+JUDGED: Final = 20_000  # points by which picks from a million are judged
+CHANCES: Final = 5  # random subsets that chance is the mean of
+Row = dict[str, Any]
 
 
-def images(data_dir: Path, name: str) -> Tensor:
-    """The training images of a data set, one row each, in [0, 1]."""
-    data = open_dataset(data_dir / name)
-    rows = np.setdiff1d(np.arange(data.n), data.official_test if data.official_test is not None else [])
-    return torch.from_numpy(np.array(data.inputs[rows])).float().flatten(1).div_(255.0)
+@dataclass(frozen=True)
+class Bench:
+    """How sides are run.
+
+    Attributes:
+        images: One in each row, in [0, 1].
+        scale: What all sizes are multiplied by.
+        repeats: Runs of each side.
+        threads: Of each side.
+        peers: An interpreter that has the peers.
+        folder: For what processes hand to each other.
+    """
+
+    images: Tensor
+    scale: float
+    repeats: int
+    threads: int
+    peers: Path | None
+    folder: Path
+
+    def sized(self, *sizes: int) -> list[int]:
+        """Sizes of this run."""
+        return [max(1, round(self.scale * size)) for size in sizes]
+
+    def sides(self, names: Sequence[str], features: Tensor, budget: int) -> dict[str, tuple[Tensor, Row]]:
+        """Picks of each side, with the medians of what it took; sides take turns."""
+        np.save(self.folder / "features.npy", features.numpy())
+        took: dict[str, list[Row]] = {name: [] for name in names}
+        for _ in range(self.repeats):
+            for name, runs in took.items():
+                runs.append(self._run(name, budget))
+        picks = {name: torch.from_numpy(np.load(self.folder / f"{name}.npy")) for name in names}
+        return {
+            name: (
+                picks[name],
+                {key: median(run[key] for run in runs) for key in runs[0]} | {"runs": runs},
+            )
+            for name, runs in took.items()
+        }
+
+    def _run(self, name: str, budget: int) -> Row:
+        program = (
+            [str(self.peers), str(PEER)] if name in PEERS else [sys.executable, "-m", "benchmarks.coresets"]
+        )
+        given = [name, str(self.folder / "features.npy"), str(budget), str(self.folder / f"{name}.npy")]
+        threads = {f"{owner}_NUM_THREADS": str(self.threads) for owner in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
+        done = subprocess.run(
+            [*program, *given], env=os.environ | threads, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{name} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+        found: Row = json.loads(done.stdout.splitlines()[-1])
+        return found
 
 
-def wide(rows: Tensor, n: int, width: int, seed: int) -> Tensor:
+def wide(images: Tensor, n: int, width: int, seed: int) -> Tensor:
     """Features of a random layer with rectified outputs, scaled to length 1."""
     generator = torch.Generator().manual_seed(seed)
-    some = rows[torch.randperm(len(rows), generator=generator)[:n]]
-    weights = torch.randn(rows.shape[1], width, generator=generator) / rows.shape[1] ** 0.5
+    some = images[torch.randperm(len(images), generator=generator)[:n]]
+    weights = torch.randn(images.shape[1], width, generator=generator) / images.shape[1] ** 0.5
     return torch.nn.functional.normalize((some @ weights).relu())
 
 
-def replicated(rows: Tensor, n: int, width: int, seed: int, noise: float = 0.1) -> Tensor:
+def replicated(images: Tensor, n: int, width: int, seed: int, noise: float = 0.1) -> Tensor:
     """Principal components, repeated as often as it takes, each copy with noise of its own."""
-    centred = rows - rows.mean(0)
+    centred = images - images.mean(0)
     directions = torch.linalg.eigh((centred.T @ centred).double()).eigenvectors[:, -width:].float()
     points, generator = centred @ directions, torch.Generator().manual_seed(seed)
     copies = [torch.randperm(len(points), generator=generator) for _ in range(-(-n // len(points)))]
@@ -70,139 +112,136 @@ def replicated(rows: Tensor, n: int, width: int, seed: int, noise: float = 0.1) 
     return found + noise * points.std() * torch.randn(n, width, generator=generator)
 
 
-def value(given: FeatureSimilarities, picks: Tensor) -> float:
-    """The facility-location objective by all similarities, per sample."""
-    found = []
-    for points in torch.split(torch.arange(given.shape[1]), max(1, 2**24 // len(picks))):
-        found.append(given.block(picks, points).amax(0).double().sum())
-    return float(sum(found)) / given.shape[1]
-
-
-def lazy_all(features: Tensor, budget: int) -> Tensor:
-    return facility_location(similarities(features), budget, KEPT_GIB).picks
-
-
-def on_graph(features: Tensor, budget: int) -> Tensor:
-    given = similarities(features)
-    near = nearest(given.rows, NEIGHBOURS, torch.Generator().manual_seed(0), probes=8)
-    return sparse_facility_location(near, given, budget).picks
-
-
-def on_samples(features: Tensor, budget: int) -> Tensor:
-    objective = FacilityLocation(similarities(features), KEPT_GIB)
-    return stochastic(objective, budget, 0.1, torch.Generator().manual_seed(0)).picks
-
-
-def in_parts(features: Tensor, budget: int) -> Tensor:
-    """Two rounds over four parts, each chosen from by its own points in the first."""
-    given = similarities(features)
-
-    def choose(candidates: Tensor, count: int) -> Tensor:
-        part = similarities(features[candidates])
-        return candidates[facility_location(part, count, KEPT_GIB).picks]
-
-    def second(candidates: Tensor, count: int) -> Tensor:
-        return candidates[facility_location(restricted(given, candidates), count, KEPT_GIB).picks]
-
-    parts = parted(len(features), 4, torch.Generator().manual_seed(0))
-    first = torch.cat([choose(part, budget) for part in parts]).sort().values
-    return two_rounds([first], budget, second, lambda picks: value(given, picks))
-
-
-def pruned(features: Tensor, budget: int) -> Tensor:
-    return farthest_first(features, budget, 0)
-
-
-def plain(features: Tensor, budget: int) -> Tensor:
-    """Farthest-first as it is usually written: all distances to each new pick, one product each."""
-    norms, picks = features.square().sum(1), [0]
-    nearest_pick = torch.full((len(features),), torch.inf)
-    while len(picks) < budget:
-        squared = torch.addmv(norms, features, features[picks[-1]], alpha=-2.0).add_(norms[picks[-1]])
-        torch.minimum(nearest_pick, squared, out=nearest_pick)
-        nearest_pick[picks[-1]] = -1.0
-        picks.append(int(nearest_pick.argmax()))
-    return torch.tensor(picks)
-
-
-def streamed(features: Tensor, budget: int) -> Tensor:
-    """One matrix-vector product per pick and nothing else: the bandwidth of the machine."""
-    for pick in range(budget):
-        features @ features[pick]
-    return torch.arange(budget)
-
-
-ARMS: Final[dict[str, Callable[[Tensor, int], Tensor]]] = {
-    "all pairs": lazy_all,
-    "graph": on_graph,
-    "stochastic": on_samples,
-    "two rounds": in_parts,
-    "k_center": pruned,
-    "plain": plain,
-    "streamed": streamed,
-}
-
-
-def peers() -> str:
-    """The Python of an environment with the peers in it, made once."""
-    folder = OUT / "peers"
-    python = folder / "bin" / "python"
-    stamp, wanted = folder / "installed.txt", (PEERS / "requirements.txt").read_text()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(PEERS / "requirements.txt")]
-        subprocess.run(install, check=True)
-        stamp.write_text(wanted)
-    return str(python)
-
-
-def run(command: list[str], threads: int) -> str:
-    """What a command prints last, with so many threads for whatever it computes with."""
-    names = ("OMP", "OPENBLAS", "MKL", "NUMBA")
-    environment = os.environ | {f"{name}_NUM_THREADS": str(threads) for name in names}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return done.stdout.splitlines()[-1]
-
-
-def peer(name: str, features: Path, budget: int, threads: int) -> tuple[Tensor, dict[str, float]]:
-    """Picks and seconds of a peer."""
-    out = OUT / "picks.npy"
-    script = [peers(), str(PEERS / "coresets.py"), name, str(features), str(budget), str(out)]
-    return (
-        torch.from_numpy(np.load(out))
-        if (s := run(script, threads)) == ""
-        else _picks(out, {"seconds": float(s)})
-    )
-
-
-def ours(name: str, features: Path, budget: int, threads: int) -> tuple[Tensor, dict[str, float]]:
-    """Picks, seconds and peak memory of one of our arms."""
-    out = OUT / "picks.npy"
-    script = [
-        sys.executable,
-        "-m",
-        "benchmarks.selectors",
-        "--arm",
-        name,
-        str(features),
-        str(budget),
-        str(out),
+def chance(given: FeatureSimilarities, budget: int) -> float:
+    """The objective of random picks."""
+    drawn = [
+        torch.randperm(given.shape[0], generator=torch.Generator().manual_seed(seed))[:budget]
+        for seed in range(CHANCES)
     ]
-    return _picks(out, json.loads(run([*script, "--threads", str(threads)], threads)))
+    return sum(value(given, picks) for picks in drawn) / CHANCES
 
 
-def _picks(out: Path, measured: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
-    return torch.from_numpy(np.load(out)), measured
+def radius(features: Tensor, picks: Tensor) -> float:
+    """How far from greedy farthest-first picks are at worst: the least of distance / largest, in float64."""
+    centers = features[picks].double()
+    own, largest = torch.full((len(picks),), torch.inf), torch.zeros(len(picks)).double()
+    own = own.double()
+    for part in torch.split(torch.arange(len(features)), 4096):
+        squared = torch.cdist(centers, features[part].double()).square_()
+        least = squared.cummin(0).values  # after each pick
+        largest = torch.maximum(largest, least.amax(1))
+        inside = torch.isin(picks, part).nonzero().squeeze(1)
+        inside = inside[inside > 0]
+        own[inside] = least[inside - 1, picks[inside] - part[0]]
+    return float((own[1:] / largest[:-1]).min().sqrt())
 
 
-def arm(name: str, features: Path, budget: int, out: Path) -> dict[str, float]:
-    """One of our arms in this process."""
-    given = torch.from_numpy(np.load(features))
-    ARMS[name](given[:200], 20)
-    before = time.perf_counter()
-    picks = ARMS[name](given, budget)
-    seconds = time.perf_counter() - before
-    np.save(out, picks.numpy())
-    return {"seconds": seconds, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+def peers(bench: Bench) -> dict[str, Row]:
+    """10,000 samples of width 1,024, 1,000 picks."""
+    n, width, budget = *bench.sized(10_000), 1024, *bench.sized(1000)
+    features = wide(bench.images, n, width, 0)
+    found = bench.sides(["all pairs", "graph", *(PEERS if bench.peers else ())], features, budget)
+    given = similarities(features)
+    values = {name: value(given, picks) for name, (picks, _) in found.items()}
+    exact = max(values[name] for name in values if name != "graph")
+    return {name: row | {"objective": values[name] / exact} for name, (_, row) in found.items()}
+
+
+def million(bench: Bench) -> dict[str, Row]:
+    """A million samples of width 64, 10,000 picks; judged on some of the points."""
+    n, budget = bench.sized(1_000_000, 10_000)
+    features = replicated(bench.images, n, 64, 0)
+    found = bench.sides(["graph"], features, budget)
+    given = similarities(features)
+    judges = torch.randperm(n, generator=torch.Generator().manual_seed(1))[:JUDGED]
+    some = FeatureSimilarities(given.kernel, given.rows, given.columns[judges], given.scale)
+    by_chance = chance(some, budget)
+    return {
+        name: row | {"objective": value(some, picks), "chance": by_chance}
+        for name, (picks, row) in found.items()
+    }
+
+
+def gap(bench: Bench) -> dict[str, Row]:
+    """30,000 of those samples, 300 picks: what each engine adds to chance, of what exact greedy adds."""
+    n, budget = bench.sized(30_000, 300)
+    features = replicated(bench.images, n, 64, 0)
+    found = bench.sides(["all pairs", "graph", "stochastic", "two rounds"], features, budget)
+    given = similarities(features)
+    values, by_chance = (
+        {name: value(given, picks) for name, (picks, _) in found.items()},
+        chance(given, budget),
+    )
+    exact = values["all pairs"] - by_chance
+    return {
+        name: row
+        | {"objective": values[name], "chance": by_chance, "gap": (values[name] - by_chance) / exact}
+        for name, (_, row) in found.items()
+    }
+
+
+def k_center(bench: Bench) -> dict[str, Row]:
+    """200,000 samples of width 128, 2,000 picks: images with noise, and noise alone."""
+    n, budget = bench.sized(200_000, 2000)
+    noise = torch.randn(n, 128, generator=torch.Generator().manual_seed(0))
+    rows = {}
+    for kind, features in (("images", replicated(bench.images, n, 128, 0)), ("Gaussian", noise)):
+        found = bench.sides(["k_center", "plain loop", "products alone"], features, budget)
+        usual = found["plain loop"][0]
+        for name, (picks, row) in found.items():
+            if name != "products alone":
+                row |= {
+                    "same_picks": float((picks == usual).double().mean()),
+                    "to_greedy": radius(features, picks),
+                }
+            row["gb_per_s"] = 4e-9 * n * 128 * budget / row["wall_s"]
+            rows[f"{name}, {kind}"] = row
+    return rows
+
+
+PARTS: Final = {"peers": peers, "million": million, "gap": gap, "k_center": k_center}
+
+
+def table(rows: dict[str, Row]) -> str:
+    """One line for each side."""
+    columns = [key for row in rows.values() for key in row if key != "runs"]
+    columns = list(dict.fromkeys(columns))
+    lines = ["| side | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+    for name, row in rows.items():
+        cells = [f"{row[key]:.5g}" if key in row else "" for key in columns]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, print the tables, and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", type=Path, required=True, help="folder that holds the data sets")
+    parser.add_argument("--dataset", default="fashion-mnist", help="images, a folder or file in it")
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--peers", type=Path, help="interpreter of an environment that has the peers")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each side")
+    parser.add_argument("--scale", type=float, default=1.0, help="of all sizes, to try it out")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="file for the figures; parts that are not run stay")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    data = open_dataset(arguments.data_dir / arguments.dataset)
+    rows = np.setdiff1d(np.arange(data.n), data.official_test if data.official_test is not None else [])
+    images = torch.from_numpy(np.array(data.inputs[rows])).float().flatten(1).div_(255.0)
+    kept = arguments.json and arguments.json.exists()
+    result: dict[str, Any] = json.loads(arguments.json.read_text()) if kept else {}
+    print(machine()["summary"])
+    with tempfile.TemporaryDirectory() as folder:
+        shared = arguments.repeats, arguments.threads, arguments.peers, Path(folder)
+        for name in arguments.only:
+            found = PARTS[name](Bench(images, arguments.scale, *shared))
+            print(f"\n{name}\n\n{table(found)}", flush=True)
+            settings = {key: getattr(arguments, key) for key in ("dataset", "repeats", "scale", "threads")}
+            result[name] = {"machine": machine(), "settings": settings, "sides": found}
+            if arguments.json:
+                arguments.json.write_text(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -18,15 +18,14 @@ from autotune.searching.tpe import TPE
 from autotune.seeds import derive
 from autotune.space import SearchSpace
 
-ASKED: Final = 10  # times that the searcher may insist on an option that rests
-
 
 @dataclass
 class FairState:
     """What the start needs to know, and the state of the searcher that follows.
 
     Attributes:
-        turns: The space of each trial of the start, narrowed to the option whose turn it is.
+        narrowed: The space of each option.
+        turns: The option of each trial of the start.
         settling: How many of them come first, with random settings.
         configs: Those of the search, by trial.
         best: Rung, score and configuration of the leader.
@@ -35,7 +34,8 @@ class FairState:
         inner: The searcher's own state.
     """
 
-    turns: tuple[SearchSpace, ...]
+    narrowed: Mapping[str, SearchSpace]
+    turns: tuple[str, ...]
     settling: int
     inner: Any
     configs: dict[int, Config] = field(default_factory=dict)
@@ -54,9 +54,10 @@ class FairStart(Searcher[FairState]):
     the baselines are cheap to judge, where a policy must have selected twice.
 
     After the start an option *rests* while none of its trials is among the best 1/`reduction` at the rung
-    that it has reached: the searcher is asked again when it proposes one. A policy that lost with settings
-    that work would otherwise be paid for again and again, each time with ten times a baseline's first rung,
-    for a model of few trials hardly minds options. Baselines never rest, nor what was not judged yet.
+    that it has reached: when the searcher proposes one, its settings are tried under another. A policy that
+    lost with settings that work would otherwise be paid for again and again, each time with ten times a
+    baseline's first rung, for a model of few trials hardly minds options. Baselines never rest, nor what was
+    not judged yet.
 
     Attributes:
         searcher: What proposes the rest; it learns from the start too.
@@ -92,14 +93,14 @@ class FairStart(Searcher[FairState]):
             raise ConfigurationError(f"reduction must be at least 1, got {self.reduction}")
 
     def initial(self, space: SearchSpace) -> FairState:
-        """One narrowed space per trial of the start."""
+        """Whose turn it is in each trial of the start."""
         options = space.options(self.choice) if self.choice in space.parameters else ()
-        spaces = {option: space.fix({self.choice: option}) for option in options}
-        first = [spaces[option] for option in options if option in BASELINES] or list(spaces.values())
-        others = [spaces[option] for option in options if option not in BASELINES]
+        narrowed = {option: space.fix({self.choice: option}) for option in options}
+        first = [option for option in options if option in BASELINES] or list(options)
+        others = [option for option in options if option not in BASELINES]
         settling = self.settle if first else 0
         turns = (*(first[trial % len(first)] for trial in range(settling)), *others * self.rounds)
-        return FairState(turns, settling, self.searcher.initial(space))
+        return FairState(narrowed, turns, settling, self.searcher.initial(space))
 
     def apply(self, state: FairState, event: Event) -> FairState:
         """Follow the leader of the search; the searcher sees every event."""
@@ -119,20 +120,21 @@ class FairStart(Searcher[FairState]):
         """The next option in turn; after the last, what the searcher proposes among those awake."""
         if trial >= len(state.turns):
             return self._awake(state, trial, seed)
-        drawn = state.turns[trial].sample(np.random.default_rng(derive(seed, "searching", trial)))
+        drawing = np.random.default_rng(derive(seed, "searching", trial))
+        drawn = state.narrowed[state.turns[trial]].sample(drawing)
         if trial < state.settling or state.best[0] < 0:
             return drawn
         return self._of_option(drawn, own=True) | self._of_option(state.best[2], own=False)
 
     def _awake(self, state: FairState, trial: int, seed: int) -> Config | None:
-        """What the searcher proposes, asked again where that rests; in the end it has its way."""
-        resting = self.resting(state)
-        config = self.searcher.propose(state.inner, trial, seed)
-        for attempt in range(1, ASKED):
-            if config is None or config.get(self.choice) not in resting:
-                break
-            config = self.searcher.propose(state.inner, trial, derive(seed, "again", attempt))
-        return config
+        """What the searcher proposes; its settings under another option, where that one rests."""
+        config, resting = self.searcher.propose(state.inner, trial, seed), self.resting(state)
+        awake = sorted(state.narrowed.keys() - resting)
+        if config is None or config.get(self.choice) not in resting or not awake:
+            return config
+        drawing = np.random.default_rng(derive(seed, "awake", trial))
+        drawn = state.narrowed[awake[drawing.integers(len(awake))]].sample(drawing)
+        return self._of_option(drawn, own=True) | self._of_option(config, own=False)
 
     def resting(self, state: FairState) -> Set[str]:
         """Options that were judged, and have no trial among the best at the rung that it has reached."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Final
@@ -29,27 +29,44 @@ class Candidate:
 def candidates(history: History, confirm: Confirm, arms: Sequence[str]) -> list[Candidate]:
     """The leaders of the search, and for each baseline among `arms` the strongest rivals there are.
 
-    Those are the best trial of its arm, if it came as far as the leader, and the leader's settings under its
-    policy: a searcher spends most trials where the leaders are, and a baseline that was hardly tuned would be
-    beaten by default. What was left behind at a lower rung is no rival, and would cost as much as one.
+    Those are the best trial of its arm, if it came as far as the leaders, and the best leader's settings
+    under its policy: a searcher spends most trials where the leaders are, and a baseline that was hardly tuned
+    would be beaten by default. What was left behind at a lower rung is no rival, and would cost as much.
     """
-    ranked = sorted(
-        (t for t in history.of_phase(SEARCH) if t.failure is None and math.isfinite(t.score)),
-        key=lambda trial: (-trial.rung, -trial.score, trial.number),
-    )
+    ranked = ranking(t for t in history.of_phase(SEARCH) if t.failure is None and math.isfinite(t.score))
     distinct = {str(sorted(trial.config.items())): trial for trial in reversed(ranked)}
     leaders = sorted(distinct.values(), key=ranked.index)[: confirm.leaders]
     chosen = [Candidate(trial.number, trial.config) for trial in leaders]
     for arm in BASELINES:
         if arm not in arms or not leaders:
             continue
-        judged = (trial for trial in ranked if trial.arm == arm and trial.rung == leaders[0].rung)
+        lowest = min(leader.rung for leader in leaders)
+        judged = (trial for trial in ranked if trial.arm == arm and trial.rung >= lowest)
         tuned = [Candidate(trial.number, trial.config) for trial in judged][:1]
         moved = [Candidate(None, _under(leaders[0].config, arm))] if leaders[0].arm != arm else []
         for rival in tuned + moved:
             if all(rival.config != candidate.config for candidate in chosen):
                 chosen.append(rival)
     return chosen
+
+
+def ranking(trials: Iterable[Trial]) -> list[Trial]:
+    """Best first: by rung, then by score there; of equals the older.
+
+    A trial that waits one rung below the highest, when the budget ends, stands before those above that it
+    beat at its rung: who came first was promoted first, and that alone does not make it better.
+    """
+    ranked = sorted(trials, key=lambda trial: (-trial.rung, -trial.score, trial.number))
+    top = [trial for trial in ranked if trial.rung == ranked[0].rung]
+    for waiting in (trial for trial in ranked if trial.rung == ranked[0].rung - 1):
+        beaten = (place for place, trial in enumerate(top) if _beats(waiting, trial))
+        top.insert(next(beaten, len(top)), waiting)
+    placed = {trial.number for trial in top}
+    return top + [trial for trial in ranked if trial.number not in placed]
+
+
+def _beats(waiting: Trial, other: Trial) -> bool:
+    return waiting.score > other.scores.get(waiting.rung, math.inf)
 
 
 def _under(config: Config, arm: str) -> Config:

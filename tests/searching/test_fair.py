@@ -7,6 +7,7 @@ import pytest
 from autotune.errors import ConfigurationError
 from autotune.events import Failed, Proposed, Reported
 from autotune.searching import TPE, FairStart, GridSearch, RandomSearch, StartingPoints
+from autotune.searching.base import Searcher
 from autotune.space import Choice, Float, SearchSpace
 from autotune.testing.searchers import SPACE, SearcherContract
 
@@ -110,28 +111,37 @@ def test_a_promotion_that_goes_well_wakes_an_option_and_one_that_does_not_lays_i
     assert searcher.resting(state) == {"el2n"}
 
 
-def test_a_searcher_that_proposes_what_rests_is_asked_again():
-    searcher = FairStart(RandomSearch(), settle=0)
-    state = judged(searcher, {"full": [0.5, 0.6, 0.7], "fresh_random": [0.1], "el2n": [0.4]})
-    proposed = [searcher.propose(state, trial, seed=2)["policy"] for trial in range(10, 40)]
-    assert set(proposed) == {"full", "fresh_random"}
-    assert proposed == [searcher.propose(state, trial, seed=2)["policy"] for trial in range(10, 40)]
+class Insists(Searcher):
+    """Proposes el2n, whatever happened."""
+
+    def initial(self, space):
+        return None
+
+    def apply(self, state, event):
+        return state
+
+    def propose(self, state, trial, seed):
+        return {"lr": 0.5, "policy": "el2n", "policy.fraction": 0.2}
 
 
-def test_a_searcher_that_insists_has_its_way():
-    class Insists(RandomSearch.__base__):
-        def initial(self, space):
-            return None
-
-        def apply(self, state, event):
-            return state
-
-        def propose(self, state, trial, seed):
-            return {"policy": "el2n"}
-
+def test_settings_proposed_for_an_option_that_rests_are_tried_under_another():
     searcher = FairStart(Insists(), settle=0)
-    state = judged(searcher, ONE_EACH)
-    assert searcher.propose(state, 9, seed=0) == {"policy": "el2n"}
+    state = judged(searcher, {"full": [0.5, 0.6, 0.7], "fresh_random": [0.1], "el2n": [0.4]})
+    proposed = [searcher.propose(state, trial, seed=2) for trial in range(10, 30)]
+    assert {config["policy"] for config in proposed} == {"full", "fresh_random"}
+    assert {config["lr"] for config in proposed} == {0.5}
+    assert all(POLICIES.validate(config) == config for config in proposed)
+    assert proposed == [searcher.propose(state, trial, seed=2) for trial in range(10, 30)]
+
+
+def test_where_everything_rests_the_searcher_has_its_way():
+    space = SearchSpace({"policy": Choice({"el2n": {}, "k_center": {}})})
+    searcher = FairStart(Insists(), settle=0)
+    state = searcher.initial(space)
+    for trial, option in enumerate(space.options("policy")):
+        state = searcher.apply(state, Proposed(trial, {"policy": option}, 0, "test"))
+        state = searcher.apply(state, Failed(trial, trial, 0, "memory", ""))
+    assert searcher.propose(state, 2, seed=0)["policy"] == "el2n"
 
 
 @pytest.mark.parametrize("inner", [GridSearch(), StartingPoints(TPE(), POINTS), FairStart()])

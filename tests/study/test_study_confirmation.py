@@ -6,7 +6,7 @@ import pytest
 
 from autotune.events import CONFIRM, SEARCH, Assigned, Failed, PhaseStarted, Proposed, Reported, TestRead
 from autotune.history import History
-from autotune.study.confirmation import candidates, confirmed, verdict
+from autotune.study.confirmation import candidates, confirmed, ranking, verdict
 from autotune.study.plan import Confirm
 
 SEEDS = 3
@@ -45,6 +45,26 @@ def test_a_baseline_that_was_left_behind_is_no_rival_and_the_leaders_settings_ar
     ]
     origins = [candidate.origin for candidate in candidates(searched, CONFIRM_PLAN, ARMS)]
     assert origins == [0, None, None]
+
+
+def climbed(history, number, *scores):
+    history.apply(Proposed(number, {"policy": "full", "lr": number}, number, "test", SEARCH, None))
+    for rung, score in enumerate(scores):
+        if score is not None:
+            history.apply(Assigned(10 * number + rung, number, rung, 0.0, 3.0**rung))
+            history.apply(Reported(10 * number + rung, number, rung, 3.0**rung, score))
+
+
+def test_who_waits_when_the_budget_ends_stands_before_those_it_beat():
+    history = History()
+    climbed(history, 0, 0.1, 0.5, 0.9)
+    climbed(history, 1, 0.1, 0.3, 0.8)
+    climbed(history, 2, 0.1, 0.4)  # beat 1 at rung 1
+    climbed(history, 3, 0.7)  # two rungs below
+    climbed(history, 4, 0.1, 0.45)  # beat 1, and 2
+    climbed(history, 5, None, None, 0.7)  # never seen at rung 1: nobody beat it there
+    climbed(history, 6, 0.1, 0.2)
+    assert [trial.number for trial in ranking(history.of_phase(SEARCH))] == [0, 4, 2, 1, 5, 6, 3]
 
 
 def test_a_test_score_is_never_compared_with_a_validation_score(searched):
