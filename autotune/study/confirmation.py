@@ -30,7 +30,7 @@ def candidates(history: History, confirm: Confirm, arms: Sequence[str]) -> list[
     """The leaders of the search, and for each baseline among `arms` the strongest rivals there are.
 
     Those are the best trial of its arm, if it came as far as the leaders, and the best leader's settings
-    under its policy: a searcher spends most trials where the leaders are, and a baseline that was hardly tuned
+    under its policy: a searcher spends most trials where the leaders are, and a baseline hardly tuned
     would be beaten by default. What was left behind at a lower rung is no rival, and would cost as much.
     """
     ranked = ranking(t for t in history.of_phase(SEARCH) if t.failure is None and math.isfinite(t.score))
