@@ -122,10 +122,17 @@ class TPE(Searcher[TPEState]):
 
 
 def modelled_rung(trials: Iterable[Seen], needed: int) -> int | None:
-    """The highest rung with at least `needed` finite results of trials that have not failed since."""
+    """The highest rung with at least `needed` finite results of trials that have not failed since.
+
+    Only trials that began at the lowest rung count. Those that cannot be judged there, as many policies
+    cannot, fill a higher one while hardly any other trial has come that far; a model of that rung would know
+    nothing of all that was stopped below, and propose it again.
+    """
     counts: dict[int, int] = {}
-    for seen in trials:
-        if not seen.failed:
+    standing = [seen for seen in trials if seen.scores and not seen.failed]
+    lowest = min((min(seen.scores) for seen in standing), default=0)
+    for seen in standing:
+        if min(seen.scores) == lowest:
             for rung in seen.scores:
                 counts[rung] = counts.get(rung, 0) + 1
     return max((rung for rung, count in counts.items() if count >= needed), default=None)

@@ -67,6 +67,13 @@ def test_the_modelled_rung_is_the_highest_with_enough_finite_results(first, seco
     assert modelled_rung([*trials, *failed], needed=10) == rung
 
 
+def test_trials_that_begin_above_the_lowest_rung_do_not_make_a_rung_worth_modelling():
+    climbers = [Seen({}, {0: 0.5, 1: 0.5}, running=False) for _ in range(10)]
+    late = [Seen({}, {2: 0.5}, running=False) for _ in range(20)]
+    assert modelled_rung(climbers + late, needed=10) == 1
+    assert modelled_rung(late, needed=10) == 2
+
+
 def test_a_rung_needs_more_results_than_a_configuration_has_parameters():
     many = SearchSpace({f"x{n}": Float(0, 1) for n in range(15)})
     searcher, state = TPE(), TPE().initial(many)
