@@ -14,12 +14,11 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import numpy as np
 import ray
 import torch
 
@@ -153,6 +152,31 @@ def theirs(
         }
 
 
+def judged(mine: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The difference in test accuracy over all paired finals of some searches."""
+    ours, theirs = ([float(score) for run in runs for score in run["test"]] for runs in (mine, other))
+    found = compare("stock", ours, theirs, MARGIN, 0.95)
+    return {**dataclasses.asdict(found), "not_inferior": bool(found.low >= -MARGIN)}
+
+
+def pool(report: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The difference over all searches of each data set, and that of each search."""
+    pooled = {}
+    for name in dict.fromkeys(one["dataset"] for one in report):
+        runs = [one for one in report if one["dataset"] == name]
+        of_all = judged([one["autotune"] for one in runs], [one["stock"] for one in runs])
+        pooled[name] = {**of_all, "of_each_search": [one["difference"]["mean"] for one in runs]}
+    return pooled
+
+
+def words(difference: Mapping[str, Any]) -> str:
+    """A difference in words."""
+    said = "not inferior" if difference["not_inferior"] else "not shown to be not inferior"
+    interval = f"[{difference['low']:+.4f}, {difference['high']:+.4f}]"
+    each = ", ".join(f"{mean:+.4f}" for mean in difference["of_each_search"])
+    return f"difference {difference['mean']:+.4f} {interval}: {said} at {MARGIN}; of each search {each}"
+
+
 def row(name: str, run: dict[str, Any]) -> str:
     """One line of the table."""
     spread = stdev(run["test"]) if len(run["test"]) > 1 else 0.0
@@ -188,28 +212,20 @@ def main() -> None:
         for seed in range(arguments.searches):
             mine = ours(task, splits, arguments, arguments.out / f"{name}-{seed}", seed)
             other = theirs(task, splits, arguments, seed)
-            difference = compare("stock", mine["test"], other["test"], MARGIN, 0.95)
             print(f"\n{name}, search seed {seed} ({machine()['summary']})\n")
             print(HEADER)
             print(row("autotune", mine))
-            print(row("stock Ray Tune", other))
-            words = "not inferior" if difference.low >= -MARGIN else "not shown to be not inferior"
-            interval = f"[{difference.low:+.4f}, {difference.high:+.4f}]"
-            print(f"\ndifference {difference.mean:+.4f} {interval}: {words} at {MARGIN}")
-            report.append(
-                {
-                    "dataset": name,
-                    "search_seed": seed,
-                    "autotune": mine,
-                    "stock": other,
-                    "difference": dataclasses.asdict(difference),
-                    "not_inferior": bool(np.isfinite(difference.low) and difference.low >= -MARGIN),
-                }
-            )
-    if arguments.json:
-        arguments.json.write_text(
-            json.dumps({"machine": machine(), "runs": report}, indent=2, default=str) + "\n"
-        )
+            print(row("stock Ray Tune", other), flush=True)
+            found = {"dataset": name, "search_seed": seed, "autotune": mine, "stock": other}
+            report.append(found | {"difference": judged([mine], [other])})
+            if arguments.json:  # after every search, since the next one takes a while
+                pooled = pool(report)
+                text = json.dumps(
+                    {"machine": machine(), "runs": report, "pooled": pooled}, indent=2, default=str
+                )
+                arguments.json.write_text(text + "\n")
+    for name, difference in pool(report).items():
+        print(f"\n{name}, all searches: {words(difference)}")
 
 
 if __name__ == "__main__":

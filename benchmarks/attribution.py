@@ -146,41 +146,50 @@ def _together(
     generator = torch.Generator().manual_seed(beginning)
     count, size = rows.shape
     weights = [
-        ((2 * torch.rand(1, a + 1, b, generator=generator) - 1) / math.sqrt(a))
-        .repeat(count, 1, 1)
-        .requires_grad_()
+        ((2 * torch.rand(1, a + 1, b, generator=generator) - 1) / math.sqrt(a)).repeat(count, 1, 1)
         for a, b in pairwise(network.sizes)
     ]
+    parts = [  # leaves of their own, for the gradient of a part is padded to that of the whole
+        part.requires_grad_() for weight in weights for part in (weight[:, :-1], weight[:, -1:])
+    ]
     generator.manual_seed(seed)
-    optimizer = torch.optim.SGD(weights, lr=0.01, momentum=network.momentum)
+    optimizer = torch.optim.SGD(parts, lr=0.01, momentum=network.momentum)
     kept, margins = [], []
     for epoch in range(1, network.epochs + 1):
         order = rows.gather(1, torch.rand(count, size, generator=generator).argsort(1))
         margin = torch.full((len(samples.targets),), torch.nan)
-        for part in torch.split(order, BATCH, 1):
+        for batch in torch.split(order, BATCH, 1):
             optimizer.zero_grad()
-            outputs = forward(weights, samples.inputs[part], network.dropout, generator)
-            targets = samples.targets[part]
-            loss = F.cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="sum") / part.shape[1]
+            outputs = forward(parts, samples.inputs[batch], network.dropout, generator)
+            targets = samples.targets[batch]
+            loss = F.cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="sum") / batch.shape[1]
             loss.backward()
             optimizer.step()
             if count == 1:
-                margin[part[0]] = label_margins(outputs[0].detach(), targets[0])
+                margin[batch[0]] = label_margins(outputs[0].detach(), targets[0])
         margins.append(margin)
         if epoch in keep:
-            kept.append([weight.detach().clone() for weight in weights])
-    return [weight.detach() for weight in weights], kept, torch.stack(margins, 1)
+            kept.append([weight.clone() for weight in weights])
+    return weights, kept, torch.stack(margins, 1)
 
 
-def forward(weights: Sequence[Tensor], inputs: Tensor, dropout: float, generator: torch.Generator) -> Tensor:
-    """Logits of several networks, each for its own inputs, shape (networks, b, classes)."""
+def forward(parts: Sequence[Tensor], inputs: Tensor, dropout: float, generator: torch.Generator) -> Tensor:
+    """Logits of several networks, each for its own inputs, shape (networks, b, classes).
+
+    Args:
+        parts: Weight and bias by turns, shapes (networks, a, b) and (networks, 1, b).
+        inputs: Shape (networks, b, features).
+        dropout: Share of the hidden values that is set to zero.
+        generator: Of dropout.
+    """
     values = inputs
-    for depth, weight in enumerate(weights):
+    for depth, (weight, bias) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
         if depth:
             values = values.relu()
             if dropout:
-                values = values * (torch.rand(values.shape, generator=generator) >= dropout) / (1 - dropout)
-        values = torch.baddbmm(weight[:, -1:], values, weight[:, :-1])
+                kept = torch.empty_like(values).bernoulli_(1 - dropout, generator=generator)
+                values = values * kept.div_(1 - dropout)
+        values = torch.baddbmm(bias, values, weight)
     return values
 
 
