@@ -167,15 +167,21 @@ def mislabel(network: Network, data: Samples, seed: int, peer: Path | None, thre
     }
 
 
+def halves(n: int, count: int, seed: int) -> Tensor:
+    """Random halves of n samples, shape (count, n // 2)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.stack([torch.randperm(n, generator=generator)[: n // 2] for _ in range(count)])
+
+
 def retrained(
-    network: Network, name: str, data: Samples, test: Samples, seed: int, work: Path
+    network: Network, data: Samples, test: Samples, subsets: int, seed: int, work: Path
 ) -> tuple[Tensor, Tensor]:
-    """Rows of each retraining, and minus the loss of each test sample after it; kept in a folder."""
-    file = work / f"{name}-{seed}.pt"
+    """Rows of each retraining, and minus the loss of each test sample after it; kept under their settings."""
+    n, m = len(data.targets), len(test.targets)
+    sizes, settings = "-".join(map(str, network.sizes)), f"{network.epochs}_{network.momentum}_{network.dropout}"
+    file = work / f"{sizes}_{settings}_{n}_{m}_{subsets}_{seed}.pt"
     if not file.exists():
-        generator = torch.Generator().manual_seed(seed)
-        n = len(data.targets)
-        rows = torch.stack([torch.randperm(n, generator=generator)[: n // 2] for _ in range(SUBSETS)])
+        rows = halves(n, subsets, seed)
         states = train(network, data, rows, seed, seed + 100).states
         outcomes = torch.stack([-LastLayer.of(network.module(state), test).loss for state in states])
         work.mkdir(parents=True, exist_ok=True)
