@@ -1,0 +1,189 @@
+"""Gradient matching beside a loop as CORDS has it: how long, how near, how many distinct picks.
+
+    python -m benchmarks.gradmatch --data-dir ../shared/data --repeats 3 --json FILE
+
+A tenth of Fashion-MNIST by the last-layer gradients of a network after one pass: some classes, each by
+itself, and all samples in batches. Both sides get the same ridge and the same target. The loop is timed with
+the gradients given; ours with the factors that they are made of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from autotune.data.sources import open_dataset
+from autotune.numerics.pursuit import LastLayer, matching_pursuit
+from autotune.selectors.influence.gradmatch import GradMatch, batch_gradients, match_batches
+from benchmarks.machine import machine
+
+SHARE: Final = 0.1
+WIDTH: Final = 128
+BATCH: Final = 20  # samples in a batch, as CORDS has it
+TOLERANCE: Final = 1e-4  # of the target: what the loop stops at
+RULE: Final = GradMatch()
+ONE_BY_ONE: Final = 10**9  # rounds
+Match = tuple[Tensor, Tensor]
+
+
+def cords(gradients: Tensor, budget: int, ridge: float) -> Match:
+    """Orthogonal matching pursuit as CORDS runs it, written from its description.
+
+    In each step: the gradient that agrees best with the residual; all weights anew by the regularised normal
+    equations, built from the start; while one is negative, the most negative leaves. It ends early when the
+    best is one that it already has.
+    """
+    target = gradients.sum(0)
+    picks: list[int] = []
+    residual, weights = target, target[:0]
+    for _ in range(budget):
+        best = int((gradients @ residual).argmax())
+        if best in picks or float(residual.norm()) < TOLERANCE * float(target.norm()):
+            break
+        picks.append(best)
+        while True:
+            chosen = gradients[picks]
+            normal = chosen @ chosen.T + ridge * torch.eye(len(picks))
+            weights = torch.linalg.solve(normal, chosen @ target)
+            if len(picks) == 1 or not bool((weights < 0).any()):
+                break
+            del picks[int(weights.argmin())]
+        residual = target - weights @ chosen
+    return torch.tensor(picks), weights.double()
+
+
+def factors(data_dir: Path, name: str, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs of the last layer, errors of its outputs and classes, after one pass over the training split."""
+    data = open_dataset(data_dir / name)
+    rows = np.setdiff1d(np.arange(data.n), data.official_test if data.official_test is not None else [])
+    inputs = torch.from_numpy(np.array(data.inputs[rows])).float().flatten(1) / 255
+    targets = torch.from_numpy(np.array(data.targets[rows])).long()
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(inputs.shape[1], WIDTH), nn.ReLU(), nn.Linear(WIDTH, 10))
+    optimizer = torch.optim.Adam(model.parameters())
+    for part in torch.split(torch.randperm(len(targets)), 128):
+        optimizer.zero_grad()
+        F.cross_entropy(model(inputs[part]), targets[part]).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    with torch.no_grad():
+        embeddings = model[:2](inputs)
+        errors = model[2](embeddings).softmax(1) - F.one_hot(targets, 10)
+    return embeddings, errors, targets
+
+
+def compare(
+    gradients: Tensor, sides: dict[str, Callable[[], Match]], budget: int, repeats: int
+) -> dict[str, dict[str, Any]]:
+    """Medians of the time of each side, by turns, and how well its answer matches."""
+    took: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    found: dict[str, dict[str, Any]] = {}
+    target = gradients.double().sum(0)
+    for _ in range(repeats):
+        for name, side in sides.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            picks, weights = side()
+            took[name].append({"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu})
+            missing = target - weights @ gradients[picks].double()
+            found[name] = {
+                "residual": float(missing.norm() / target.norm()),
+                "picks": len(picks),
+                "distinct": len(set(picks.tolist())),
+                "budget": budget,
+            }
+    for name, runs in took.items():
+        found[name] = (
+            {key: median(run[key] for run in runs) for key in runs[0]} | found[name] | {"runs": runs}
+        )
+    return found
+
+
+def one_class(embeddings: Tensor, errors: Tensor, repeats: int) -> dict[str, dict[str, Any]]:
+    """A tenth of the samples of a class."""
+    atoms, budget = LastLayer(embeddings, errors), round(SHARE * len(errors))
+    gradients = batch_gradients(embeddings, errors, 1)
+    ridge = RULE.regularisation * atoms.mean_square()
+    sides: dict[str, Callable[[], Match]] = {
+        "gradmatch": lambda: matching_pursuit(atoms, budget, RULE.regularisation, RULE.rounds),
+        "gradmatch, one by one": lambda: matching_pursuit(atoms, budget, RULE.regularisation, ONE_BY_ONE),
+        "loop": lambda: cords(gradients, budget, ridge),
+    }
+    return compare(gradients, sides, budget, repeats)
+
+
+def by_batch(embeddings: Tensor, errors: Tensor, repeats: int) -> dict[str, dict[str, Any]]:
+    """A tenth of all samples, in the same random batches."""
+    order = torch.randperm(len(errors), generator=torch.Generator().manual_seed(0))
+    order = order[: len(order) // BATCH * BATCH]
+    embeddings, errors = embeddings[order], errors[order]
+    gradients = batch_gradients(embeddings, errors, BATCH)
+    budget = round(SHARE * len(gradients))
+    ridge = RULE.regularisation * float(gradients.double().square().sum(1).mean())
+
+    def ours(rounds: int) -> Match:
+        given = embeddings, errors, budget * BATCH, BATCH, RULE.regularisation, rounds
+        picks, weights = match_batches(*given)
+        return picks[::BATCH] // BATCH, weights[::BATCH]
+
+    sides: dict[str, Callable[[], Match]] = {
+        "gradmatch": lambda: ours(RULE.rounds),
+        "gradmatch, one by one": lambda: ours(ONE_BY_ONE),
+        "loop": lambda: cords(gradients, budget, ridge),
+    }
+    return compare(gradients, sides, budget, repeats)
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """One line for each side; how many times as fast as the loop, by wall clock and by CPU time."""
+    loop = rows["loop"]
+    lines = [
+        "| side | s | CPU s | times the loop | by CPU | residual | picks | distinct | budget |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        faster = loop["wall_s"] / row["wall_s"], loop["cpu_s"] / row["cpu_s"]
+        lines.append(
+            f"| {name} | {row['wall_s']:.3f} | {row['cpu_s']:.3f} | {faster[0]:.1f} | {faster[1]:.1f} "
+            f"| {row['residual']:.3g} | {row['picks']} | {row['distinct']} | {row['budget']} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, print the tables, and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", type=Path, required=True, help="folder that holds the data set")
+    parser.add_argument("--dataset", default="fashion-mnist", help="images in ten classes")
+    parser.add_argument("--classes", type=int, default=2, help="how many are matched by themselves")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    embeddings, errors, targets = factors(arguments.data_dir, arguments.dataset, 0)
+    print(machine()["summary"])
+    result: dict[str, Any] = {"machine": machine(), "settings": {}, "parts": {}}
+    result["settings"] = {k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items()}
+    parts = {
+        f"class {c}": lambda rows=(targets == c): one_class(embeddings[rows], errors[rows], arguments.repeats)
+        for c in range(arguments.classes)
+    }
+    parts["batches"] = lambda: by_batch(embeddings, errors, arguments.repeats)
+    for name, part in parts.items():
+        result["parts"][name] = part()
+        print(f"\n{name}\n\n{table(result['parts'][name])}", flush=True)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
