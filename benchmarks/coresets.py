@@ -90,7 +90,7 @@ ENGINES: Final[dict[str, Callable[[Tensor, int], Tensor]]] = {
     "stochastic": sampled,
     "two rounds": in_parts,
     "k_center": farthest,
-    "products alone": streamed,
+    "products": streamed,
 }
 
 

@@ -5,7 +5,8 @@
 `peers`: facility location on 10,000 samples beside apricot-select and submodlib, where `--peers` names the
 interpreter of an environment that has them (benchmarks/peers/coresets.txt). `million`: facility location on a
 million. `gap`: the share of the gap between chance and exact greedy that each approximate engine closes.
-`k_center`: farthest-first beside the bandwidth of the machine, and how near its picks are to exact greedy.
+`k_center`: farthest-first beside the bandwidth of the machine, and how near its picks are to exact greedy;
+`k_center_noise`: the same where there is nothing to prune.
 Every timed run is a process of its own on the same .npy file, sides by turns.
 """
 
@@ -181,23 +182,35 @@ def gap(bench: Bench) -> dict[str, Row]:
 
 
 def k_center(bench: Bench) -> dict[str, Row]:
-    """200,000 samples of width 128, 2,000 picks: images with noise, and noise alone."""
-    n, budget = bench.sized(200_000, 2000)
-    noise = torch.randn(n, 128, generator=torch.Generator().manual_seed(0))
+    """200,000 images with noise as samples of width 128, 2,000 picks."""
+    return farthest(bench, replicated(bench.images, *bench.sized(200_000), 128, 0))
+
+
+def k_center_noise(bench: Bench) -> dict[str, Row]:
+    """As many of noise alone, where there is nothing to prune."""
+    return farthest(
+        bench, torch.randn(*bench.sized(200_000), 128, generator=torch.Generator().manual_seed(0))
+    )
+
+
+def farthest(bench: Bench, features: Tensor) -> dict[str, Row]:
+    """Farthest-first, and what its picks would read by one product each."""
     rows = {}
-    for kind, features in (("images", replicated(bench.images, n, 128, 0)), ("Gaussian", noise)):
-        for name, (picks, row) in bench.sides(["k_center", "products alone"], features, budget).items():
-            if name == "k_center":
-                row["to_greedy"] = radius(features, picks)
-            read = 4e-9 * features.numel() * len(picks)  # by one product for each pick
-            rows[f"{name}, {kind}"] = row | {
-                "gb_per_s": read / row["wall_s"],
-                "gb_per_cpu_s": read / row["cpu_s"],
-            }
+    for name, (picks, row) in bench.sides(["k_center", "products"], features, *bench.sized(2000)).items():
+        if name == "k_center":
+            row["to_greedy"] = radius(features, picks)
+        read = 4e-9 * features.numel() * len(picks)
+        rows[name] = row | {"gb_per_s": read / row["wall_s"], "gb_per_cpu_s": read / row["cpu_s"]}
     return rows
 
 
-PARTS: Final = {"peers": peers, "million": million, "gap": gap, "k_center": k_center}
+PARTS: Final = {
+    "peers": peers,
+    "million": million,
+    "gap": gap,
+    "k_center": k_center,
+    "k_center_noise": k_center_noise,
+}
 
 
 def table(rows: dict[str, Row]) -> str:
