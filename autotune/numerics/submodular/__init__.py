@@ -12,7 +12,8 @@ maximise any of them. `facility_location` is all of that for the most used one:
     torch.bincount(cover.owner, minlength=budget)    # how many points each pick stands for (CRAIG's weights)
 
 Where n is too large for all pairs: `sparse_facility_location` on a graph of nearest neighbours, `stochastic`,
-or `two_rounds` over parts (GreeDi), on a cluster by `autotune.cluster.parts.OnRay`; each says what it guarantees.
+or `two_rounds` over parts (GreeDi), which `autotune.cluster.parts.OnRay` spreads over a cluster; each says
+what it guarantees.
 
 Similarities of your own come as a subclass of `autotune.numerics.similarity.Similarities`: a shape, and a
 method that gives any block of them.
