@@ -1,11 +1,11 @@
 # Two commands do everything on a machine with Python 3.11+ and make:
 #   make demo   a real joint search on embedded data, on Ray; leaves runs/demo with a report
-#   make test   lint, types, import layers and all tests
+#   make test   lint, types, import layers, all tests, and those of the example package
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check unit install clean
+.PHONY: demo test check unit plugin install clean
 .DEFAULT_GOAL := test
 
 install: $(VENV)/.installed
@@ -18,7 +18,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/python -m examples.digits --path runs/demo
 
-test: check unit
+test: check unit plugin
 
 check: install
 	$(BIN)/ruff check
@@ -28,6 +28,11 @@ check: install
 
 unit: install
 	$(BIN)/python -m pytest
+
+# installed beside the environment, not in it: a search by default has no selectors of other packages
+plugin: install
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/plugin examples/plugin
+	PYTHONPATH=build/plugin $(BIN)/python -m pytest --import-mode=importlib examples/plugin
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,5 +1,6 @@
 """The examples run as they are written."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -35,6 +36,15 @@ def test_the_study_file_can_be_read_and_shown(capsys):
     assert found.space.options("policy") == ("full", "fresh_random", "infobatch", "el2n")
     assert autotune_main(["show-space", "examples/study.yaml"]) == 0
     assert "optimizer" in capsys.readouterr().out
+
+
+def test_the_page_on_plugins_shows_the_example_as_it_is():
+    files = "\n".join(path.read_text() for path in (ROOT / "examples" / "plugin").iterdir() if path.is_file())
+    blocks = re.findall(
+        r"```(?:python|toml)\n(.*?)```", (ROOT / "docs" / "plugins.md").read_text(), re.DOTALL
+    )
+    assert len(blocks) == 3
+    assert all(block in files for block in blocks)
 
 
 @pytest.mark.data

@@ -21,6 +21,12 @@ def add(commands: Commands) -> None:
     one.add_argument(
         "--near", type=float, metavar="D", help="how near duplicates are, in typical distances (default: 0.2)"
     )
+    one.add_argument(
+        "--folds",
+        type=int,
+        metavar="K",
+        help="how many models judge, each what it was not shown (default: 3)",
+    )
 
 
 def audit(given: argparse.Namespace) -> int:
@@ -31,17 +37,21 @@ def audit(given: argparse.Namespace) -> int:
 def _audited(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from autotune.data.originals import describer
     from autotune.standalone.audit import NEAR, audit
-    from autotune.standalone.files import check_table_path
+    from autotune.standalone.crossed import FOLDS
+    from autotune.standalone.files import check_free, check_table_path
     from autotune.standalone.page import write_page
 
-    table = check_table_path(given.out / f"samples.{given.table}")
+    table, page = check_table_path(given.out / f"samples.{given.table}"), given.out / "report.html"
+    for path in (table, page):
+        check_free(path, given.overwrite)
     with Waiting(given.quiet) as waiting:
         data, sources = load(given, {})
         near = NEAR if given.near is None else given.near
-        found = audit(data, sources, near, given.seed, waiting)
+        folds = FOLDS if given.folds is None else given.folds
+        found = audit(data, sources, near, folds, given.seed, waiting)
     found.save(table)
-    page = write_page(found, given.out / "report.html", Path(given.data).name, describer(given.data))
+    write_page(found, page, Path(given.data).name, describer(given.data))
     counts = found.summary()
-    said = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()]
+    said = [f"{name.replace('_', ' ')}: {count:,}" for name, count in counts.items()]
     document = {**counts, **found.facts, "table": str(table), "page": str(page)}
     return document, "\n".join([", ".join(said), f"table: {table}", f"page: {page}"])

@@ -41,6 +41,7 @@ def add_options(one: argparse.ArgumentParser) -> None:
     )
     sources.add_argument("--device", default="auto", help="such as cpu or cuda:0 (default: auto)")
     one.add_argument("--seed", type=int, default=0, help="decides every draw (default: 0)")
+    one.add_argument("--overwrite", action="store_true", help="replace what --out names, if it is there")
     one.add_argument("--quiet", action="store_true", help="show no notes and no progress")
 
 

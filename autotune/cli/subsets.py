@@ -56,7 +56,7 @@ def _selected(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from autotune.errors import SelectorError
     from autotune.importing import import_module
     from autotune.selection import make_selector
-    from autotune.standalone.files import check_table_path
+    from autotune.standalone.files import check_free, check_table_path
     from autotune.standalone.select import select
 
     if not 0.0 < given.fraction <= 1.0:
@@ -65,7 +65,7 @@ def _selected(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
         import_module(module, [Path.cwd()])
     parameters = {name: plain(value) for name, value in pairs(given.parameter, "--parameter").items()}
     selector = make_selector(given.selector, **parameters)
-    check_table_path(given.out)
+    check_free(check_table_path(given.out), given.overwrite)
     with Waiting(given.quiet) as waiting:
         data, sources = load(given, pairs(given.signal, "--signal"))
         chosen = select(data, selector, given.fraction, sources, given.seed, waiting)

@@ -12,17 +12,17 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from autotune.data import Dataset, Splits
+from autotune.data import Dataset
 from autotune.data.columns import TARGETS, Array
 from autotune.errors import ConfigurationError
 from autotune.seeds import derive
-from autotune.standalone.duplicates import Duplicates, find_duplicates
+from autotune.standalone.crossed import FOLDS, judge
+from autotune.standalone.duplicates import Duplicates, find_duplicates, first_of_content
 from autotune.standalone.files import write_table
-from autotune.standalone.mislabels import Mislabels, Tally
+from autotune.standalone.mislabels import Mislabels
 from autotune.standalone.progress import Progress, Silent
 from autotune.standalone.rows import candidates
 from autotune.standalone.sources import Sources, features_of
-from autotune.standalone.training import Training, fitted
 
 NEAR: Final = 0.2  # of the median distance to the nearest sample
 _DEFAULT: Final = Sources()
@@ -69,8 +69,7 @@ class Audit:
             if self.data.kind == "classification":
                 columns["suggested"] = self._named(self.labels.rival)
                 columns["margin"] = self.labels.margin
-            columns |= {"loss": self.labels.loss, "self_influence": self.labels.influence}
-            columns |= {"suspect": self.labels.suspect}
+            columns |= {"loss": self.labels.loss, "suspect": self.labels.suspect}
         columns["copy_of"] = _or_null(self.rows[twins.first], twins.exact)
         columns["nearest"] = _or_null(self.rows[twins.nearest], twins.nearest >= 0)
         columns["distance"] = _or_null(twins.distance, twins.nearest >= 0)
@@ -145,50 +144,45 @@ def audit(
     data: Dataset,
     sources: Sources = _DEFAULT,
     near: float = NEAR,
+    folds: int = FOLDS,
     seed: int = 0,
     progress: Progress = _SILENT,
 ) -> Audit:
     """Rank likely mislabelled samples and find duplicates, among the rows not set aside for testing.
 
-    A model is trained on all of them, labels as they are; a sample whose label the model learns late, if
-    ever, is likely mislabelled. Data without targets is searched for duplicates only.
+    A model is trained on all parts of them but one, labels as they are, for each part in turn. A sample is
+    likely mislabelled when the models that are shown its label learn it late, if ever, and the one that is
+    not prefers another. Data without targets is searched for duplicates only.
 
     Args:
         data: What to look at.
         sources: `training` says which model and how long, `given` features or `encoder` what is near.
         near: Distance below which two samples are near duplicates, over the median distance of samples to
             their nearest, at least 0.
+        folds: Number of parts, and of models, from 2 to the number of samples.
         seed: Decides every draw but those of the training, which has its own.
         progress: Told what happens.
 
     Raises:
-        ConfigurationError: When the model cannot be trained, or `near` is out of its range.
+        ConfigurationError: When the model cannot be trained, or `near` or `folds` is out of its range.
         DivergedError: When the loss of the model is no longer finite.
     """
     if not near >= 0:
         raise ConfigurationError(f"near must be at least 0, got {near}")
     rows = candidates(data)
+    inputs = data.inputs if len(rows) == data.n else data.inputs[rows]
+    first = first_of_content(inputs)
     origins: dict[str, str] = {}
     labels = None
     if data.kind == "unlabelled" or (data.kind == "classification" and data.classes < 2):
         progress.note("labels: not audited, for the data has no two of them")
     else:
-        labels, origins["labels"] = _labels(data, rows, sources.training, progress)
+        labels, origins["labels"] = judge(data, rows, first, sources.training, folds, progress)
     features, origins["features"] = features_of(data, rows, sources, seed, progress)
     generator = torch.Generator().manual_seed(derive(seed, "duplicates"))
-    inputs = data.inputs if len(rows) == data.n else data.inputs[rows]
-    twins = find_duplicates(inputs, features, near, generator, progress)
+    twins = find_duplicates(first, features, near, generator, progress)
     facts = {"data": data.fingerprint, "near": near, "seed": seed, **origins}
     return Audit(data, rows, labels, twins, facts)
-
-
-def _labels(data: Dataset, rows: Array, training: Training, progress: Progress) -> tuple[Mislabels, str]:
-    task, words = training.task(data, rows)
-    progress.note(f"labels: judged by {words}")
-    tally, empty = Tally(data.n), np.empty(0, np.int64)
-    watched = tally.watch(task, training.config(data))
-    with fitted(watched, Splits(rows, empty, empty, empty), training, progress):
-        return tally.found(rows, data.kind == "classification"), words
 
 
 def _or_null(values: Array, known: Array) -> pa.Array:

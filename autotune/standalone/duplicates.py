@@ -56,18 +56,17 @@ class Duplicates:
 
 
 def find_duplicates(
-    inputs: Array, features: Tensor, threshold: float, generator: torch.Generator, progress: Progress
+    first: Array, features: Tensor, threshold: float, generator: torch.Generator, progress: Progress
 ) -> Duplicates:
     """Compare all samples, by content and by features.
 
     Args:
-        inputs: Raw contents, shape (n, ...).
+        first: Position of the first sample of the same content, shape (n,); see `first_of_content`.
         features: Shape (n, d); samples with a value that is not finite are near to nobody.
         threshold: Share of the median distance to the nearest sample, below which two are near duplicates.
         generator: Draws what the search for neighbours needs among very many samples.
         progress: Told how far the comparison is.
     """
-    first = first_of_content(inputs)
     n = len(first)
     nearest, distance = np.full(n, -1), np.full(n, np.inf)
     usable = torch.isfinite(features).all(1).numpy()

@@ -21,6 +21,16 @@ WRITERS: Final[dict[str, Callable[[pa.Table, Path], None]]] = {
 }
 
 
+def check_free(path: Path, overwrite: bool) -> None:
+    """Refuse to write over what is there, unless that is wanted.
+
+    Raises:
+        ConfigurationError: When something is there.
+    """
+    if path.exists() and not overwrite:
+        raise ConfigurationError(f"{path} is there already; give another --out, or --overwrite")
+
+
 def check_table_path(path: str | Path) -> Path:
     """A path that a table can be written to.
 

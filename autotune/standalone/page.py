@@ -115,12 +115,16 @@ def _mislabelled(samples: _Samples, suspects: Array) -> Markup:
     if labels is None:
         return Markup("")
     classes = bool(np.isfinite(labels.margin).all())
-    why = "on average over training the model preferred another class" if classes else "its loss is far out"
     total = int(labels.suspect.sum())
     few = f"the first {len(suspects)} of {total:,}" if total > len(suspects) else f"all {total}"
-    sub = f"A sample is here when {why}; {few}, the likeliest wrong first."
     if classes:
-        sub += " The given label is red, the preferred one behind the arrow."
+        sub = (
+            f"Here are {few}, the likeliest wrong first: as many as models that had "
+            "not seen them were confident to be of another class. The given label is red, the preferred one "
+            "behind the arrow."
+        )
+    else:
+        sub = f"A sample is here when its loss is far out; {few}, the likeliest wrong first."
     values = labels.margin if classes else labels.loss
     name = "margin" if classes else "loss"
     figures = [samples.figure(p, f"{name} {number(float(values[p]), 2)}", suggest=True) for p in suspects]
@@ -128,6 +132,8 @@ def _mislabelled(samples: _Samples, suspects: Array) -> Markup:
 
 
 def _mixed(audit: Audit) -> Markup:
+    if audit.labels is None or audit.data.kind != "classification":
+        return Markup("")
     mixed = audit.mixed()[:PAIRS]
     rows = [(f"{given} → {preferred}", float(count), f"{count:,}") for given, preferred, count in mixed]
     sub = "Likely mislabelled samples by given and preferred label, the most frequent pairs first."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, final
 
 
@@ -24,3 +25,27 @@ class Silent:
 
     def at(self, what: str, share: float) -> None:
         """Forget it."""
+
+
+@final
+@dataclass(frozen=True)
+class Stage:
+    """One of several equal stages of some work.
+
+    Attributes:
+        whole: Told of all of them.
+        index: Of this stage, from 0.
+        count: Of the stages.
+    """
+
+    whole: Progress
+    index: int
+    count: int
+
+    def note(self, text: str) -> None:
+        """Pass it on."""
+        self.whole.note(text)
+
+    def at(self, what: str, share: float) -> None:
+        """The share of this stage as one of all."""
+        self.whole.at(what, (self.index + share) / self.count)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, final
+from typing import Final, final
 
 import numpy as np
 import torch
@@ -16,15 +14,14 @@ from autotune.data import Dataset, Splits
 from autotune.data.columns import GROUPS, Array
 from autotune.errors import SelectorError
 from autotune.seeds import derive
-from autotune.selection import Selector, selector_name
+from autotune.selection import Selector
 from autotune.signals import KNOWN, ONCE, Reading, Signal
 from autotune.standalone.features import encoder_features, raw_features
 from autotune.standalone.progress import Progress
 from autotune.standalone.rows import beside, candidates, target_split
-from autotune.standalone.training import Training, fitted
+from autotune.standalone.training import Training, fitted, remembering
 from autotune.training.session import Session
 
-_LAST: Final = math.nextafter(1.0, 0.0)  # a warm-up so long that the trial itself never selects
 ONE_NUMBER: Final = frozenset({Signal.LOSS, Signal.REFERENCE_LOSS, Signal.GROUPS})  # per sample
 _TRAINING: Final = Training()
 
@@ -110,7 +107,7 @@ def gather(data: Dataset, selector: Selector, sources: Sources, seed: int, progr
         origins |= _told(learnt, words, progress)
         empty = np.empty(0, np.int64)
         splits = Splits(rows, target, empty, empty)
-        policy = _policy(selector)
+        policy = remembering(selector)
         with fitted(task, splits, sources.training, progress, policy, learnt) as session:
             readings |= _asked(session, learnt, rows, target, progress)
     return Gathered(rows, readings, origins)
@@ -185,13 +182,6 @@ def _computed(
         return features, f"{words}, since neither features nor an encoder nor a model was given"
     features = encoder_features(data, rows, sources.encoder, sources.training.device, progress)
     return features, "the given encoder"
-
-
-def _policy(selector: Selector) -> dict[str, Any]:
-    """A policy by which a trial remembers what the selector needs, and never selects."""
-    fields = [f.name for f in dataclasses.fields(selector) if f.init]  # type: ignore[arg-type]  # all are dataclasses
-    own = {f"policy.{name}": getattr(selector, name) for name in fields}
-    return {"policy": selector_name(selector), "policy.fraction": 0.5, "policy.warmup": _LAST, **own}
 
 
 def _asked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from autotune.data.columns import Array
 from autotune.errors import AutotuneError, ConfigurationError
 from autotune.events import Config
 from autotune.seeds import derive
+from autotune.selection import Selector, selector_name
 from autotune.signals import HISTORIES, ONCE, Signal
 from autotune.standalone.models import default_model
 from autotune.standalone.progress import Progress
@@ -35,7 +37,9 @@ from autotune.work import Assignment
 
 SAMPLES: Final = 8  # that signals are tried on
 _NO_POLICY: Final[Config] = {}
-SETTINGS: Final[Config] = {"optimizer": "adamw", "lr": 2e-3, "batch_size": 128, "schedule": "linear"}
+_LAST: Final = math.nextafter(1.0, 0.0)  # a warm-up so long that the trial itself never selects
+STEPS: Final = 50  # of an epoch, at least, where batches of 16 samples allow that
+SETTINGS: Final[Config] = {"optimizer": "adamw", "lr": 2e-3, "schedule": "linear"}
 
 
 @final
@@ -48,7 +52,7 @@ class Training:
             the data; None takes a small default one for images, tables and token ids.
         epochs: Passes over the samples, above 0.
         settings: Training settings, see `autotune.training.settings`, and whatever the factory reads; they
-            are laid over AdamW with a rate of 0.002 that falls to 0, in batches of 128.
+            are laid over AdamW with a rate of 0.002 that falls to 0, in batches of 128, or fewer of few data.
         device: `auto`, or a torch device such as `cpu` or `cuda:0`.
         seed: Decides the first weights and the order of batches.
     """
@@ -67,6 +71,7 @@ class Training:
         """The configuration that the factory and the loop are given."""
         own = {"optimizer", "lr", "optimizer.lr"} & self.settings.keys()
         base = {name: value for name, value in SETTINGS.items() if not own or name not in ("optimizer", "lr")}
+        base["batch_size"] = min(128, max(16, data.n // STEPS))
         known: dict[str, Any] = {"shape": list(data.inputs.shape[1:])}
         if data.kind == "classification":
             known["classes"] = data.classes
@@ -90,6 +95,13 @@ class Training:
         return kind(
             data=data, model=factory
         ), f"{words} trained for {self.epochs:g} epochs on {len(rows)} samples"
+
+
+def remembering(selector: Selector) -> Config:
+    """A policy by which a trial remembers what the selector needs, and never selects."""
+    fields = [f.name for f in dataclasses.fields(selector) if f.init]  # type: ignore[arg-type]  # all are dataclasses
+    own = {f"policy.{name}": getattr(selector, name) for name in fields}
+    return {"policy": selector_name(selector), "policy.fraction": 0.5, "policy.warmup": _LAST, **own}
 
 
 @contextmanager

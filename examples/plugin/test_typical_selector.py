@@ -1,5 +1,7 @@
 """The contract that every selector passes, and what is special about this one."""
 
+from importlib.metadata import entry_points
+
 import pytest
 import torch
 from typical_selector import Typical, distance_to_class_mean
@@ -14,6 +16,12 @@ class TestTypical(SelectorContract):
     def selector(self) -> Typical:
         """The one to check."""
         return Typical(skip=0.1)
+
+
+def test_autotune_finds_it_once_it_is_installed() -> None:
+    """The entry point leads to the class."""
+    (entry,) = entry_points(group="autotune.selectors", name="typical")
+    assert entry.load().Typical is Typical
 
 
 def test_distances_are_to_the_own_class() -> None:

@@ -42,7 +42,7 @@ def planted():
 
 def test_planted_copies_and_near_copies_are_found():
     points = planted()
-    found = find_duplicates(points, torch.from_numpy(points), 0.1, seeded(), Silent())
+    found = find_duplicates(first_of_content(points), torch.from_numpy(points), 0.1, seeded(), Silent())
     assert np.flatnonzero(found.exact).tolist() == [5]
     assert found.first[5] == 2
     assert found.nearest[6] == 3
@@ -55,7 +55,7 @@ def test_planted_copies_and_near_copies_are_found():
 
 def test_two_that_are_nearest_to_each_other_are_one_pair():
     points = planted()
-    found = find_duplicates(points, torch.from_numpy(points), np.inf, seeded(), Silent())
+    found = find_duplicates(first_of_content(points), torch.from_numpy(points), np.inf, seeded(), Silent())
     pairs = [(one, other) for one, other, _ in found.pairs()]
     assert len(pairs) == len(set(pairs))
     assert {other for pair in pairs for other in pair} == set(range(300)) - {5}
@@ -67,10 +67,12 @@ def test_two_that_are_nearest_to_each_other_are_one_pair():
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_few_samples_equal_ones_and_unusable_features(n):
     points = np.ones((n, 2), np.float32)
-    found = find_duplicates(points, torch.from_numpy(points), 0.5, seeded(), Silent())
+    found = find_duplicates(first_of_content(points), torch.from_numpy(points), 0.5, seeded(), Silent())
     assert found.exact.sum() == n - 1
     assert not found.pairs()
     different = np.arange(2 * n, dtype=np.float32).reshape(n, 2)
-    broken = find_duplicates(different, torch.full((n, 2), torch.nan), 0.5, seeded(), Silent())
+    broken = find_duplicates(
+        first_of_content(different), torch.full((n, 2), torch.nan), 0.5, seeded(), Silent()
+    )
     assert (broken.nearest == -1).all()
     assert not broken.near.any()

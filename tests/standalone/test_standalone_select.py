@@ -159,7 +159,7 @@ def test_what_cannot_work_is_refused_before_a_model_is_trained(small):
     with pytest.raises(SelectorError, match=r"no nn\.Linear"):
         chosen("target_alignment", Sources(training=Training(lambda config: Convolution(), epochs=1)))
     with pytest.raises(ConfigurationError, match="one logit for each"):
-        chosen("el2n", Sources(training=Training(lambda config: nn.Flatten(2), epochs=1)))
+        chosen("el2n", Sources(training=Training(lambda config: Convolution(3), epochs=1)))
     with pytest.raises(ConfigurationError, match="ZeroDivisionError"):
         chosen("el2n", Sources(training=Training(lambda config: 1 / 0, epochs=1)))
     with pytest.raises(ConfigurationError, match="epochs"):
@@ -167,11 +167,11 @@ def test_what_cannot_work_is_refused_before_a_model_is_trained(small):
 
 
 class Convolution(nn.Module):
-    """Ten logits without a linear layer."""
+    """Logits without a linear layer."""
 
-    def __init__(self):
+    def __init__(self, logits=10):
         super().__init__()
-        self.layer = nn.Conv2d(1, 10, 8)
+        self.layer = nn.Conv2d(1, logits, 8)
 
     def forward(self, inputs):
         return self.layer(inputs).flatten(1)

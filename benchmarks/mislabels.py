@@ -1,0 +1,125 @@
+"""How many wrong labels `autotune audit` finds, of labels of which some were replaced by another class.
+
+    python -m benchmarks.mislabels --data-dir ../shared/data --seeds 3 --json FILE
+
+The labels are judged as the command judges them by default. `benchmarks.influence` ranks by the scores of
+selectors instead, in dattri's protocol.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from autotune.data import Dataset, open_dataset
+from autotune.data.columns import Array
+from autotune.standalone.crossed import FOLDS, judge
+from autotune.standalone.duplicates import first_of_content
+from autotune.standalone.progress import Silent
+from autotune.standalone.rows import candidates
+from autotune.standalone.training import Training
+from benchmarks.attribution import auc, found_in
+from benchmarks.machine import machine
+
+AUC: Final = 0.98
+TOP_10: Final = 0.80
+TOP_20: Final = 0.97
+
+
+def flipped(data: Dataset, rows: Array, share: float, seed: int) -> tuple[Dataset, Array]:
+    """The data with a share of some rows' labels replaced by another class, and which of the rows."""
+    drawing = np.random.default_rng(seed)
+    wrong = np.zeros(len(rows), bool)
+    wrong[drawing.permutation(len(rows))[: round(share * len(rows))]] = True
+    targets = np.array(data.targets)
+    ids = rows[wrong]
+    targets[ids] = (targets[ids] + drawing.integers(1, data.classes, len(ids))) % data.classes
+    return data.with_columns(targets=targets), wrong
+
+
+def one_seed(data: Dataset, seed: int, rows: int, share: float, epochs: float, folds: int) -> dict[str, Any]:
+    """What one audit finds."""
+    ids = candidates(data)
+    ids = np.sort(np.random.default_rng(1000 + seed).permutation(ids)[: rows or len(ids)])
+    noisy, wrong = flipped(data, ids, share, seed)
+    began = time.perf_counter()
+    training = Training(epochs=epochs, seed=seed)
+    found, _ = judge(noisy, ids, first_of_content(data.inputs[ids]), training, folds, Silent())
+    score, truth = torch.from_numpy(found.score), torch.from_numpy(wrong)
+    hits = found.suspect & wrong
+    right = found.rival[hits] == data.targets[ids][hits]
+    return {
+        "samples": len(ids),
+        "auc": auc(score, truth),
+        "top_10": found_in(score, truth, 0.1),
+        "top_20": found_in(score, truth, 0.2),
+        "suspects": int(found.suspect.sum()),
+        "precision": float(hits.sum() / max(1, found.suspect.sum())),
+        "recall": float(hits.sum() / wrong.sum()),
+        "suggestion_right": float(right.mean()),
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians over the seeds, and whether the bars are met."""
+    row = {name: median(run[name] for run in runs) for name in runs[0]}
+    met = row["auc"] >= AUC and row["top_10"] >= TOP_10 and row["top_20"] >= TOP_20
+    return {**row, "met": met, "runs": runs}
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """The rows as Markdown."""
+    lines = [
+        "| data | samples | AUC | top 10 % finds | top 20 % finds | suspects | of them wrong "
+        "| of the wrong ones | suggestion right | s |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        lines.append(
+            f"| {name} | {row['samples']:,} | {row['auc']:.4f} | {100 * row['top_10']:.1f} % "
+            f"| {100 * row['top_20']:.1f} % | {row['suspects']:,} | {100 * row['precision']:.1f} % "
+            f"| {100 * row['recall']:.1f} % | {100 * row['suggestion_right']:.1f} % | {row['seconds']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, print the table, and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", type=Path, required=True, help="folder that holds the data sets")
+    parser.add_argument("--datasets", nargs="+", default=["mnist", "fashion-mnist"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--rows", type=int, default=0, help="samples drawn from each; 0 for all")
+    parser.add_argument("--share", type=float, default=0.1, help="of the labels that are replaced")
+    parser.add_argument("--epochs", type=float, default=Training().epochs)
+    parser.add_argument("--folds", type=int, default=FOLDS)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    result: dict[str, Any] = {"machine": machine(), "settings": {}, "datasets": {}}
+    result["settings"] = {k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items()}
+    settings = arguments.rows, arguments.share, arguments.epochs, arguments.folds
+    print(machine()["summary"])
+    for name in arguments.datasets:
+        data = open_dataset(arguments.data_dir / name)
+        runs = []
+        for seed in range(arguments.seeds):
+            runs.append(one_seed(data, seed, *settings))
+            result["datasets"][name] = summary(runs)
+            print(table({name: runs[-1]}).splitlines()[-1], flush=True)
+            if arguments.json:
+                arguments.json.write_text(json.dumps(result, indent=1))
+    print(f"\n{table(result['datasets'])}")
+
+
+if __name__ == "__main__":
+    main()
