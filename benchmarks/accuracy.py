@@ -3,10 +3,11 @@
     python -m benchmarks.accuracy --data-dir ../shared/data --datasets fashion-mnist --seeds 5 --json FILE
     python -m benchmarks.accuracy --data-dir ../shared/data --noise 0.4 --rates 0.01 0.05 --json FILE
 
-Every run trains the same network with the same settings to the same compute, whatever it is spent on: a pass
-that collects signals leaves fewer steps. `full` is full data on a schedule compressed to that compute. Paired
-seeds: weights, order and draws of a run follow from its seed, whatever the policy. Finished runs are kept in
-`--out`, and running it again goes on with what is missing.
+Every run trains the same network with the same settings to the same compute, whatever it is spent on: a
+pass that collects signals leaves fewer steps. `full` is full data on a schedule compressed to that compute.
+A policy's own parameters are in the middle of their preset ranges. Paired seeds: weights, order and draws of
+a run follow from its seed, whatever the policy. Finished runs are kept in `--rows`, and running it again goes
+on with what is missing, seed by seed.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ from autotune.data.sources import open_dataset
 from autotune.evaluation.comparison import compare
 from autotune.events import Failed
 from autotune.ledger import Ledger
+from autotune.search_spaces.policies import policies
 from autotune.seeds import derive
-from autotune.selection import selector_class, selector_names
+from autotune.selection import selector_names
+from autotune.space import SearchSpace
 from autotune.training.rules import TrialRules
 from autotune.training.workload import TrainingWorkload
 from autotune.work import Assignment
@@ -54,6 +57,7 @@ class Setting:
         dataset: Folder below the data directory.
         noise: Share of training labels turned from y to y + 1.
         horizon: Compute of a run in epoch-equivalents.
+        width: Of the network.
         data_dir: Where the data lies.
         scratch: Where checkpoints go.
     """
@@ -61,6 +65,7 @@ class Setting:
     dataset: str
     noise: float
     horizon: float
+    width: int
     data_dir: Path
     scratch: Path
 
@@ -70,7 +75,7 @@ class Setting:
         splits = at.Splits.make(data, seed=0)
         if self.noise:
             data = data.with_columns(targets=flipped(data, splits.train, self.noise))
-        reference = {"width": 16}
+        reference = {"width": self.width}
         rules = TrialRules(horizon=self.horizon, checkpoint_share=1.0, checkpoint_s=3600.0)
         return TrainingWorkload(small_cnn(data), splits, rules, self.scratch, reference=reference)
 
@@ -84,22 +89,24 @@ class Run:
     rate: float
     seed: int
 
-    @property
-    def config(self) -> dict[str, Any]:
-        """Its configuration."""
+    def config(self, width: int) -> dict[str, Any]:
+        """Its configuration, on a network of that width."""
         settings = {
             "optimizer": "sgd",
             "optimizer.lr": self.rate,
             "optimizer.momentum": 0.9,
             "batch_size": 64,
+            "width": width,
+            "schedule": "cosine",
         }
-        config = {**settings, "width": 16, "schedule": "cosine", "policy": self.policy}
-        if self.policy == "full":
-            return config
-        config["policy.fraction"] = self.fraction
-        if selector_class(self.policy).needs:
-            config |= {"policy.pool": max(POOL, min(1.0, 2 * self.fraction)), "policy.interval": INTERVAL}
-        return config
+        others = [name for name in BASELINES if name != self.policy]
+        middle = SearchSpace({"policy": policies([self.policy], without=others)}).reference()
+        asked = {
+            "policy.fraction": self.fraction,
+            "policy.pool": max(POOL, min(1.0, 2 * self.fraction)),
+            "policy.interval": INTERVAL,
+        }
+        return settings | middle | {name: value for name, value in asked.items() if name in middle}
 
 
 def flipped(data: at.Dataset, train: Iterable[int], share: float) -> np.ndarray:
@@ -124,7 +131,8 @@ def train(run: Run) -> dict[str, Any]:
     """Train and read both scores; what fails says why."""
     setting: Setting = _held["setting"]
     key = int(hashlib.sha256(repr((run, setting)).encode()).hexdigest()[:12], 16)
-    assignment = Assignment(0, key, run.config, derive(run.seed, "accuracy") % 2**31, 0, 0.0, setting.horizon)
+    config = run.config(setting.width)
+    assignment = Assignment(0, key, config, derive(run.seed, "accuracy") % 2**31, 0, 0.0, setting.horizon)
     began = time.perf_counter()
     found = _held["worker"].advance(assignment, lambda: None)
     seconds = time.perf_counter() - began
@@ -159,9 +167,9 @@ def runs(
 
 
 def kept(file: Path) -> dict[Run, dict[str, Any]]:
-    """Finished runs."""
+    """Finished runs; those that failed are tried again."""
     lines = file.read_text().splitlines() if file.exists() else []
-    found = [json.loads(line) for line in lines]
+    found = [row for row in map(json.loads, lines) if "failed" not in row]
     names = [one.name for one in dataclasses.fields(Run)]
     return {Run(**{name: row[name] for name in names}): row for row in found}
 
@@ -249,9 +257,11 @@ def main() -> None:
     )
     parser.add_argument("--noise", type=float, default=0.0, help="share of training labels turned to y + 1")
     parser.add_argument("--horizon", type=float, default=1.0, help="compute of a run, epoch-equivalents")
+    parser.add_argument("--width", type=int, default=8, help="of the network")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/out/accuracy"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/out/accuracy"), help="for checkpoints")
+    parser.add_argument("--rows", type=Path, default=Path("benchmarks/results/accuracy"))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     policies = [name for name in arguments.policies or selector_names() if name not in BASELINES]
@@ -259,8 +269,9 @@ def main() -> None:
     report: dict[str, Any] = {"machine": machine(), "settings": vars(arguments), "datasets": {}}
     for name in arguments.datasets:
         scratch = (arguments.out / "checkpoints").resolve()
-        setting = Setting(name, arguments.noise, arguments.horizon, arguments.data_dir.resolve(), scratch)
-        file = arguments.out / f"{Path(name).name}-{arguments.noise:g}-{arguments.horizon:g}.jsonl"
+        kind = (arguments.noise, arguments.horizon, arguments.width)
+        setting = Setting(name, *kind, arguments.data_dir.resolve(), scratch)
+        file = arguments.rows / "{}-noise{:g}-ee{:g}-width{}.jsonl".format(Path(name).name, *kind)
         file.parent.mkdir(parents=True, exist_ok=True)
         rows = list(measure(setting, wanted, file, arguments.workers))
         failed = {row["policy"]: row["failed"] for row in rows if "failed" in row}
