@@ -40,6 +40,7 @@ from autotune.selectors.loss.el2n import el2n_scores
 from autotune.selectors.loss.grand import grand_scores
 from autotune.signals import Signal, Signals
 from benchmarks.attribution import (
+    AT_ONCE,
     CLASSES,
     NETWORKS,
     Network,
@@ -57,7 +58,6 @@ from benchmarks.machine import machine
 
 WIDTH: Final = 512
 CHECKPOINTS: Final = 10
-SUBSETS: Final = 100
 FLIPPED: Final = 0.1
 RIDGE: Final = 0.3
 DAMPING: Final = 0.1
@@ -176,65 +176,79 @@ def halves(n: int, count: int, seed: int) -> Tensor:
 def retrained(
     network: Network, data: Samples, test: Samples, subsets: int, seed: int, work: Path
 ) -> tuple[Tensor, Tensor]:
-    """Rows of each retraining, and minus the loss of each test sample after it; kept under their settings."""
+    """Rows of each retraining, and minus the loss of each test sample after it.
+
+    Those that are trained together are kept in a file that is named by all their settings, so that an
+    interrupted run goes on, and more subsets are some and others.
+    """
     n, m = len(data.targets), len(test.targets)
-    sizes, settings = "-".join(map(str, network.sizes)), f"{network.epochs}_{network.momentum}_{network.dropout}"
-    file = work / f"{sizes}_{settings}_{n}_{m}_{subsets}_{seed}.pt"
-    if not file.exists():
-        rows = halves(n, subsets, seed)
-        states = train(network, data, rows, seed, seed + 100).states
-        outcomes = torch.stack([-LastLayer.of(network.module(state), test).loss for state in states])
-        work.mkdir(parents=True, exist_ok=True)
-        torch.save((rows, outcomes), file)
-    rows, outcomes = torch.load(file)
-    return rows, outcomes
+    settings = f"{'-'.join(map(str, network.sizes))}_{network.epochs}_{network.momentum}_{network.dropout}"
+    rows, outcomes = halves(n, subsets, seed), []
+    work.mkdir(parents=True, exist_ok=True)
+    for part, chosen in enumerate(torch.split(rows, AT_ONCE)):
+        file = work / f"{settings}_{n}_{m}_{seed}_{part}_{len(chosen)}.pt"
+        if not file.exists():
+            states = train(network, data, chosen, seed, 1000 * seed + 100 + part).states
+            torch.save(
+                torch.stack([-LastLayer.of(network.module(state), test).loss for state in states]), file
+            )
+        outcomes.append(torch.load(file))
+    return rows, torch.cat(outcomes)
 
 
-def retraining(
-    network: Network,
-    name: str,
-    data: Samples,
-    test: Samples,
-    seed: int,
-    work: Path,
-    peer: Path | None,
-    threads: int,
-) -> dict[str, Any]:
-    """Linear datamodelling score of each method, and its seconds: gradients included, training not."""
-    rows, truth = retrained(network, name, data, test, seed, work)
-    n = len(data.targets)
-    generator = torch.Generator().manual_seed(seed + 200)
-    halves = torch.stack([torch.randperm(n, generator=generator)[: n // 2] for _ in range(CHECKPOINTS)])
-    half = train(network, data, halves, seed, seed + 200).states
-    every = range(1, network.epochs + 1)
-    along = train(network, data, torch.arange(n)[None], seed, seed + 300, every)
-    passes, full = along.passes[0], along.states[0]
-    path = passes[network.epochs // CHECKPOINTS - 1 :: network.epochs // CHECKPOINTS]
-    found: dict[str, dict[str, float]] = {}
+@dataclass(frozen=True)
+class Sides:
+    """What both sides of a comparison are given.
 
-    def measure(method: str, scores: Callable[[], Tensor]) -> None:
-        start = time.perf_counter()
-        values = scores()
-        found[method] = {"lds": lds(values, rows, truth), "seconds": time.perf_counter() - start}
+    Attributes:
+        network: Which kind.
+        data: Training samples.
+        test: Test samples.
+        peer: Interpreter that has dattri; None leaves it out.
+        threads: Of each side.
+    """
 
-    def points(states: Sequence[list[Tensor]], *, own: bool = True) -> list[Features]:
+    network: Network
+    data: Samples
+    test: Samples
+    peer: Path | None
+    threads: int
+
+    def theirs(self, methods: list[str], states: Sequence[list[Tensor]]) -> dict[str, Timed]:
+        """Scores of dattri's methods."""
+        if self.peer is None:
+            return {}
+        found = run_peer(self.peer, methods, states, self.data, self.test, self.threads)
+        return {name: Timed(each["scores"], each["seconds"], each["cpu"]) for name, each in found.items()}
+
+    def points(self, states: Sequence[list[Tensor]]) -> list[Features]:
+        """Projected gradients at some points, each with a projection of its own."""
         return [
-            Features.of(network.module(state), data, test, c if own else 0) for c, state in enumerate(states)
+            Features.of(self.network.module(state), self.data, self.test, c) for c, state in enumerate(states)
         ]
 
-    def traced(given: list[Features]) -> Tensor:
+    def traced(self, states: Sequence[list[Tensor]]) -> Tensor:
+        """Scores of TracIn."""
+        given = self.points(states)
         wanted = torch.stack([point.test.T for point in given])
         return tracin_scores(torch.stack([point.train for point in given], 1), wanted)
 
-    def traks(given: list[Features], *, published: bool = False) -> Tensor:
-        each = [trak_scores(p.train, p.test.T, RIDGE, p.weights if published else None) for p in given]
-        return torch.stack(each).mean(0)
+    def traks(self, states: Sequence[list[Tensor]], *, published: bool = False) -> Tensor:
+        """Scores of TRAK; with the paper's kernel where it is asked for."""
+        total = torch.zeros(len(self.data.targets), len(self.test.targets))
+        for c, state in enumerate(states):
+            point = Features.of(self.network.module(state), self.data, self.test, c)
+            total += trak_scores(point.train, point.test.T, RIDGE, point.weights if published else None)
+        return total / len(states)
 
-    def inferred(point: Features) -> Tensor:
+    def inferred(self, state: list[Tensor]) -> Tensor:
+        """Scores of DataInf."""
+        (point,) = self.points([state])
         return datainf_scores(point.train, point.test.T, DAMPING)
 
-    def inverted(*, exact: bool) -> Tensor:
-        last, wanted = (LastLayer.of(network.module(full), samples) for samples in (data, test))
+    def inverted(self, state: list[Tensor], *, exact: bool) -> Tensor:
+        """Influence through the last layer: all of a logistic regression."""
+        last, wanted = (LastLayer.of(self.network.module(state), part) for part in (self.data, self.test))
         factors = last.embeddings, last.probabilities
         if exact:
             rule = InfluenceFunction()
@@ -246,28 +260,72 @@ def retraining(
         curvature = last_layer_curvature(*factors, EKFAC().damping)
         return last.products(curvature.solve(wanted.whole))
 
-    measure("tracin, 10 points of one training", lambda: traced(points(path)))
-    measure("trak, 1 point", lambda: traks(points([full])))
-    measure("trak, 3 points of one training", lambda: traks(points(path[2::3][-3:])))
-    measure("trak, 10 points of one training", lambda: traks(points(path)))
-    measure(f"trak, {len(passes)} points of one training", lambda: traks(points(passes)))
-    measure("trak, 3 points, one projection for all", lambda: traks(points(path[2::3][-3:], own=False)))
-    measure("trak, 10 points, one projection for all", lambda: traks(points(path, own=False)))
-    measure("trak, 10 models on halves", lambda: traks(points(half)))
-    measure("trak, 10 models on halves, the paper's kernel", lambda: traks(points(half), published=True))
-    measure("datainf, 1 point", lambda: inferred(points([full])[0]))
-    measure("influence_function, last layer", lambda: inverted(exact=True))
-    measure("ekfac, last layer", lambda: inverted(exact=False))
-    if peer:
-        methods = ["trak", *(["cg"] if name == "logistic" else [])]
-        theirs = run_peer(peer, methods, half, data, test, threads)
-        theirs |= run_peer(peer, ["tracin"], path, data, test, threads)
-        for method, result in theirs.items():
-            found[f"dattri's {method}"] = {
-                "lds": abs(lds(result["scores"], rows, truth)),
-                "seconds": result["seconds"],
-            }
-    return found
+
+@dataclass(frozen=True)
+class Timed:
+    """Scores, shape (n, m), and what they took: gradients included, training not."""
+
+    scores: Tensor
+    seconds: float
+    cpu: float
+
+    @classmethod
+    def of(cls, scores: Callable[[], Tensor]) -> Timed:
+        """Run it."""
+        wall, processor = time.perf_counter(), time.process_time()
+        values = scores()
+        return cls(values, time.perf_counter() - wall, time.process_time() - processor)
+
+
+def retraining(
+    sides: Sides, subsets: int, seed: int, work: Path, repeats: int, checkpoints: int
+) -> dict[str, Any]:
+    """Linear datamodelling score of each method, and its seconds of wall and of processor time.
+
+    Where dattri has the same method for the same networks, both go by turns, `repeats` times; the medians are
+    told.
+    """
+    network, data, n = sides.network, sides.data, len(sides.data.targets)
+    rows, truth = retrained(network, data, sides.test, subsets, seed, work)
+    half = train(network, data, halves(n, checkpoints, seed + 200), seed, seed + 200).states
+    along = train(network, data, torch.arange(n)[None], seed, seed + 300, range(1, network.epochs + 1))
+    passes, full = along.passes[0], along.states[0]
+    path = passes[network.epochs // CHECKPOINTS - 1 :: network.epochs // CHECKPOINTS]
+    few = half[:CHECKPOINTS]
+    runs: dict[str, list[Timed]] = {}
+
+    def measure(method: str, scores: Callable[[], Tensor]) -> None:
+        runs.setdefault(method, []).append(Timed.of(scores))
+        print(".", end="", flush=True)
+
+    def beside(methods: list[str], states: Sequence[list[Tensor]]) -> None:
+        for name, timed in sides.theirs(methods, states).items():
+            runs.setdefault(f"dattri's {name}, {len(states)} points", []).append(timed)
+
+    measure("trak, 1 point", lambda: sides.traks([full]))
+    measure("trak, 3 points of one training", lambda: sides.traks(path[2::3][-3:]))
+    measure("trak, 10 points of one training", lambda: sides.traks(path))
+    measure("trak, 10 models on halves, the paper's kernel", lambda: sides.traks(few, published=True))
+    if len(half) > CHECKPOINTS:
+        measure(f"trak, {len(half)} models on halves", lambda: sides.traks(half))
+    measure("datainf, 1 point", lambda: sides.inferred(full))
+    measure("ekfac, last layer", lambda: sides.inverted(full, exact=False))
+    for _ in range(repeats):
+        measure("trak, 10 models on halves", lambda: sides.traks(few))
+        beside(["trak"], few)
+        measure("tracin, 10 points of one training", lambda: sides.traced(path))
+        beside(["tracin"], path)
+        measure("influence_function, last layer", lambda: sides.inverted(full, exact=True))
+        if len(network.sizes) == 2:  # of several layers dattri's takes hours
+            beside(["cg"], [full])
+    return {
+        method: {
+            "lds": abs(lds(each[0].scores, rows, truth)),  # of dattri's, some have the other sign
+            "s": median(one.seconds for one in each),
+            "processor s": median(one.cpu for one in each),
+        }
+        for method, each in runs.items()
+    }
 
 
 def run_peer(
@@ -358,6 +416,9 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--lds-seeds", type=int, default=1, help="sets of retrainings: many minutes each")
+    parser.add_argument("--subsets", type=int, default=100, help="retrainings of a set")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of what dattri has too")
+    parser.add_argument("--checkpoints", type=int, default=50, help="models on halves for trak, at least 10")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--work", type=Path, default=Path("benchmarks/out/influence"), help="for retrainings")
     parser.add_argument("--dattri", type=Path, help="interpreter of an environment that has dattri")
@@ -385,8 +446,16 @@ def main() -> None:
             seeds = range(arguments.seeds)
             report("mislabel", name, [mislabel(network, data, seed, *shared) for seed in seeds])
         if "lds" in arguments.parts:
+            sides = Sides(network, data, test, *shared)
             each = [
-                retraining(network, name, data, test, seed, arguments.work, *shared)
+                retraining(
+                    sides,
+                    arguments.subsets,
+                    seed,
+                    arguments.work,
+                    arguments.repeats,
+                    arguments.checkpoints,
+                )
                 for seed in range(arguments.lds_seeds)
             ]
             report("lds", name, each)

@@ -8,12 +8,13 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from autotune.numerics.curvature import curvature_cost, last_layer_curvature
+from autotune.numerics.curvature import curvature_cost
 from autotune.numerics.influence import NOMINAL_OUTPUTS, alignment_cost, check_positive
-from autotune.sampling import Sampler, labels, observed, sort_cost
+from autotune.sampling import Sampler, observed, sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import register
 from autotune.signals import Signal, Signals
+from autotune.targeting import curvature
 
 
 @final
@@ -44,10 +45,8 @@ class EKFACSelf(ScoreSelector):
 
     def scores(self, signals: Signals, generator: torch.Generator) -> Tensor:
         """Each gradient times the inverse curvature times itself."""
-        labels(signals[Signal.TARGETS], "ekfac_self")
-        embeddings = observed(signals, Signal.EMBEDDINGS)
-        curvature = last_layer_curvature(embeddings, observed(signals, Signal.PROBABILITIES), self.damping)
-        return curvature.self_influence(embeddings, observed(signals, Signal.ERRORS))
+        factors = (observed(signals, signal) for signal in (Signal.EMBEDDINGS, Signal.ERRORS))
+        return curvature(signals, "ekfac_self", self.damping).self_influence(*factors)
 
     def cost(self, n: int, budget: int, width: int) -> float:
         """6 n d^2 + 10 d^3 for d features, and a sort."""
