@@ -292,15 +292,21 @@ def retraining(
     passes, full = along.passes[0], along.states[0]
     path = passes[network.epochs // CHECKPOINTS - 1 :: network.epochs // CHECKPOINTS]
     few = half[:CHECKPOINTS]
-    runs: dict[str, list[Timed]] = {}
+    runs: dict[str, list[dict[str, float]]] = {}
+
+    def note(method: str, timed: Timed) -> None:
+        score = abs(lds(timed.scores, rows, truth))  # of dattri's, some have the other sign
+        runs.setdefault(method, []).append({"lds": score, "s": timed.seconds, "processor s": timed.cpu})
+        print(
+            f"{method}: {score:.3f}, {timed.seconds:.1f} s, {timed.cpu:.1f} s of processor time", flush=True
+        )
 
     def measure(method: str, scores: Callable[[], Tensor]) -> None:
-        runs.setdefault(method, []).append(Timed.of(scores))
-        print(".", end="", flush=True)
+        note(method, Timed.of(scores))
 
     def beside(methods: list[str], states: Sequence[list[Tensor]]) -> None:
         for name, timed in sides.theirs(methods, states).items():
-            runs.setdefault(f"dattri's {name}, {len(states)} points", []).append(timed)
+            note(f"dattri's {name}, {len(states)} points", timed)
 
     measure("trak, 1 point", lambda: sides.traks([full]))
     measure("trak, 3 points of one training", lambda: sides.traks(path[2::3][-3:]))
@@ -319,11 +325,7 @@ def retraining(
         if len(network.sizes) == 2:  # of several layers dattri's takes hours
             beside(["cg"], [full])
     return {
-        method: {
-            "lds": abs(lds(each[0].scores, rows, truth)),  # of dattri's, some have the other sign
-            "s": median(one.seconds for one in each),
-            "processor s": median(one.cpu for one in each),
-        }
+        method: {column: median(one[column] for one in each) for column in each[0]}
         for method, each in runs.items()
     }
 

@@ -80,10 +80,10 @@ PASSES: Final[dict[str, tuple[Pass, int]]] = {
 }
 
 
-def one_seed(bench: Bench, chunks: int) -> dict[str, list[dict[str, float]]]:
-    """Wall and processor seconds of each pass over each chunk, the passes by turns."""
+def one_seed(bench: Bench, samples: int, chunks: int) -> dict[str, list[dict[str, float]]]:
+    """Wall and processor seconds of each pass over each chunk of some samples, the passes by turns."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in PASSES}
-    for turn, rows in enumerate(torch.arange(bench.n).tensor_split(chunks)):
+    for turn, rows in enumerate(torch.arange(samples).tensor_split(chunks)):
         names = list(PASSES)
         for name in names[turn % 4 :] + names[: turn % 4]:
             run, size = PASSES[name]
@@ -135,23 +135,28 @@ def streamed(bench: Bench, size: int) -> Iterator[Batch]:
         yield from bench.batches(rows, size)
 
 
-def one_dataset(bench_of: Callable[[int], Bench], seeds: int, chunks: int) -> dict[str, Any]:
+def one_dataset(
+    bench_of: Callable[[int], Bench], seeds: int, chunks: int, samples: int | None
+) -> dict[str, Any]:
     """All figures of a data set."""
     times = []
     for seed in range(seeds):
         bench = bench_of(seed)
+        timed = min(bench.n, samples or bench.n)
         if seed == 0:
-            start = time.perf_counter()
+            wall, processor = time.perf_counter(), time.process_time()
             memory = growth_gib(partial(gradients, bench, streamed(bench, BLOCK)))
-            whole_s = time.perf_counter() - start
+            whole_s, whole_processor_s = time.perf_counter() - wall, time.process_time() - processor
             _, flops = gradients(bench, bench.batches(torch.arange(BLOCK), BLOCK))
-        times.append(one_seed(bench, chunks))
+        times.append(one_seed(bench, timed, chunks))
     by_seed = {clock: [ratios(own, clock) for own in times] for clock in ("wall_s", "processor_s")}
     return {
         "samples": bench.n,
+        "timed": timed,
         "width": WIDTH,
         "gradients_gib": memory,
         "gradients_whole_s": whole_s,
+        "gradients_whole_processor_s": whole_processor_s,
         "projection_flops_per_pass": flops / BLOCK / (3 * forward_flops(bench.model, bench.inputs[:8])),
         "seconds": {
             name: median(sum(chunk["wall_s"] for chunk in own[name]) for own in times) for name in PASSES
@@ -194,6 +199,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--width", type=int, default=16, help="of the network")
     parser.add_argument("--chunks", type=int, default=10, help="parts of the data that go by turns")
+    parser.add_argument("--samples", type=int, help="the first so many go by turns; all where left out")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -203,9 +209,10 @@ def main() -> None:
     for name in arguments.datasets:
         data = open_dataset(arguments.data_dir / name, target=arguments.target)
         bench_of = partial(prepare, data, arguments.width, 3.0)
-        found = one_dataset(bench_of, arguments.seeds, arguments.chunks)
+        found = one_dataset(bench_of, arguments.seeds, arguments.chunks, arguments.samples)
         result["datasets"][name] = found
-        print(f"\n{name}: {found['samples']:,} samples, gradients of {found['width']} numbers\n")
+        print(f"\n{name}: {found['samples']:,} samples, {found['timed']:,} of them by turns")
+        print(f"gradients of {found['width']} numbers\n")
         print(table(found))
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1))
