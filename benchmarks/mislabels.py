@@ -33,30 +33,29 @@ TOP_10: Final = 0.80
 TOP_20: Final = 0.97
 
 
-def flipped(data: Dataset, rows: Array, share: float, seed: int) -> tuple[Dataset, Array]:
-    """The data with a share of some rows' labels replaced by another class, and which of the rows."""
+def flipped(data: Dataset, share: float, seed: int) -> tuple[Dataset, Array]:
+    """The data with a share of its labels replaced by another class, and which."""
     drawing = np.random.default_rng(seed)
-    wrong = np.zeros(len(rows), bool)
-    wrong[drawing.permutation(len(rows))[: round(share * len(rows))]] = True
+    wrong = np.zeros(data.n, bool)
+    wrong[drawing.permutation(data.n)[: round(share * data.n)]] = True
     targets = np.array(data.targets)
-    ids = rows[wrong]
-    targets[ids] = (targets[ids] + drawing.integers(1, data.classes, len(ids))) % data.classes
+    targets[wrong] = (targets[wrong] + drawing.integers(1, data.classes, wrong.sum())) % data.classes
     return data.with_columns(targets=targets), wrong
 
 
 def one_seed(data: Dataset, seed: int, rows: int, share: float, epochs: float, folds: int) -> dict[str, Any]:
     """What one audit finds."""
     ids = candidates(data)
-    ids = np.sort(np.random.default_rng(1000 + seed).permutation(ids)[: rows or len(ids)])
-    noisy, wrong = flipped(data, ids, share, seed)
+    clean = data.take(np.sort(np.random.default_rng(1000 + seed).permutation(ids)[: rows or len(ids)]))
+    noisy, wrong = flipped(clean, share, seed)
     began = time.perf_counter()
     training = Training(epochs=epochs, seed=seed)
-    found, _ = judge(noisy, ids, first_of_content(data.inputs[ids]), training, folds, Silent())
+    found, _ = judge(noisy, np.arange(noisy.n), first_of_content(noisy.inputs), training, folds, Silent())
     score, truth = torch.from_numpy(found.score), torch.from_numpy(wrong)
     hits = found.suspect & wrong
-    right = found.rival[hits] == data.targets[ids][hits]
+    right = found.rival[hits] == clean.targets[hits]
     return {
-        "samples": len(ids),
+        "samples": noisy.n,
         "auc": auc(score, truth),
         "top_10": found_in(score, truth, 0.1),
         "top_20": found_in(score, truth, 0.2),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +76,7 @@ class Audit:
         table = pa.table(columns)
         if self.labels is not None:
             table = table.take(pa.array(self.labels.ranking()))
-        return table.replace_schema_metadata({"autotune": json.dumps(dict(self.facts))})
+        return table
 
     def save(self, path: str | Path) -> Path:
         """Write the table.
@@ -89,7 +88,7 @@ class Audit:
             ConfigurationError: When it ends in something else.
             StorageError: When the file cannot be written.
         """
-        return write_table(self.table(), path)
+        return write_table(self.table(), self.facts, path)
 
     def suspects(self) -> Array:
         """Positions of the likely mislabelled samples, the likeliest first."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -61,8 +62,13 @@ def make_folder(path: Path) -> None:
         raise StorageError(f"cannot write to {path}: permission denied; choose another --out")
 
 
-def write_table(table: pa.Table, path: str | Path) -> Path:
+def write_table(table: pa.Table, facts: Mapping[str, Any], path: str | Path) -> Path:
     """Write a table in the format that the suffix names; a reader never sees half of it.
+
+    Args:
+        table: Rows.
+        facts: Where they come from, as plain JSON values; the metadata of a Parquet file keeps them.
+        path: The file.
 
     Raises:
         ConfigurationError: When the suffix is of no known format.
@@ -71,7 +77,7 @@ def write_table(table: pa.Table, path: str | Path) -> Path:
     target = check_table_path(path)
     half = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        WRITERS[target.suffix](table, half)
+        WRITERS[target.suffix](table.replace_schema_metadata({"autotune": json.dumps(dict(facts))}), half)
         half.replace(target)
     except OSError as error:
         half.unlink(missing_ok=True)

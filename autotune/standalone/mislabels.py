@@ -28,7 +28,7 @@ class Mislabels:
         rival: The other class that this model prefers, shape (n,); -1 for regression.
         score: What ranks: the negative margin, for regression the loss, shape (n,); higher is likelier wrong.
         suspect: The samples to look at, shape (n,): the first of the ranking, as many as there are confident
-            contradictions; for regression a loss that is far out.
+            contradictions; for regression an error that is far out.
     """
 
     margin: Array
@@ -69,11 +69,12 @@ def of_classes(logits: Tensor, seen: Tensor, targets: Tensor, parts: Tensor) -> 
 
 
 def of_numbers(losses: Tensor) -> Mislabels:
-    """Rank by losses of models that have not seen the sample, shape (n,)."""
+    """Rank by squared errors of models that have not seen the sample, shape (n,)."""
     loss = losses.double().numpy()
-    lower, upper = np.quantile(loss, [0.25, 0.75])
+    sizes = np.sqrt(loss)  # squares of a normal error have a tail of their own
+    lower, upper = np.quantile(sizes, [0.25, 0.75])
     none = np.full_like(loss, np.nan)
-    return Mislabels(none, loss, np.full(len(loss), -1), loss, loss > upper + FENCE * (upper - lower))
+    return Mislabels(none, loss, np.full(len(loss), -1), loss, sizes > upper + FENCE * (upper - lower))
 
 
 def contradicted(probabilities: Tensor, targets: Tensor) -> Tensor:

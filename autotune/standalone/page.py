@@ -124,7 +124,7 @@ def _mislabelled(samples: _Samples, suspects: Array) -> Markup:
             "behind the arrow."
         )
     else:
-        sub = f"A sample is here when its loss is far out; {few}, the likeliest wrong first."
+        sub = f"A sample is here when its error is far out; {few}, the likeliest wrong first."
     values = labels.margin if classes else labels.loss
     name = "margin" if classes else "loss"
     figures = [samples.figure(p, f"{name} {number(float(values[p]), 2)}", suggest=True) for p in suspects]

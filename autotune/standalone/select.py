@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,7 +59,7 @@ class Selection:
             StorageError: When the file cannot be written.
         """
         table = pa.table({"id": self.ids, "weight": self.weights, "order": np.arange(len(self))})
-        return write_table(table.replace_schema_metadata({"autotune": json.dumps(dict(self.facts))}), path)
+        return write_table(table, self.facts, path)
 
 
 def select(

@@ -38,7 +38,7 @@ from autotune.work import Assignment
 SAMPLES: Final = 8  # that signals are tried on
 _NO_POLICY: Final[Config] = {}
 _LAST: Final = math.nextafter(1.0, 0.0)  # a warm-up so long that the trial itself never selects
-STEPS: Final = 50  # of an epoch, at least, where batches of 16 samples allow that
+STEPS: Final = 200  # of an epoch, at least, where batches of 16 samples allow that
 SETTINGS: Final[Config] = {"optimizer": "adamw", "lr": 2e-3, "schedule": "linear"}
 
 

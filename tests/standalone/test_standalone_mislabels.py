@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from autotune.data import Dataset, digits
 from autotune.errors import ConfigurationError
@@ -54,7 +55,7 @@ def test_a_model_is_measured_by_its_own_confidence():
     assert apart.suspect.sum() == 0
 
 
-def test_a_loss_that_is_far_out_is_suspect():
+def test_an_error_that_is_far_out_is_suspect():
     found = of_numbers(torch.tensor([1.0, 2.0, 1.5, 90.0, 1.2]))
     assert found.suspect.tolist() == [False, False, False, True, False]
     assert found.ranking()[0] == 3
@@ -74,11 +75,15 @@ def test_parts_are_alike_in_size_and_classes_and_copies_stay_together(folds, cla
     assert (parts == parts[first]).all()
 
 
+def perceptron(config):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, config["classes"]))
+
+
 def test_flipped_labels_come_first():
     data, drawing = digits(), np.random.default_rng(0)
     flipped = drawing.random(data.n) < 0.1
     noisy = np.where(flipped, (data.targets + drawing.integers(1, 10, data.n)) % 10, data.targets)
-    found = audit(data.with_columns(targets=noisy)).labels
+    found = audit(data.with_columns(targets=noisy), Sources(training=Training(perceptron, 10))).labels
     first = flipped[found.ranking()][: flipped.sum()]
     assert first.mean() > 0.8
     assert flipped[found.suspect].mean() > 0.7
@@ -87,7 +92,7 @@ def test_flipped_labels_come_first():
     assert right.mean() > 0.8
 
 
-def test_for_regression_a_loss_that_is_far_out_is_suspect():
+def test_wrong_numbers_are_suspect():
     drawing = np.random.default_rng(0)
     inputs = drawing.normal(size=(600, 5)).astype(np.float32)
     targets = (inputs @ np.arange(5)).astype(np.float32)
