@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias, final
 
 from autotune.engines.base import Engine
@@ -30,16 +30,31 @@ class Simulated(Engine):
         duration: Virtual time that an assignment takes.
         crash_rate: Probability that an assignment is interrupted once before it succeeds, in [0, 1).
         seed: Seeds the crashes.
+        loss_rate: Workers lost per worker and unit of virtual time, at least 0; what ran there begins again
+            on another, as often as that happens.
+
+    Attributes:
+        now: Virtual time.
+        busy: Virtual time of all workers together that assignments took, what was lost included.
     """
 
     def __init__(
-        self, workers: int = 1, duration: Duration = declared, crash_rate: float = 0.0, seed: int = 0
+        self,
+        workers: int = 1,
+        duration: Duration = declared,
+        crash_rate: float = 0.0,
+        seed: int = 0,
+        loss_rate: float = 0.0,
     ) -> None:
         if workers < 1:
             raise ConfigurationError(f"workers must be at least 1, got {workers}")
         if not 0.0 <= crash_rate < 1.0:
             raise ConfigurationError(f"crash_rate must be in [0, 1), got {crash_rate}")
+        if not 0.0 <= loss_rate < float("inf"):
+            raise ConfigurationError(f"loss_rate must be finite and at least 0, got {loss_rate}")
         self.now = 0.0
+        self.busy = 0.0
+        self._loss_rate = loss_rate
         self._workers = workers
         self._duration = duration
         self._crash_rate = crash_rate
@@ -94,11 +109,19 @@ class Simulated(Engine):
         while self._queue and len(self._running) < self._workers and self._worker is not None:
             assignment = self._queue.popleft()
             outcome = self._worker.advance(assignment, lambda: None)
-            end = self.now + self._duration(assignment, outcome)
+            duration = self._duration(assignment, outcome)
             self._running.add(assignment.id)
-            if self._random.random() < self._crash_rate:
-                crash = self.now + self._random.random() * (end - self.now)
+            begins = self.now
+            for crash in self._crashes(duration):
+                begins += crash
                 lost = Interrupted(assignment.id, assignment.trial, "simulated crash")
-                heapq.heappush(self._events, (crash, assignment.id, 0, lost))
-                end += crash - self.now
-            heapq.heappush(self._events, (end, assignment.id, 1, outcome))
+                heapq.heappush(self._events, (begins, assignment.id, 0, lost))
+            self.busy += begins + duration - self.now
+            heapq.heappush(self._events, (begins + duration, assignment.id, 1, outcome))
+
+    def _crashes(self, duration: float) -> Iterator[float]:
+        """How far each start came that did not get through."""
+        if self._random.random() < self._crash_rate:
+            yield self._random.random() * duration
+        while self._loss_rate and (lost := self._random.expovariate(self._loss_rate)) < duration:
+            yield lost

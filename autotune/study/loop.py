@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeAlias, final
+from collections.abc import Callable, Iterable, Sequence, Set
+from typing import Final, Protocol, TypeAlias, final
 
 from autotune.engines.base import Engine
 from autotune.errors import StudyError, StudyFailedError
@@ -24,7 +24,6 @@ from autotune.events import (
     TestRead,
 )
 from autotune.history import History, Status, Trial
-from autotune.log import TrialLog
 from autotune.study.director import Director
 from autotune.study.plan import Plan
 from autotune.work import Assignment
@@ -36,12 +35,19 @@ NUMBER: Final = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE
 POLL_S: Final = 1.0
 
 
+class Written(Protocol):
+    """Where events are kept; they are there for good when `append` returns."""
+
+    def append(self, *events: Event) -> None:
+        """Keep them, all or none."""
+
+
 @final
 class Loop:
     """Commit outcomes one at a time, and after each let the director decide for every free worker."""
 
     def __init__(
-        self, director: Director, log: TrialLog, engine: Engine, plan: Plan, observe: Observer | None
+        self, director: Director, log: Written, engine: Engine, plan: Plan, observe: Observer | None
     ) -> None:
         self._director = director
         self._log = log
@@ -51,17 +57,19 @@ class Loop:
         self._deadline = None if hours is None else time.monotonic() + hours * 3600
         self._observe = observe
         self._ready: dict[int, Outcome] = {}
+        self._ends: Set[str] = {DONE}
 
     @property
     def _history(self) -> History:
         return self._director.history
 
-    def run(self) -> None:
-        """Until the study has concluded."""
+    def run(self, until: str = DONE) -> None:
+        """Until the study has concluded, or has come to the phase `until`, of which nothing is begun."""
+        self._ends = {until, DONE}
         for assigned in list(self._history.in_flight.values()):
             self._submit(assigned)  # due since before this driver started
         self._react()
-        while self._history.phase != DONE:
+        while self._history.phase not in self._ends:
             if not self._history.in_flight:
                 raise StudyError("nothing is in flight and nothing was decided; please report it")
             for outcome in self._engine.poll(POLL_S):
@@ -87,7 +95,7 @@ class Loop:
         committed: list[Event] = []
         self._take_in(facts, committed)
         limit = self._workers if self._workers is not None else self._engine.capacity()
-        while len(self._history.in_flight) < limit and self._history.phase != DONE:
+        while len(self._history.in_flight) < limit and self._history.phase not in self._ends:
             if not (decided := self._director.decide()):
                 break
             self._take_in(decided, committed)

@@ -1,0 +1,59 @@
+"""What training would have shown, had it been paid for."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from autotune.events import Config
+from autotune.space import SearchSpace
+
+
+class Curves(ABC):
+    """The learning curve of every configuration of a space.
+
+    Attributes:
+        space: What there is to choose.
+        horizon: Fidelity of full training, in the curves' own unit.
+    """
+
+    space: SearchSpace
+    horizon: float
+
+    @abstractmethod
+    def score(self, config: Config, fidelity: float) -> float:
+        """The validation score there, higher is better; NaN once it has diverged."""
+
+    @abstractmethod
+    def seconds(self, config: Config, since: float, until: float) -> float:
+        """Device-seconds from one fidelity to the other, above 0."""
+
+    @abstractmethod
+    def finals(self, count: int, seed: int) -> list[float]:
+        """Scores at the horizon of configurations drawn at random, or of all there are if they are fewer."""
+
+
+class Regret:
+    """How far a score is from the best there is, where 1 is the median of random configurations.
+
+    `(best - score) / (best - median)` of the finite scores at the horizon among `count` configurations drawn
+    at random, at most 1. A score better than the best drawn gives a value below 0; one that is not finite
+    gives 1.
+
+    Args:
+        curves: Whose scores.
+        count: How many configurations are drawn for the reference.
+        seed: Of that draw.
+    """
+
+    def __init__(self, curves: Curves, count: int = 1000, seed: int = 0) -> None:
+        finite = [score for score in curves.finals(count, seed) if math.isfinite(score)]
+        self.best, self.median = max(finite), float(np.median(finite))
+
+    def __call__(self, score: float) -> float:
+        """The normalised regret of a score at the horizon."""
+        if not math.isfinite(score):
+            return 1.0
+        return min((self.best - score) / (self.best - self.median), 1.0)

@@ -1,0 +1,121 @@
+"""A search on curves: the decisions of a study, without its training and without waiting."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from autotune.engines.function import FunctionWorkload
+from autotune.events import CONFIRM, SEARCH, Config, Event, Interrupted, Opened, Reported
+from autotune.history import History
+from autotune.simulation.curves import Curves
+from autotune.simulation.fleet import Fleet
+from autotune.study.director import Director
+from autotune.study.loop import Loop
+from autotune.study.plan import Plan
+
+
+@dataclass(frozen=True)
+class Leader:
+    """Who was ahead from some moment on.
+
+    Attributes:
+        seconds: Virtual time of that moment.
+        fidelity: What all trials had spent by then, in the curves' unit.
+        trial: Its number.
+        final: Its score at the horizon, whether it was trained that far or not.
+    """
+
+    seconds: float
+    fidelity: float
+    trial: int
+    final: float
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """How a search would have gone.
+
+    Attributes:
+        leaders: Who was ahead, in order of time.
+        config: Of the last of them; None when no trial has a score.
+        seconds: Virtual time at the end.
+        busy: Worker-seconds of work, what was lost included.
+        fidelity: What all trials spent, in the curves' unit.
+        trials: How many were started.
+        finished: How many reached the horizon.
+        interrupted: How often a machine was lost under an assignment.
+        paid: For all workers from the beginning to the end.
+    """
+
+    leaders: tuple[Leader, ...]
+    config: Config | None
+    seconds: float
+    busy: float
+    fidelity: float
+    trials: int
+    finished: int
+    interrupted: int
+    paid: float
+
+    @property
+    def final(self) -> float:
+        """Score at the horizon of who is ahead at the end; minus infinity when nobody is."""
+        return self.leaders[-1].final if self.leaders else -math.inf
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the workers' time that was work, in [0, 1]."""
+        return self.busy / self._available if self._available else 1.0
+
+    _available: float = field(default=0.0, repr=False)
+
+
+class Unwritten:
+    """A trial log that nobody will replay."""
+
+    def append(self, *events: Event) -> None:
+        """Forget them."""
+
+
+def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0) -> Simulation:
+    """Search on `curves` as a study with this plan would, until its budget is spent; nothing is confirmed.
+
+    Args:
+        curves: What training shows and takes.
+        plan: Its budget is in the curves' unit of fidelity, and so are the scheduler's rungs.
+        fleet: What it runs on.
+        seed: Of stragglers and losses; the plan's own seeds the proposals.
+    """
+    director = Director(plan, curves.space, test=False)
+    director.apply(Opened({"rungs": list(plan.scheduler.rungs)}))
+    engine = fleet.engine(curves, seed)
+    engine.start(FunctionWorkload(lambda config, fidelity, _seed: curves.score(config, fidelity)))
+    leaders: list[Leader] = []
+    best, spent, interrupted = (-1, -math.inf), 0.0, 0
+
+    def watch(history: History, event: Event) -> None:
+        nonlocal best, spent, interrupted
+        interrupted += isinstance(event, Interrupted)
+        if isinstance(event, Reported):
+            spent += event.ledger.total.flops
+            if (event.rung, event.score) > best:
+                best = (event.rung, event.score)
+                final = curves.score(history.trials[event.trial].config, curves.horizon)
+                leaders.append(Leader(engine.now, spent, event.trial, final))
+
+    Loop(director, Unwritten(), engine, plan, watch).run(until=CONFIRM)
+    trials = director.history.of_phase(SEARCH)
+    last = len(plan.scheduler.rungs) - 1
+    return Simulation(
+        tuple(leaders),
+        director.history.trials[leaders[-1].trial].config if leaders else None,
+        engine.now,
+        engine.busy,
+        director.search_epochs(),
+        len(trials),
+        sum(last in trial.scores for trial in trials),
+        interrupted,
+        fleet.workers * engine.now / 3600 * fleet.price,
+        engine.now * fleet.workers,
+    )
