@@ -2,12 +2,12 @@
 
     python -m benchmarks.selectors --data-dir ../shared/data --peers PYTHON --repeats 3 --json FILE
 
-`peers`: facility location on 10,000 samples beside apricot-select and submodlib, where `--peers` names the
-interpreter of an environment that has them (benchmarks/peers/coresets.txt). `million`: facility location on a
-million. `gap`: the share of the gap between chance and exact greedy that each approximate engine closes.
-`k_center`: farthest-first beside the bandwidth of the machine, and how near its picks are to exact greedy;
-`k_center_noise`: the same where there is nothing to prune.
-Every timed run is a process of its own on the same .npy file, sides by turns.
+`rules`: the time of each rule. `peers`: facility location on 10,000 samples beside apricot-select and
+submodlib, where `--peers` names the interpreter of an environment with benchmarks/peers/coresets.txt.
+`million`: facility location on a million. `gap`: the share of the gap between chance and exact greedy that
+each approximate engine closes. `k_center`: farthest-first beside the bandwidth of the machine, and how near
+it is to exact greedy; `k_center_noise`: the same where there is nothing to prune. Every timed run but the
+rules is a process of its own on the same .npy file, sides by turns.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +31,25 @@ from torch import Tensor
 
 from autotune.data.sources import open_dataset
 from autotune.numerics.similarity import FeatureSimilarities, similarities
+from autotune.selection import make_selector
+from autotune.signals import Signal, Signals
 from benchmarks.coresets import value
 from benchmarks.machine import machine
 
 PEER: Final = Path(__file__).parent / "peers" / "coresets.py"
 PEERS: Final = ("apricot", "submodlib")
 JUDGED: Final = 20_000  # points by which picks from a million are judged
+RULES: Final = (
+    "k_center",
+    "facility_location",
+    "graph_cut",
+    "log_det",
+    "herding",
+    "d2",
+    "moderate",
+    "prototypes",
+    "leverage",
+)
 CHANCES: Final = 5  # random subsets that chance is the mean of
 Row = dict[str, Any]
 
@@ -209,7 +223,32 @@ def farthest(bench: Bench, features: Tensor) -> dict[str, Row]:
     return rows
 
 
+def rules(bench: Bench) -> dict[str, Row]:
+    """CPU seconds of `select` on 12,000 candidates of width 64, a tenth kept, one thread."""
+    n, budget = bench.sized(12_000, 1200)
+    generator = torch.Generator().manual_seed(0)
+    given = {
+        Signal.FEATURES: replicated(bench.images, n, 64, 0),
+        Signal.LOSS: torch.rand(n, generator=generator),
+        Signal.TARGETS: torch.randint(10, (n,), generator=generator),
+    }
+    torch.set_num_threads(1)
+    rows = {}
+    for name in RULES:
+        selector = make_selector(name)
+        signals = Signals(torch.arange(n), {signal: given[signal] for signal in selector.needs})
+        times = []
+        for seed in range(bench.repeats):
+            start = time.process_time()
+            selector.select(signals, budget, torch.Generator().manual_seed(seed))
+            times.append(time.process_time() - start)
+        rows[name] = {"cpu_s": median(times), "runs": times}
+    torch.set_num_threads(bench.threads)
+    return rows
+
+
 PARTS: Final = {
+    "rules": rules,
     "peers": peers,
     "million": million,
     "gap": gap,
