@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from autotune.cli import audits, studies, subsets
+from autotune.cli import audits, simulations, studies, subsets
 from autotune.cli.output import say
 from autotune.cli.parsing import CONFIGURATION, DONE, FAILED, RETRY, Commands, Parser, top_parser
 from autotune.errors import AutotuneError, ConfigurationError, LockedError, StorageError
@@ -19,6 +19,7 @@ def parser() -> Parser:
     studies.add(commands)
     subsets.add(commands)
     audits.add(commands)
+    simulations.add(commands)
     return top
 
 

@@ -30,6 +30,14 @@ class Curves(ABC):
     def seconds(self, config: Config, since: float, until: float) -> float:
         """Device-seconds from one fidelity to the other, above 0."""
 
+    def cost(self, config: Config, since: float, until: float) -> float:
+        """What the budget is charged; the fidelity itself, unless configurations differ in size."""
+        return until - since
+
+    def entry(self, config: Config) -> float:
+        """The lowest fidelity at which a configuration can be judged."""
+        return 0.0
+
     @abstractmethod
     def finals(self, count: int, seed: int) -> list[float]:
         """Scores at the horizon of configurations drawn at random, or of all there are if they are fewer."""

@@ -9,8 +9,7 @@ from typing import final
 
 from autotune.engines.simulated import Simulated
 from autotune.errors import ConfigurationError
-from autotune.events import Outcome
-from autotune.simulation.curves import Curves
+from autotune.events import Interrupted, Outcome
 from autotune.work import Assignment
 
 
@@ -44,13 +43,13 @@ class Fleet:
         if self.stragglers > 1:
             raise ConfigurationError(f"fleet.stragglers must be a share in [0, 1], got {self.stragglers}")
 
-    def engine(self, curves: Curves, seed: int) -> Simulated:
-        """An engine in virtual seconds on these machines."""
+    def engine(self, seed: int) -> Simulated:
+        """An engine in virtual seconds on these machines; trials take what their ledgers say."""
         chance = random.Random(seed)
 
         def duration(assignment: Assignment, outcome: Outcome) -> float:
-            seconds = curves.seconds(assignment.config, assignment.since, assignment.until)
             slow = self.slowdown if self.stragglers and chance.random() < self.stragglers else 1.0
+            seconds = 0.0 if isinstance(outcome, Interrupted) else outcome.ledger.total.seconds
             return self.startup + seconds * slow
 
         return Simulated(self.workers, duration, seed=seed, loss_rate=self.losses / 3600)

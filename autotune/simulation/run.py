@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from autotune.engines.function import FunctionWorkload
 from autotune.events import CONFIRM, SEARCH, Config, Event, Interrupted, Opened, Reported
 from autotune.history import History
 from autotune.simulation.curves import Curves
 from autotune.simulation.fleet import Fleet
+from autotune.simulation.work import CurveWorkload
 from autotune.study.director import Director
 from autotune.study.loop import Loop
 from autotune.study.plan import Plan
@@ -21,13 +21,13 @@ class Leader:
 
     Attributes:
         seconds: Virtual time of that moment.
-        fidelity: What all trials had spent by then, in the curves' unit.
+        spent: What all trials had been charged by then, as the budget counts it.
         trial: Its number.
         final: Its score at the horizon, whether it was trained that far or not.
     """
 
     seconds: float
-    fidelity: float
+    spent: float
     trial: int
     final: float
 
@@ -41,7 +41,7 @@ class Simulation:
         config: Of the last of them; None when no trial has a score.
         seconds: Virtual time at the end.
         busy: Worker-seconds of work, what was lost included.
-        fidelity: What all trials spent, in the curves' unit.
+        spent: What all trials were charged, as the budget counts it.
         trials: How many were started.
         finished: How many reached the horizon.
         interrupted: How often a machine was lost under an assignment.
@@ -52,7 +52,7 @@ class Simulation:
     config: Config | None
     seconds: float
     busy: float
-    fidelity: float
+    spent: float
     trials: int
     finished: int
     interrupted: int
@@ -87,10 +87,10 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0) -> Simulat
         fleet: What it runs on.
         seed: Of stragglers and losses; the plan's own seeds the proposals.
     """
-    director = Director(plan, curves.space, test=False)
+    director = Director(plan, curves.space, entry=curves.entry, test=False)
     director.apply(Opened({"rungs": list(plan.scheduler.rungs)}))
-    engine = fleet.engine(curves, seed)
-    engine.start(FunctionWorkload(lambda config, fidelity, _seed: curves.score(config, fidelity)))
+    engine = fleet.engine(seed)
+    engine.start(CurveWorkload(curves))
     leaders: list[Leader] = []
     best, spent, interrupted = (-1, -math.inf), 0.0, 0
 

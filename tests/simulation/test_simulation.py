@@ -37,18 +37,18 @@ PLAN = Plan(Budget(epochs=90.0), ASHA(9.0, 1.0), searcher=RandomSearch())
 
 def test_one_worker_takes_as_long_as_all_the_work():
     found = simulate(Bowl(), PLAN, Fleet(price=36.0))
-    assert found.seconds == pytest.approx(10.0 * found.fidelity)
+    assert found.seconds == pytest.approx(10.0 * found.spent)
     assert found.busy == pytest.approx(found.seconds)
     assert found.utilisation == pytest.approx(1.0)
     assert found.paid == pytest.approx(found.seconds / 100)  # 36 an hour is a hundredth a second
     assert found.interrupted == 0
-    assert 90.0 <= found.fidelity < 90.0 + Bowl.horizon
+    assert 90.0 <= found.spent < 90.0 + Bowl.horizon
 
 
 def test_many_workers_are_done_sooner_for_about_the_same_work_and_not_all_of_them_are_busy():
     alone, many = simulate(Bowl(), PLAN, Fleet()), simulate(Bowl(), PLAN, Fleet(workers=8))
     assert many.seconds < alone.seconds / 3
-    assert many.busy == pytest.approx(10.0 * many.fidelity)
+    assert many.busy == pytest.approx(10.0 * many.spent)
     assert 0.3 < many.utilisation < 1.0
     assert many.trials >= alone.trials
 
@@ -76,7 +76,7 @@ def test_lost_machines_and_stragglers_cost_time_and_change_no_decision_of_one_wo
     assert lossy.busy > plain.busy
     assert slow.seconds == pytest.approx(2 * plain.seconds)
     for other in (lossy, slow):
-        assert (other.config, other.trials, other.fidelity) == (plain.config, plain.trials, plain.fidelity)
+        assert (other.config, other.trials, other.spent) == (plain.config, plain.trials, plain.spent)
 
 
 def test_nobody_is_ahead_where_everything_diverges():
