@@ -115,7 +115,8 @@ def _table(rows: list[dict[str, Any]], priced: bool) -> str:
         paid = f"  {row['paid']:9.2f}" if priced else ""
         lines.append(
             f"{row['workers']:7d}  {_clock(row['hours']):>10s}  {row['busy']:6.0%}{paid}"
-            f"  {row['epochs']:8.1f}  {row['trials']:6g}  {row['finished']:10g}  {row['interrupted']:4.3g}  {row['score']:8.5g}"
+            f"  {row['epochs']:8.1f}  {row['trials']:6g}  {row['finished']:10g}"
+            f"  {row['interrupted']:4.3g}  {row['score']:8.5g}"
         )
     lines.append(
         "busy: share of all workers' time that was work; score: at the horizon, of who was ahead at the end"
