@@ -83,7 +83,7 @@ def test_flipped_labels_come_first():
     data, drawing = digits(), np.random.default_rng(0)
     flipped = drawing.random(data.n) < 0.1
     noisy = np.where(flipped, (data.targets + drawing.integers(1, 10, data.n)) % 10, data.targets)
-    found = audit(data.with_columns(targets=noisy), Sources(training=Training(perceptron, 10))).labels
+    found = audit(data.with_columns(targets=noisy), Sources(training=Training(perceptron, 6))).labels
     first = flipped[found.ranking()][: flipped.sum()]
     assert first.mean() > 0.8
     assert flipped[found.suspect].mean() > 0.7
