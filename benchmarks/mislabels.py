@@ -83,8 +83,8 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     ]
     for name, row in rows.items():
         lines.append(
-            f"| {name} | {row['samples']:,} | {row['auc']:.4f} | {100 * row['top_10']:.1f} % "
-            f"| {100 * row['top_20']:.1f} % | {row['suspects']:,} | {100 * row['precision']:.1f} % "
+            f"| {name} | {row['samples']:,.0f} | {row['auc']:.4f} | {100 * row['top_10']:.1f} % "
+            f"| {100 * row['top_20']:.1f} % | {row['suspects']:,.0f} | {100 * row['precision']:.1f} % "
             f"| {100 * row['recall']:.1f} % | {100 * row['suggestion_right']:.1f} % | {row['seconds']:.0f} |"
         )
     return "\n".join(lines)
