@@ -35,4 +35,4 @@ plugin: install
 	PYTHONPATH=build/plugin $(BIN)/python -m pytest --import-mode=importlib examples/plugin
 
 clean:
-	rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) runs build dist examples/plugin/build examples/plugin/*.egg-info *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
