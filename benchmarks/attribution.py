@@ -26,6 +26,7 @@ from autotune.training.gradients import GradientCollector
 
 CLASSES: Final = 10
 BATCH: Final = 64
+RATE: Final = 0.01
 AT_ONCE: Final = 20  # networks trained together
 State = list[Tensor]
 
@@ -153,7 +154,7 @@ def _together(
         part.requires_grad_() for weight in weights for part in (weight[:, :-1], weight[:, -1:])
     ]
     generator.manual_seed(seed)
-    optimizer = torch.optim.SGD(parts, lr=0.01, momentum=network.momentum)
+    optimizer = torch.optim.SGD(parts, lr=RATE, momentum=network.momentum)
     kept, margins = [], []
     for epoch in range(1, network.epochs + 1):
         order = rows.gather(1, torch.rand(count, size, generator=generator).argsort(1))

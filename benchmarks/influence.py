@@ -41,8 +41,10 @@ from autotune.selectors.loss.grand import grand_scores
 from autotune.signals import Signal, Signals
 from benchmarks.attribution import (
     AT_ONCE,
+    BATCH,
     CLASSES,
     NETWORKS,
+    RATE,
     Network,
     Samples,
     auc,
@@ -122,6 +124,12 @@ class LastLayer:
     def whole(self) -> Tensor:
         """Gradients, shape (n, outputs, width + 1): of a few samples only."""
         return torch.einsum("no,nd->nod", self.errors, F.pad(self.embeddings, (0, 1), value=1.0))
+
+    @property
+    def curvature(self) -> float:
+        """Mean over directions, in whose units damping is."""
+        spread = (1 - self.probabilities.square().sum(1)) * (self.embeddings.square().sum(1) + 1)
+        return float(spread.mean()) / (self.probabilities.shape[1] * (self.embeddings.shape[1] + 1))
 
     def products(self, directions: Tensor) -> Tensor:
         """Inner products of each gradient with each direction (q, outputs, width + 1), shape (n, q)."""
@@ -246,14 +254,22 @@ class Sides:
         (point,) = self.points([state])
         return datainf_scores(point.train, point.test.T, DAMPING)
 
-    def inverted(self, state: list[Tensor], *, exact: bool) -> Tensor:
-        """Influence through the last layer: all of a logistic regression."""
+    def inverted(self, state: list[Tensor], *, exact: bool, fitted: bool = False) -> Tensor:
+        """Influence through the last layer: all of a logistic regression.
+
+        Args:
+            state: Where.
+            exact: By conjugate gradients rather than EK-FAC.
+            fitted: Damp by what the retrainings leave untrained, 1 / (rate x steps), not by the default.
+        """
         last, wanted = (LastLayer.of(self.network.module(state), part) for part in (self.data, self.test))
         factors = last.embeddings, last.probabilities
         if exact:
             rule = InfluenceFunction()
+            steps = self.network.epochs * -(-(len(self.data.targets) // 2) // BATCH)
+            damping = 1 / (RATE * steps * last.curvature) if fitted else rule.damping
             parts = [
-                conjugate_gradients(*factors, part, rule.damping, rule.steps)
+                conjugate_gradients(*factors, part, damping, rule.steps)
                 for part in torch.split(wanted.whole, 50)
             ]
             return last.products(torch.cat(parts).float())
@@ -311,11 +327,15 @@ def retraining(
     measure("trak, 1 point", lambda: sides.traks([full]))
     measure("trak, 3 points of one training", lambda: sides.traks(path[2::3][-3:]))
     measure("trak, 10 points of one training", lambda: sides.traks(path))
+    measure(f"trak, {len(passes)} points of one training", lambda: sides.traks(passes))
     measure("trak, 10 models on halves, the paper's kernel", lambda: sides.traks(few, published=True))
     if len(half) > CHECKPOINTS:
         measure(f"trak, {len(half)} models on halves", lambda: sides.traks(half))
     measure("datainf, 1 point", lambda: sides.inferred(full))
     measure("ekfac, last layer", lambda: sides.inverted(full, exact=False))
+    if len(network.sizes) == 2:
+        name = "influence_function, damped by the length of training"
+        measure(name, lambda: sides.inverted(full, exact=True, fitted=True))
     for _ in range(repeats):
         measure("trak, 10 models on halves", lambda: sides.traks(few))
         beside(["trak"], few)
