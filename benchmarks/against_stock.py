@@ -2,6 +2,7 @@
 
     python -m benchmarks.against_stock --data-dir ../shared/data --datasets fashion-mnist --json FILE
 
+Searches that are in the JSON file already are kept, so running it again goes on with those that are missing.
 Both search; then both train what they found from scratch, with the same paired seeds. Search, our
 confirmation and these finals are shown apart. Any image data set in a supported format works; name its folder
 in `--datasets`.
@@ -152,6 +153,11 @@ def theirs(
         }
 
 
+def kept(file: Path | None) -> list[dict[str, Any]]:
+    """The searches that a file holds."""
+    return json.loads(file.read_text())["runs"] if file is not None and file.exists() else []
+
+
 def judged(mine: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The difference in test accuracy over all paired finals of some searches."""
     ours, theirs = ([float(score) for run in runs for score in run["test"]] for runs in (mine, other))
@@ -204,12 +210,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/against_stock"))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    report: list[dict[str, Any]] = []
+    report: list[dict[str, Any]] = kept(arguments.json)
+    done = {(one["dataset"], one["search_seed"]) for one in report}
     for name in arguments.datasets:
         data = open_dataset(str(arguments.data_dir / name))
         task = fashion_mnist.task(data)
         splits = at.Splits.make(data, seed=0)
         for seed in range(arguments.searches):
+            if (name, seed) in done:
+                continue
             mine = ours(task, splits, arguments, arguments.out / f"{name}-{seed}", seed)
             other = theirs(task, splits, arguments, seed)
             print(f"\n{name}, search seed {seed} ({machine()['summary']})\n")
