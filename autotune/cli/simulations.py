@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from autotune.cli.output import answer
 from autotune.cli.parsing import Commands
+from autotune.report.numbers import duration
 
 if TYPE_CHECKING:
     from autotune.simulation.curves import Curves
@@ -114,7 +115,7 @@ def _table(rows: list[dict[str, Any]], priced: bool) -> str:
     for row in rows:
         paid = f"  {row['paid']:9.2f}" if priced else ""
         lines.append(
-            f"{row['workers']:7d}  {_clock(row['hours']):>10s}  {row['busy']:6.0%}{paid}"
+            f"{row['workers']:7d}  {duration(3600 * row['hours']):>10s}  {row['busy']:6.0%}{paid}"
             f"  {row['epochs']:8.1f}  {row['trials']:6g}  {row['finished']:10g}"
             f"  {row['interrupted']:4.3g}  {row['score']:8.5g}"
         )
@@ -122,9 +123,3 @@ def _table(rows: list[dict[str, Any]], priced: bool) -> str:
         "busy: share of all workers' time that was work; score: at the horizon, of who was ahead at the end"
     )
     return "\n".join(lines)
-
-
-def _clock(hours: float) -> str:
-    if hours >= 1:
-        return f"{hours:.1f} h"
-    return f"{60 * hours:.1f} min" if hours >= 1 / 60 else f"{3600 * hours:.1f} s"

@@ -6,24 +6,19 @@ import json
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Final, final
+from typing import final
 
 from autotune.errors import ConfigurationError
 from autotune.events import SEARCH, Config, Event, Failed, Opened, Proposed, Reported
 from autotune.log import has_begun, no_study, read_events
-from autotune.scheduling.asha import ASHA
-from autotune.scheduling.base import Scheduler
-from autotune.scheduling.full import FullTraining
 from autotune.searching.base import Searcher
 from autotune.simulation.curves import Curves
 from autotune.space import SearchSpace
 from autotune.study.plan import Budget, Plan
-
-SCHEDULERS: Final[Mapping[str, type[Scheduler[Any]]]] = {"ASHA": ASHA, "FullTraining": FullTraining}
+from autotune.study.yaml_form import SCHEDULERS
 
 
 @dataclass
@@ -99,16 +94,17 @@ class Recorded(Curves):
         asked = self.study["plan"]
         fields = dict(asked["scheduler"])
         kind = fields.pop("kind")
-        if kind not in SCHEDULERS:
+        known = {one.__name__: one for one in SCHEDULERS.values()}
+        if kind not in known:
             raise ConfigurationError(
-                f"the study was scheduled by {kind}, which is not built in; known: {', '.join(SCHEDULERS)}"
+                f"the study was scheduled by {kind}, which is not built in; known: {', '.join(known)}"
             )
         budget = {name: value for name, value in asked["budget"].items() if name in ("epochs", "trials")}
         if all(value is None for value in budget.values()):
             budget["trials"] = len(self.configs)  # its hours are what is asked for
         return Plan(
             Budget(**budget),
-            SCHEDULERS[kind](**fields),
+            known[kind](**fields),
             searcher=InOrder(tuple(self.configs)),
             seed=asked["seed"],
         )

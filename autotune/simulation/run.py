@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from autotune.events import CONFIRM, SEARCH, Config, Event, Interrupted, Opened, Reported
 from autotune.history import History
@@ -39,24 +39,24 @@ class Simulation:
     Attributes:
         leaders: Who was ahead, in order of time.
         config: Of the last of them; None when no trial has a score.
+        fleet: What it ran on.
         seconds: Virtual time at the end.
         busy: Worker-seconds of work, what was lost included.
         spent: What all trials were charged, as the budget counts it.
         trials: How many were started.
         finished: How many reached the horizon.
         interrupted: How often a machine was lost under an assignment.
-        paid: For all workers from the beginning to the end.
     """
 
     leaders: tuple[Leader, ...]
     config: Config | None
+    fleet: Fleet
     seconds: float
     busy: float
     spent: float
     trials: int
     finished: int
     interrupted: int
-    paid: float
 
     @property
     def final(self) -> float:
@@ -64,11 +64,14 @@ class Simulation:
         return self.leaders[-1].final if self.leaders else -math.inf
 
     @property
+    def paid(self) -> float:
+        """For all workers from the beginning to the end."""
+        return self.fleet.workers * self.seconds / 3600 * self.fleet.price
+
+    @property
     def utilisation(self) -> float:
         """Share of the workers' time that was work, in [0, 1]."""
-        return self.busy / self._available if self._available else 1.0
-
-    _available: float = field(default=0.0, repr=False)
+        return self.busy / (self.fleet.workers * self.seconds) if self.seconds else 1.0
 
 
 class Unwritten:
@@ -92,17 +95,15 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0) -> Simulat
     engine = fleet.engine(seed)
     engine.start(CurveWorkload(curves))
     leaders: list[Leader] = []
-    best, spent, interrupted = (-1, -math.inf), 0.0, 0
+    best, interrupted = (-1, -math.inf), 0
 
     def watch(history: History, event: Event) -> None:
-        nonlocal best, spent, interrupted
+        nonlocal best, interrupted
         interrupted += isinstance(event, Interrupted)
-        if isinstance(event, Reported):
-            spent += event.ledger.total.flops
-            if (event.rung, event.score) > best:
-                best = (event.rung, event.score)
-                final = curves.score(history.trials[event.trial].config, curves.horizon)
-                leaders.append(Leader(engine.now, spent, event.trial, final))
+        if isinstance(event, Reported) and (event.rung, event.score) > best:
+            best = (event.rung, event.score)
+            final = curves.score(history.trials[event.trial].config, curves.horizon)
+            leaders.append(Leader(engine.now, director.search_epochs(), event.trial, final))
 
     Loop(director, Unwritten(), engine, plan, watch).run(until=CONFIRM)
     trials = director.history.of_phase(SEARCH)
@@ -110,12 +111,11 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0) -> Simulat
     return Simulation(
         tuple(leaders),
         director.history.trials[leaders[-1].trial].config if leaders else None,
+        fleet,
         engine.now,
         engine.busy,
         director.search_epochs(),
         len(trials),
         sum(last in trial.scores for trial in trials),
         interrupted,
-        fleet.workers * engine.now / 3600 * fleet.price,
-        engine.now * fleet.workers,
     )
