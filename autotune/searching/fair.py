@@ -128,9 +128,12 @@ class FairStart(Searcher[FairState]):
 
     def _awake(self, state: FairState, trial: int, seed: int) -> Config | None:
         """What the searcher proposes; its settings under another option, where that one rests."""
-        config, resting = self.searcher.propose(state.inner, trial, seed), self.resting(state)
+        config = self.searcher.propose(state.inner, trial, seed)
+        if config is None or not state.narrowed or config[self.choice] in BASELINES:
+            return config  # who rests need not be known: it takes a look at every trial
+        resting = self.resting(state)
         awake = sorted(state.narrowed.keys() - resting)
-        if config is None or config.get(self.choice) not in resting or not awake:
+        if config[self.choice] not in resting or not awake:
             return config
         drawing = np.random.default_rng(derive(seed, "awake", trial))
         drawn = state.narrowed[awake[drawing.integers(len(awake))]].sample(drawing)
