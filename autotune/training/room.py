@@ -19,7 +19,7 @@ from autotune.task import CustomLoop, LossFunction, ModelTask, Task
 from autotune.training.rules import TrialRules
 from autotune.training.samples import Samples, as_ids
 from autotune.training.settings import Settings
-from autotune.training.shared import SharedStore
+from autotune.training.shared import Key, SharedStore
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Room:
         shared: What is computed once for all trials.
         reference: The configuration of hold-out models.
         seed: The study's.
+        keys: Of the static signals, once they were asked for: they hash a model.
     """
 
     task: Task
@@ -47,6 +48,7 @@ class Room:
     shared: SharedStore
     reference: Config = field(default_factory=dict)
     seed: int = 0
+    keys: dict[Signal, Key] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @cached_property
     def train(self) -> Tensor:

@@ -23,6 +23,12 @@ from autotune.work import Beat
 
 def key(room: Room, signal: Signal) -> Key:
     """What decides the values of a static signal; code is known by what it builds."""
+    if signal not in room.keys:
+        room.keys[signal] = _key(room, signal)
+    return room.keys[signal]
+
+
+def _key(room: Room, signal: Signal) -> Key:
     facts: dict[str, object] = {
         "data": room.task.data.fingerprint,
         "task": type(room.task).__qualname__,
