@@ -1,4 +1,4 @@
-"""Folders that are there whole or not at all, and whose files are known by their hashes."""
+"""Folders and files that are there whole or not at all; what is in a folder is known by its hash."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,6 +89,29 @@ def storage(action: str, path: Path) -> Iterator[None]:
         raise StorageError(
             f"cannot {action} {path}: {error.strerror or error}; give a storage path that can be written"
         ) from error
+
+
+@contextmanager
+def replacing(target: Path, remedy: str) -> Iterator[Path]:
+    """A place to write a file at, which takes the name of `target` last: a reader never sees half of it.
+
+    Args:
+        target: The file; the folder that it is in is made when absent.
+        remedy: What to do where it cannot be written.
+
+    Raises:
+        StorageError: Instead of the system's own error.
+    """
+    half = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield half
+        half.replace(target)
+    except OSError as error:
+        raise StorageError(f"cannot write {target}: {error.strerror or error}; {remedy}") from error
+    finally:
+        with suppress(OSError):  # gone where all went well
+            half.unlink(missing_ok=True)
 
 
 def _write(path: Path, content: bytes) -> None:

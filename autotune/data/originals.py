@@ -33,7 +33,7 @@ def describer(source: str | Path) -> Callable[[Array], list[str]] | None:
             source, csv.SUFFIXES, lambda one: csv.read_file(one, c45_header(one.parent)), ids
         )
     if kind in parquet.SUFFIXES:
-        return lambda ids: _rows(source, parquet.SUFFIXES, pq.read_table, ids)
+        return lambda ids: _rows(source, parquet.SUFFIXES, _read_flat, ids)
     return None
 
 
@@ -42,14 +42,21 @@ def _texts(source: str | Path, ids: Array) -> list[str]:
     return [pairs[i][1] for i in ids.tolist()]
 
 
+def _read_flat(path: Path) -> pa.Table:
+    """The columns that fit in a line; pictures and lists, most of the file, are not read."""
+    flat = [one.name for one in pq.read_schema(path) if not (is_image(one.type) or is_list(one.type))]
+    return pq.read_table(path, columns=flat)
+
+
 def _rows(
     source: str | Path, suffixes: Sequence[str], read: Callable[[Path], pa.Table], ids: Array
 ) -> list[str]:
-    """The columns of some rows; those that hold pictures or lists are left out."""
+    """The columns of some rows."""
     tables = [read(one) for one in find(source, suffixes).all]
-    whole = pa.concat_tables(tables, promote_options="permissive").take(pa.array(ids))
-    flat = [one.name for one in whole.schema if not (is_image(one.type) or is_list(one.type))]
+    whole = pa.concat_tables(tables, promote_options="permissive")
+    if not whole.column_names:  # a table without columns has no rows to take
+        return [""] * len(ids)
     return [
         ", ".join(f"{name} {value}" for name, value in row.items() if value is not None)
-        for row in whole.select(flat).to_pylist()
+        for row in whole.take(pa.array(ids)).to_pylist()
     ]

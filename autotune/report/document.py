@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from autotune.errors import StorageError
+from autotune.folders import replacing
 from autotune.report.charts.svg import Markup, escape
 
 
@@ -37,13 +36,8 @@ def write_document(text: str, target: Path) -> Path:
     Raises:
         StorageError: When the file cannot be written.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        half = target.with_name(f"{target.name}.{os.getpid()}")
+    with replacing(target, "choose another --out") as half:
         half.write_text(text, encoding="utf-8")
-        half.replace(target)
-    except OSError as error:
-        raise StorageError(f"cannot write {target}: {error.strerror}; choose another --out") from error
     return target
 
 

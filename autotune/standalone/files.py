@@ -15,6 +15,7 @@ import pyarrow.parquet
 
 from autotune.data.columns import Array
 from autotune.errors import ConfigurationError, DataError, StorageError
+from autotune.folders import replacing
 
 WRITERS: Final[dict[str, Callable[[pa.Table, Path], None]]] = {
     ".parquet": pyarrow.parquet.write_table,
@@ -75,13 +76,8 @@ def write_table(table: pa.Table, facts: Mapping[str, Any], path: str | Path) -> 
         StorageError: When the file cannot be written.
     """
     target = check_table_path(path)
-    half = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with replacing(target, "choose another --out") as half:
         WRITERS[target.suffix](table.replace_schema_metadata({"autotune": json.dumps(dict(facts))}), half)
-        half.replace(target)
-    except OSError as error:
-        half.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {target}: {error.strerror}; choose another --out") from error
     return target
 
 

@@ -14,8 +14,9 @@ from autotune.data import Splits
 from autotune.engines.base import Engine
 from autotune.engines.inprocess import InProcess
 from autotune.engines.watchdog import PATIENCE_S, watched
-from autotune.errors import PolicyError, SelectorError, StorageError
+from autotune.errors import PolicyError, SelectorError
 from autotune.events import DONE, SEARCH, Config, DriverStarted, Event, Interrupted, Opened
+from autotune.folders import replacing
 from autotune.history import History
 from autotune.log import TrialLog
 from autotune.policy import Policy
@@ -200,15 +201,9 @@ class Study:
         return director
 
     def _write_enclosed(self) -> None:
-        try:
-            for name, text in self._enclosed.items():
-                half = self.path / f"{name}.half"
+        for name, text in self._enclosed.items():
+            with replacing(self.path / name, "choose another path") as half:
                 half.write_text(text, encoding="utf-8")
-                half.replace(self.path / name)
-        except OSError as error:
-            raise StorageError(
-                f"cannot write to {self.path}: {error.strerror}; choose another path"
-            ) from error
 
     def _identity(self, workload: Workload) -> dict[str, Any]:
         return {
