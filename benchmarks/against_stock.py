@@ -27,8 +27,9 @@ import autotune as at
 from autotune.cluster.engine import RayEngine
 from autotune.data.sources import open_dataset
 from autotune.evaluation.comparison import compare
-from autotune.events import Reported
+from autotune.events import CONFIRM, DONE, SEARCH, PhaseStarted, Reported
 from autotune.history import History
+from autotune.log import has_begun
 from autotune.seeds import derive
 from autotune.training.rules import TrialRules
 from autotune.training.workload import TrainingWorkload
@@ -49,15 +50,15 @@ def ours(
     """Search and confirm with autotune, then train its winner with further seeds."""
     task = dataclasses.replace(task, splits=splits)
     plan = fashion_mnist.plan(arguments.epochs, float(arguments.max_epochs), arguments.confirm_seeds, seed)
-    clock = {"search": time.perf_counter()}
+    clock = {} if has_begun(path / "log") else {SEARCH: time.perf_counter()}  # who goes on did not see all
 
     def watch(history: History, event: object) -> None:
-        if type(event).__name__ == "PhaseStarted":
-            clock.setdefault(history.phase, time.perf_counter())
+        if isinstance(event, PhaseStarted):
+            clock[event.phase] = time.perf_counter()
 
     engine = RayEngine(workers=arguments.workers)
     result = at.Study(task, fashion_mnist.space(), path, plan, engine).run(observe=watch)
-    confirmed = time.perf_counter()
+    clock[DONE] = time.perf_counter()
     winner = result.verdict["winner"]
     test = list(winner["test"])
     workload = TrainingWorkload(
@@ -74,10 +75,10 @@ def ours(
         test += ray.get([final_ours.remote(workload, held, winner["config"], one) for one in wanted])
     return {
         "search_epochs": result.epochs("search"),
-        "search_seconds": clock["confirm"] - clock["search"],
+        "search_seconds": elapsed(clock, SEARCH, CONFIRM),
         "confirm_epochs": result.epochs("confirm") + result.epochs("verdict"),
-        "confirm_seconds": confirmed - clock["confirm"],
-        "final_seconds": time.perf_counter() - confirmed,
+        "confirm_seconds": elapsed(clock, CONFIRM, DONE),
+        "final_seconds": time.perf_counter() - clock[DONE],
         "trials": len(result.history.of_phase("search")),
         "test": test,
         "config": winner["config"],
@@ -85,6 +86,16 @@ def ours(
         "ledger": {phase: ledger.to_json() for phase, ledger in result.history.spent.items()},
         "reference_flops": result.reference_flops,
     }
+
+
+def elapsed(clock: Mapping[str, float], since: str, until: str) -> float | None:
+    """Seconds from one moment to the other; None where one of them was not seen."""
+    return clock[until] - clock[since] if since in clock and until in clock else None
+
+
+def seconds(elapsed: float | None) -> str:
+    """As the table shows them."""
+    return "–" if elapsed is None else f"{elapsed:.0f}"
 
 
 def seeds(search: int, count: int) -> list[int]:
@@ -188,8 +199,8 @@ def row(name: str, run: dict[str, Any]) -> str:
     spread = stdev(run["test"]) if len(run["test"]) > 1 else 0.0
     return (
         f"| {name} | {fmean(run['test']):.4f} ± {spread:.4f} | {run['trials']} | {run['search_epochs']:.1f} "
-        f"| {run['search_seconds']:.0f} | {run['confirm_epochs']:.1f} | {run['confirm_seconds']:.0f} "
-        f"| {run['final_seconds']:.0f} |"
+        f"| {seconds(run['search_seconds'])} | {run['confirm_epochs']:.1f} "
+        f"| {seconds(run['confirm_seconds'])} | {run['final_seconds']:.0f} |"
     )
 
 
