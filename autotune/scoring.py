@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Final, final
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from autotune.errors import SelectorError, unknown
 from autotune.sampling import Sampler, class_ids, pick
-from autotune.selection import Selector, Subset
+from autotune.selection import Selector, Subset, check_positive
 from autotune.signals import Signal, Signals
 
 
@@ -42,8 +41,7 @@ class ScoreSelector(Selector):
             raise SelectorError(unknown("sampler", str(self.sampler), known))
         if not 0.0 <= self.skip < 1.0:
             raise SelectorError(f"skip must be in [0, 1), got {self.skip}")
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise SelectorError(f"temperature must be finite and above 0, got {self.temperature}")
+        check_positive("temperature", self.temperature, 1.0)
 
     @abstractmethod
     def scores(self, signals: Signals, generator: torch.Generator) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -108,6 +109,16 @@ class Selector(ABC):
 
 SelectorT = TypeVar("SelectorT", bound=Selector)
 _REGISTRY: dict[str, type[Selector]] = {}
+
+
+def check_positive(name: str, value: float, usual: float) -> None:
+    """Refuse a selector's parameter that is not above 0; `usual` is what to try.
+
+    Raises:
+        SelectorError: When it is not, or not finite.
+    """
+    if not (math.isfinite(value) and value > 0):
+        raise SelectorError(f"{name} must be finite and above 0, got {value}; try {usual:g}")
 
 
 def register(name: str) -> Callable[[type[SelectorT]], type[SelectorT]]:

@@ -6,27 +6,14 @@ its output, and as random projections, whose inner products are those of whole g
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autotune.errors import SelectorError
-
 BLOCK: Final = 1 << 22  # numbers in the largest temporary: 16 MiB of float32
 NOMINAL_OUTPUTS: Final = 32  # where there are more, a pass over the model costs so much that the rule is free
-
-
-def check_positive(name: str, value: float, usual: float) -> None:
-    """Refuse a strength that is not above 0.
-
-    Raises:
-        SelectorError: When it is not, or not finite.
-    """
-    if not (math.isfinite(value) and value > 0):
-        raise SelectorError(f"{name} must be finite and above 0, got {value}; try {usual:g}")
 
 
 def mean_gradient(embeddings: Tensor, errors: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from autotune.features import ordered
 from autotune.numerics.neighbours import CELL, EXACT, PROBES, nearest
 from autotune.numerics.similarity import Kernel, checked, similarities
 from autotune.numerics.submodular import facility_location, sparse_facility_location
-from autotune.selection import Selector, Subset, register
+from autotune.selection import Selector, Subset, check_positive, register
 from autotune.signals import Signal, Signals
 
 
@@ -46,8 +46,7 @@ class FacilityLocationSelector(Selector):
     def __post_init__(self) -> None:
         if self.neighbours < 0:
             raise SelectorError(f"neighbours must be at least 0 (all pairs), got {self.neighbours}")
-        if not 0.0 < self.memory_gib < float("inf"):
-            raise SelectorError(f"memory_gib must be finite and above 0, got {self.memory_gib}")
+        check_positive("memory_gib", self.memory_gib, 2.0)
         checked(self.kernel)
 
     def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:

@@ -12,7 +12,7 @@ from autotune.errors import SelectorError
 from autotune.features import usable
 from autotune.numerics.draws import inclusion, uniform
 from autotune.sampling import sort_cost
-from autotune.selection import Selector, Subset, register
+from autotune.selection import Selector, Subset, check_positive, register
 from autotune.signals import Signal, Signals
 
 ROWS: Final = 2**16  # of the features that are converted to float64 together
@@ -46,8 +46,7 @@ class Leverage(Selector):
     def __post_init__(self) -> None:
         if not 0.0 <= self.floor <= 1.0:
             raise SelectorError(f"floor must be in [0, 1], got {self.floor}")
-        if not 0.0 < self.ridge < float("inf"):
-            raise SelectorError(f"ridge must be finite and above 0, got {self.ridge}")
+        check_positive("ridge", self.ridge, 0.001)
 
     def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:
         """One draw from each stratum."""

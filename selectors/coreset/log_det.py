@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Final, final
 
@@ -13,7 +12,7 @@ from autotune.errors import SelectorError, unknown
 from autotune.features import ordered
 from autotune.numerics.similarity import Kernel, similarities
 from autotune.numerics.submodular import LogDet, naive
-from autotune.selection import Selector, Subset, register
+from autotune.selection import Selector, Subset, check_positive, register
 from autotune.signals import Signal, Signals
 
 KERNELS: Final = (
@@ -51,9 +50,8 @@ class LogDetSelector(Selector):
     nested: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for name in ("ridge", "memory_gib"):
-            if not 0.0 < getattr(self, name) < math.inf:
-                raise SelectorError(f"{name} must be finite and above 0, got {getattr(self, name)}")
+        check_positive("ridge", self.ridge, 0.01)
+        check_positive("memory_gib", self.memory_gib, 2.0)
         if self.kernel not in KERNELS:
             raise SelectorError(unknown("positive semi-definite kernel", str(self.kernel), KERNELS))
 

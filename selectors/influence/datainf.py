@@ -8,10 +8,10 @@ from typing import ClassVar, Final, final
 import torch
 from torch import Tensor
 
-from autotune.numerics.influence import check_positive, finite_rows, mean_row
+from autotune.numerics.influence import finite_rows, mean_row
 from autotune.sampling import observed, sort_cost
 from autotune.scoring import ScoreSelector
-from autotune.selection import register
+from autotune.selection import check_positive, register
 from autotune.signals import Signal, Signals
 
 TINY: Final = 1e-30  # where all gradients are zero nothing is divided, and never by zero

@@ -8,9 +8,9 @@ from typing import ClassVar, final
 from torch import Tensor
 
 from autotune.numerics.curvature import curvature_cost
-from autotune.numerics.influence import NOMINAL_OUTPUTS, alignment_cost, check_positive
+from autotune.numerics.influence import NOMINAL_OUTPUTS, alignment_cost
 from autotune.sampling import sort_cost
-from autotune.selection import register
+from autotune.selection import check_positive, register
 from autotune.signals import Signal, Signals
 from autotune.targeting import AIM, TargetedSelector, curvature
 

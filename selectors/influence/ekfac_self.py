@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from autotune.numerics.curvature import curvature_cost
-from autotune.numerics.influence import NOMINAL_OUTPUTS, alignment_cost, check_positive
+from autotune.numerics.influence import NOMINAL_OUTPUTS, alignment_cost
 from autotune.sampling import Sampler, observed, sort_cost
 from autotune.scoring import ScoreSelector
-from autotune.selection import register
+from autotune.selection import check_positive, register
 from autotune.signals import Signal, Signals
 from autotune.targeting import curvature
 

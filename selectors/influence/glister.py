@@ -16,12 +16,11 @@ from autotune.numerics.draws import uniform
 from autotune.numerics.influence import (
     alignment_cost,
     alignment_scores,
-    check_positive,
     finite_factors,
     mean_gradient,
 )
 from autotune.sampling import labels, observed, top_by_score
-from autotune.selection import Selector, Subset, register
+from autotune.selection import Selector, Subset, check_positive, register
 from autotune.signals import Signal, Signals
 
 TINY: Final = 1e-12  # the smallest probability whose logarithm is taken

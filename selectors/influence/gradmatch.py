@@ -12,10 +12,10 @@ from torch import Tensor
 
 from autotune.classwise import weighted_by_class
 from autotune.errors import SelectorError
-from autotune.numerics.influence import alignment_cost, at_least_single, check_positive, finite_factors
+from autotune.numerics.influence import alignment_cost, at_least_single, finite_factors
 from autotune.numerics.pursuit import LastLayer, Rows, matching_pursuit
 from autotune.sampling import observed
-from autotune.selection import Selector, Subset, register
+from autotune.selection import Selector, Subset, check_positive, register
 from autotune.signals import Signal, Signals
 
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from autotune.errors import SelectorError
 from autotune.numerics.curvature import conjugate_gradients
-from autotune.numerics.influence import alignment_cost, check_positive
+from autotune.numerics.influence import alignment_cost
 from autotune.sampling import sort_cost
-from autotune.selection import register
+from autotune.selection import check_positive, register
 from autotune.signals import Signal, Signals
 from autotune.targeting import AIM, TargetedSelector, classifier
 

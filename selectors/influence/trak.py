@@ -8,10 +8,10 @@ from typing import ClassVar, Final, final
 import torch
 from torch import Tensor
 
-from autotune.numerics.influence import check_positive, mean_row, second_moment
+from autotune.numerics.influence import mean_row, second_moment
 from autotune.sampling import observed, sort_cost
 from autotune.scoring import ScoreSelector
-from autotune.selection import register
+from autotune.selection import check_positive, register
 from autotune.signals import Signal, Signals
 
 CHECKPOINTS: Final = 3  # as many as are usually collected, for the declared cost

@@ -12,7 +12,7 @@ from autotune.errors import SelectorError
 from autotune.numerics.draws import guessed, gumbel
 from autotune.numerics.dynamics import recent_mean, windowed_moments
 from autotune.sampling import observed, rank, shuffle_cost, sort_cost
-from autotune.selection import Selector, Subset, register
+from autotune.selection import Selector, Subset, check_positive, register
 from autotune.signals import Signal, Signals
 
 SHARPNESS: Final = 15.0  # C of the beta distribution, as published
@@ -51,8 +51,7 @@ class Dual(Selector):
     def __post_init__(self) -> None:
         if self.window < 2:
             raise SelectorError(f"window must be at least 2 sights, for a deviation, got {self.window}")
-        if not 0.0 < self.easing < torch.inf:
-            raise SelectorError(f"easing must be finite and above 0, got {self.easing}")
+        check_positive("easing", self.easing, 4.0)
 
     def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:
         """A weighted draw, or the highest scores."""

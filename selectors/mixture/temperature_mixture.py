@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
-from autotune.errors import SelectorError
 from autotune.numerics.draws import from_groups
 from autotune.sampling import shuffle_cost, sort_cost
-from autotune.selection import Selector, Subset, register
+from autotune.selection import Selector, Subset, check_positive, register
 from autotune.signals import Signal, Signals
 
 
@@ -38,8 +36,7 @@ class TemperatureMixture(Selector):
     replacement = True
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise SelectorError(f"temperature must be finite and above 0, got {self.temperature}")
+        check_positive("temperature", self.temperature, 3.0)
 
     def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:
         """A draw from each source, in random order inside it."""
