@@ -12,7 +12,6 @@ on with what is missing, seed by seed.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import hashlib
 import json
@@ -40,7 +39,7 @@ from autotune.space import SearchSpace
 from autotune.training.rules import TrialRules
 from autotune.training.workload import TrainingWorkload
 from autotune.work import Assignment
-from benchmarks.machine import machine
+from benchmarks.figures import begin, options, write
 from examples.fashion_mnist import task as small_cnn
 
 BASELINES: Final = ("full", "fresh_random", "random")
@@ -247,8 +246,7 @@ def markdown(table: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Train everything that is missing, print the table, write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, required=True)
+    parser = options(__doc__)
     parser.add_argument("--datasets", nargs="+", default=["fashion-mnist"])
     parser.add_argument("--policies", nargs="+", help="(default: all that are registered)")
     parser.add_argument("--fractions", nargs="+", type=float, default=[0.01, 0.05, 0.1, 0.3])
@@ -262,11 +260,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/accuracy"), help="for checkpoints")
     parser.add_argument("--rows", type=Path, default=Path("benchmarks/results/accuracy"))
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     policies = [name for name in arguments.policies or selector_names() if name not in BASELINES]
     wanted = runs([*BASELINES, *policies], arguments.fractions, arguments.rates, arguments.seeds)
-    report: dict[str, Any] = {"machine": machine(), "settings": vars(arguments), "datasets": {}}
+    report = begin(arguments, datasets={})
     for name in arguments.datasets:
         scratch = (arguments.out / "checkpoints").resolve()
         kind = (arguments.noise, arguments.horizon, arguments.width)
@@ -280,11 +277,10 @@ def main() -> None:
         print(
             f"\n{name}, {arguments.noise:.0%} of labels wrong, {arguments.horizon:g} epoch-equivalents each"
         )
-        print(f"({machine()['summary']})\n\n{markdown(table)}")
+        print(f"\n{markdown(table)}")
         for policy, reason in sorted(failed.items()):
             print(f"{policy}: {reason}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=1, default=str) + "\n")
+    write(report, arguments.json)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ the gradients given; ours with the factors that they are made of.
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +23,7 @@ from torch import Tensor, nn
 from autotune.data.sources import open_dataset
 from autotune.numerics.pursuit import LastLayer, matching_pursuit
 from autotune.selectors.influence.gradmatch import GradMatch, batch_gradients, match_batches
-from benchmarks.machine import machine
+from benchmarks.figures import begin, options, write
 
 SHARE: Final = 0.1
 WIDTH: Final = 128
@@ -166,19 +164,14 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure, print the tables, and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder that holds the data set")
+    parser = options(__doc__, threads=2)
     parser.add_argument("--dataset", default="fashion-mnist", help="images in ten classes")
     parser.add_argument("--classes", type=int, default=2, help="how many are matched by themselves")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="file for the figures")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     embeddings, errors, targets = factors(arguments.data_dir, arguments.dataset, 0)
-    print(machine()["summary"])
-    result: dict[str, Any] = {"machine": machine(), "settings": {}, "parts": {}}
-    result["settings"] = {k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items()}
+    result = begin(arguments, parts={})
     parts = {
         f"class {c}": lambda rows=(targets == c): one_class(embeddings[rows], errors[rows], arguments.repeats)
         for c in range(arguments.classes)
@@ -187,8 +180,7 @@ def main() -> None:
     for name, part in parts.items():
         result["parts"][name] = part()
         print(f"\n{name}\n\n{table(result['parts'][name])}", flush=True)
-        if arguments.json:
-            arguments.json.write_text(json.dumps(result, indent=1))
+        write(result, arguments.json)
 
 
 if __name__ == "__main__":

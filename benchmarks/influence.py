@@ -10,11 +10,6 @@ times the rules of the influence family on 12,000 candidates.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,12 +18,9 @@ from statistics import median
 from typing import Any, Final
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from autotune.numerics.curvature import conjugate_gradients, last_layer_curvature
-from autotune.numerics.influence import alignment_scores
-from autotune.selection import make_selector
 from autotune.selectors.influence.datainf import datainf_scores
 from autotune.selectors.influence.ekfac import EKFAC
 from autotune.selectors.influence.ekfac_self import EKFACSelf
@@ -38,102 +30,29 @@ from autotune.selectors.influence.tracin import tracin_scores
 from autotune.selectors.influence.trak import trak_scores
 from autotune.selectors.loss.el2n import el2n_scores
 from autotune.selectors.loss.grand import grand_scores
-from autotune.signals import Signal, Signals
 from benchmarks.attribution import (
     AT_ONCE,
     BATCH,
-    CLASSES,
     NETWORKS,
     RATE,
     Network,
     Samples,
     auc,
-    collector,
     flipped,
     found_in,
-    gradients,
     lds,
     mnist,
     train,
 )
-from benchmarks.machine import machine
+from benchmarks.dattri import run_peer
+from benchmarks.figures import begin, options, write
+from benchmarks.influence_points import WIDTH, Features, LastLayer
+from benchmarks.influence_rules import rules
 
-WIDTH: Final = 512
 CHECKPOINTS: Final = 10
 FLIPPED: Final = 0.1
 RIDGE: Final = 0.3
 DAMPING: Final = 0.1
-PEER: Final = Path(__file__).parent / "peers" / "dattri_scores.py"
-RULES: Final = {
-    "gradient_norm": {},
-    "tracin": {},
-    "trak": {},
-    "datainf": {},
-    "less": {},
-    "target_alignment": {},
-    "influence_function": {},
-    "ekfac": {},
-    "ekfac_self": {},
-    "glister": {},
-    "gradmatch": {},
-    "gradmatch, batches of 32": {"batch": 32},
-    "craig": {},
-}
-
-
-@dataclass(frozen=True)
-class Features:
-    """Projected gradients of the samples at one point, and the probability of their labels."""
-
-    train: Tensor
-    test: Tensor
-    label: Tensor
-
-    @classmethod
-    def of(cls, model: nn.Module, data: Samples, test: Samples, seed: int) -> Features:
-        """Each point with a projection of its own where it has a seed of its own."""
-        probabilities = collector(model).collect(
-            data.batches(), frozenset({Signal.PROBABILITIES}), lambda: None
-        )[Signal.PROBABILITIES]
-        label = probabilities.gather(1, data.targets[:, None]).squeeze(1)
-        return cls(gradients(model, data, WIDTH, seed), gradients(model, test, WIDTH, seed), label)
-
-    @property
-    def weights(self) -> Tensor:
-        """Of TRAK's kernel as published."""
-        return 1 / (1 - self.label).clamp_min(1e-4).square()
-
-
-@dataclass(frozen=True)
-class LastLayer:
-    """The last layer's factors of the samples at one point."""
-
-    embeddings: Tensor
-    errors: Tensor
-    probabilities: Tensor
-    loss: Tensor
-
-    @classmethod
-    def of(cls, model: nn.Module, data: Samples) -> LastLayer:
-        """From one forward pass."""
-        wanted = (Signal.EMBEDDINGS, Signal.ERRORS, Signal.PROBABILITIES, Signal.LOSS)
-        found = collector(model).collect(data.batches(), frozenset(wanted), lambda: None)
-        return cls(*(found[signal] for signal in wanted))
-
-    @property
-    def whole(self) -> Tensor:
-        """Gradients, shape (n, outputs, width + 1): of a few samples only."""
-        return torch.einsum("no,nd->nod", self.errors, F.pad(self.embeddings, (0, 1), value=1.0))
-
-    @property
-    def curvature(self) -> float:
-        """Mean over directions, in whose units damping is."""
-        spread = (1 - self.probabilities.square().sum(1)) * (self.embeddings.square().sum(1) + 1)
-        return float(spread.mean()) / (self.probabilities.shape[1] * (self.embeddings.shape[1] + 1))
-
-    def products(self, directions: Tensor) -> Tensor:
-        """Inner products of each gradient with each direction (q, outputs, width + 1), shape (n, q)."""
-        return torch.stack([alignment_scores(self.embeddings, self.errors, d) for d in directions], 1)
 
 
 def mislabel(network: Network, data: Samples, seed: int, peer: Path | None, threads: int) -> dict[str, Any]:
@@ -350,76 +269,6 @@ def retraining(
     }
 
 
-def run_peer(
-    python: Path,
-    methods: list[str],
-    states: Sequence[list[Tensor]],
-    data: Samples,
-    test: Samples,
-    threads: int,
-) -> dict[str, Any]:
-    """Scores and seconds of dattri, in its own process and environment."""
-    with tempfile.TemporaryDirectory() as folder:
-        given, answer = Path(folder) / "in.pt", Path(folder) / "out.pt"
-        torch.save(
-            {
-                "methods": methods,
-                "states": list(states),
-                "train": (data.inputs, data.targets),
-                "test": (test.inputs, test.targets),
-                "threads": threads,
-            },
-            given,
-        )
-        quiet = {**os.environ, "TQDM_DISABLE": "1"}
-        subprocess.run([str(python), str(PEER), str(given), str(answer)], check=True, env=quiet)
-        result: dict[str, Any] = torch.load(answer)
-        return result
-
-
-def rules(n: int, width: int, share: float, repeats: int = 5) -> dict[str, dict[str, float]]:
-    """CPU milliseconds of `select` on made-up signals of a classifier, one thread."""
-    generator = torch.Generator().manual_seed(0)
-
-    def draws(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator)
-
-    def split(size: int) -> tuple[Tensor, Tensor, Tensor]:
-        classes = torch.randint(CLASSES, (size,), generator=generator)
-        centres = torch.randn(CLASSES, width, generator=torch.Generator().manual_seed(1))
-        embeddings = (draws(size, width) + centres[classes]).relu()
-        probabilities = (2 * draws(size, CLASSES) + 3 * F.one_hot(classes, CLASSES)).softmax(1)
-        return classes, embeddings, probabilities
-
-    targets, embeddings, probabilities = split(n)
-    of_target, target_embeddings, target_probabilities = split(n // 4)
-    everything = {
-        Signal.TARGETS: targets,
-        Signal.EMBEDDINGS: embeddings,
-        Signal.PROBABILITIES: probabilities,
-        Signal.ERRORS: probabilities - F.one_hot(targets, CLASSES),
-        Signal.GRADIENTS: draws(n, width),
-        Signal.UPDATES: draws(n, width),
-        Signal.CHECKPOINT_GRADIENTS: draws(n, 3, width),
-        Signal.TARGET_SPLIT_TARGETS: of_target,
-        Signal.TARGET_SPLIT_EMBEDDINGS: target_embeddings,
-        Signal.TARGET_SPLIT_ERRORS: target_probabilities - F.one_hot(of_target, CLASSES),
-        Signal.TARGET_SPLIT_GRADIENTS: draws(n // 4, width),
-        Signal.TARGET_SPLIT_CHECKPOINT_GRADIENTS: draws(n // 4, 3, width),
-    }
-    found = {}
-    for label, settings in RULES.items():
-        selector = make_selector(label.split(",")[0], **settings)
-        signals = Signals(torch.arange(n), {signal: everything[signal] for signal in selector.needs})
-        times = []
-        for _ in range(repeats):
-            start = time.process_time()
-            selector.select(signals, round(share * n), torch.Generator().manual_seed(0))
-            times.append(time.process_time() - start)
-        found[label] = {"ms": 1e3 * median(times)}
-    return found
-
-
 def table(results: list[dict[str, dict[str, float]]]) -> str:
     """Medians over the seeds, one row for each method."""
     columns = list(next(iter(results[0].values())))
@@ -432,8 +281,7 @@ def table(results: list[dict[str, dict[str, float]]]) -> str:
 
 def main() -> None:
     """Measure, print the tables, and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder that holds mnist/")
+    parser = options(__doc__, threads=2)
     parser.add_argument("--parts", nargs="+", default=["rules", "mislabel", "lds"])
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
     parser.add_argument("--seeds", type=int, default=3)
@@ -441,21 +289,16 @@ def main() -> None:
     parser.add_argument("--subsets", type=int, default=100, help="retrainings of a set")
     parser.add_argument("--repeats", type=int, default=3, help="turns of what dattri has too")
     parser.add_argument("--checkpoints", type=int, default=50, help="models on halves for trak, at least 10")
-    parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--work", type=Path, default=Path("benchmarks/out/influence"), help="for retrainings")
     parser.add_argument("--dattri", type=Path, help="interpreter of an environment that has dattri")
-    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    result: dict[str, Any] = {"machine": machine(), "settings": {}, "rules": {}, "mislabel": {}, "lds": {}}
-    result["settings"] = {k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items()}
+    result = begin(arguments, rules={}, mislabel={}, lds={})
 
     def report(part: str, name: str, results: list[dict[str, dict[str, float]]]) -> None:
         print(f"\n{part}, {name}\n\n{table(results)}", flush=True)
         result[part][name] = results
-        if arguments.json:
-            arguments.json.write_text(json.dumps(result, indent=1))
+        write(result, arguments.json)
 
-    print(machine()["summary"])
     if "rules" in arguments.parts:
         torch.set_num_threads(1)
         report("rules", "12,000 x 512, a tenth kept", [rules(12_000, WIDTH, 0.1)])

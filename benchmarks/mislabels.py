@@ -8,10 +8,7 @@ selectors instead, in dattri's protocol.
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
-from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
@@ -26,7 +23,7 @@ from autotune.standalone.progress import Silent
 from autotune.standalone.rows import candidates
 from autotune.standalone.training import Training
 from benchmarks.attribution import auc, found_in
-from benchmarks.machine import machine
+from benchmarks.figures import begin, options, write
 
 AUC: Final = 0.98
 TOP_10: Final = 0.80
@@ -92,22 +89,17 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure, print the table, and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder that holds the data sets")
+    parser = options(__doc__, threads=2)
     parser.add_argument("--datasets", nargs="+", default=["mnist", "fashion-mnist"])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--rows", type=int, default=0, help="samples drawn from each; 0 for all")
     parser.add_argument("--share", type=float, default=0.1, help="of the labels that are replaced")
     parser.add_argument("--epochs", type=float, default=Training().epochs)
     parser.add_argument("--folds", type=int, default=FOLDS)
-    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    result: dict[str, Any] = {"machine": machine(), "settings": {}, "datasets": {}}
-    result["settings"] = {k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items()}
+    result = begin(arguments, datasets={})
     settings = arguments.rows, arguments.share, arguments.epochs, arguments.folds
-    print(machine()["summary"])
     for name in arguments.datasets:
         data = open_dataset(arguments.data_dir / name)
         runs = []
@@ -115,8 +107,7 @@ def main() -> None:
             runs.append(one_seed(data, seed, *settings))
             result["datasets"][name] = summary(runs)
             print(table({name: runs[-1]}).splitlines()[-1], flush=True)
-            if arguments.json:
-                arguments.json.write_text(json.dumps(result, indent=1))
+            write(result, arguments.json)
     print(f"\n{table(result['datasets'])}")
 
 

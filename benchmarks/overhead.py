@@ -31,7 +31,7 @@ from autotune.searching.base import Searcher
 from autotune.searching.random import RandomSearch
 from autotune.searching.tpe import TPE
 from benchmarks.arms import REPORTS, SPACE, Clock, Reporting, reporting, run_engine, run_stock, run_study
-from benchmarks.machine import machine
+from benchmarks.figures import begin, write
 
 BARS = {"seconds": 0.06, "share_of_stock": 1 / 20, "growth_kb": 60.0}
 ARMS = {
@@ -128,7 +128,7 @@ def main() -> None:
         return
     if given.data_dir or given.datasets:
         print("note: this benchmark trains nothing; --data-dir and --datasets are not needed")
-    print(machine()["summary"], flush=True)
+    result = begin(given)
     runs: dict[str, list[dict[str, float]]] = {arm: [] for arm in ARMS}
     for seed in range(given.seeds):
         for arm in ARMS:
@@ -153,11 +153,8 @@ def main() -> None:
     )
     reached = verdicts(seconds, growth)
     print("\n".join(f"{'reached' if met else 'MISSED'}: {bar}" for bar, met in reached.items()))
-    if given.json:
-        settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(given).items()}
-        result = {"machine": machine(), "settings": settings, "runs": runs, "seconds": seconds}
-        result |= {"growth_kb": growth, "tpe_proposal_ms": asks, "reached": reached}
-        given.json.write_text(json.dumps(result, indent=1))
+    result |= {"growth_kb": growth, "tpe_proposal_ms": asks, "reached": reached}
+    write(result | {"runs": runs, "seconds": seconds}, given.json)
 
 
 if __name__ == "__main__":

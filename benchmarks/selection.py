@@ -9,14 +9,11 @@ passes of that network in the same run. Signal passes are shown apart, in epoch-
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -36,7 +33,7 @@ from autotune.space import SearchSpace
 from autotune.task import Batch
 from autotune.training.collect import Collector
 from autotune.training.flops import PassCost, forward_flops
-from benchmarks.machine import machine
+from benchmarks.figures import begin, options, write
 from examples.fashion_mnist import SmallCNN
 
 BATCH = 64
@@ -225,21 +222,16 @@ def table(rows: list[dict[str, Any]], horizon: float) -> str:
 
 def main() -> None:
     """Measure, print the tables, and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder that holds the data sets")
+    parser = options(__doc__, threads=1)
     parser.add_argument("--datasets", nargs="+", default=["fashion-mnist"], help="folders or files in it")
     parser.add_argument("--target", help="column to predict, where the data do not say")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--horizon", type=float, default=3.0, help="a trial's epoch-equivalents")
     parser.add_argument("--width", type=int, default=16, help="of the network")
     parser.add_argument("--rows", type=int, default=4096, help="samples per measured training pass")
-    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    result: dict[str, Any] = {"machine": machine(), "settings": {}, "datasets": {}}
-    result["settings"] = {k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items()}
-    print(machine()["summary"])
+    result = begin(arguments, datasets={})
     for name in arguments.datasets:
         data = open_dataset(arguments.data_dir / name, target=arguments.target)
         runs = []
@@ -251,8 +243,7 @@ def main() -> None:
         trial = median(row["trial_s"] for row in rows)
         print(f"\n{name}: {bench.n:,} samples; a trial of {bench.horizon:g} ee computes for {trial:.1f} s\n")
         print(table(rows, bench.horizon))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1))
+    write(result, arguments.json)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ rules is a process of its own on the same .npy file, sides by turns.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -34,6 +33,7 @@ from autotune.numerics.similarity import FeatureSimilarities, similarities
 from autotune.selection import make_selector
 from autotune.signals import Signal, Signals
 from benchmarks.coresets import value
+from benchmarks.figures import options, write
 from benchmarks.machine import machine
 
 PEER: Final = Path(__file__).parent / "peers" / "coresets.py"
@@ -270,15 +270,12 @@ def table(rows: dict[str, Row]) -> str:
 
 def main() -> None:
     """Measure, print the tables, and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder that holds the data sets")
+    parser = options(__doc__, threads=2)
     parser.add_argument("--dataset", default="fashion-mnist", help="images, a folder or file in it")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--peers", type=Path, help="interpreter of an environment that has the peers")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each side")
     parser.add_argument("--scale", type=float, default=1.0, help="of all sizes, to try it out")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="file for the figures; parts that are not run stay")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     data = open_dataset(arguments.data_dir / arguments.dataset)
@@ -294,8 +291,7 @@ def main() -> None:
             print(f"\n{name}\n\n{table(found)}", flush=True)
             settings = {key: getattr(arguments, key) for key in ("dataset", "repeats", "scale", "threads")}
             result[name] = {"machine": machine(), "settings": settings, "sides": found}
-            if arguments.json:
-                arguments.json.write_text(json.dumps(result, indent=1))
+            write(result, arguments.json)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ memory is that of one whole pass over all images.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import threading
 import time
@@ -31,7 +29,7 @@ from autotune.training.collect import Collector
 from autotune.training.flops import forward_flops
 from autotune.training.gradients import BLOCK, GradientCollector
 from autotune.training.projection import WIDTH
-from benchmarks.machine import machine
+from benchmarks.figures import begin, options, write
 from benchmarks.selection import Bench, prepare
 
 EVAL_BATCH: Final = 1024  # the default of a trial's passes without gradients
@@ -191,21 +189,16 @@ def table(found: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure, print the tables, and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder that holds the data sets")
+    parser = options(__doc__, threads=2)
     parser.add_argument("--datasets", nargs="+", default=["fashion-mnist"], help="folders or files in it")
     parser.add_argument("--target", help="column to predict, where the data do not say")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--width", type=int, default=16, help="of the network")
     parser.add_argument("--chunks", type=int, default=10, help="parts of the data that go by turns")
     parser.add_argument("--samples", type=int, help="the first so many go by turns; all where left out")
-    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    result: dict[str, Any] = {"machine": machine(), "settings": {}, "datasets": {}}
-    result["settings"] = {k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items()}
-    print(machine()["summary"])
+    result = begin(arguments, datasets={})
     for name in arguments.datasets:
         data = open_dataset(arguments.data_dir / name, target=arguments.target)
         bench_of = partial(prepare, data, arguments.width, 3.0)
@@ -214,8 +207,7 @@ def main() -> None:
         print(f"\n{name}: {found['samples']:,} samples, {found['timed']:,} of them by turns")
         print(f"gradients of {found['width']} numbers\n")
         print(table(found))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1))
+    write(result, arguments.json)
 
 
 if __name__ == "__main__":

@@ -44,10 +44,9 @@ def raw_features(data: Dataset, generator: torch.Generator) -> tuple[Tensor, str
     shift, scale = _moments(inputs, each=table)
     how = "standardised columns" if table else "centred pixels"
     if width <= WIDTH:
-        rows = [scaled for _, scaled in _scaled(inputs, shift, scale)]
-        return torch.cat(rows), how
+        return torch.cat(list(_scaled(inputs, shift, scale))), how
     components = principal(inputs, shift, scale, generator)
-    rows = [scaled @ components for _, scaled in _scaled(inputs, shift, scale)]
+    rows = [scaled @ components for scaled in _scaled(inputs, shift, scale)]
     return torch.cat(rows), f"the first {WIDTH} principal components of {how}"
 
 
@@ -132,16 +131,16 @@ def principal(inputs: Array, shift: Tensor, scale: Tensor, generator: torch.Gene
 
 def _times_covariance(inputs: Array, shift: Tensor, scale: Tensor, basis: Tensor) -> Tensor:
     total = torch.zeros_like(basis)
-    for rows, scaled in _scaled(inputs, shift, scale):
-        total.addmm_(scaled.T, scaled @ basis, alpha=1 / rows)
+    for scaled in _scaled(inputs, shift, scale):
+        total.addmm_(scaled.T, scaled @ basis, alpha=1 / len(inputs))
     return total
 
 
-def _scaled(inputs: Array, shift: Tensor, scale: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Blocks of scaled rows with the number of all rows."""
+def _scaled(inputs: Array, shift: Tensor, scale: Tensor) -> Iterator[Tensor]:
+    """Scaled rows in blocks."""
     for _, block in blocks(inputs):
         flat = torch.from_numpy(block.reshape(len(block), -1).astype(np.float32))
-        yield len(inputs), flat.sub_(shift).mul_(scale)
+        yield flat.sub_(shift).mul_(scale)
 
 
 def _moments(inputs: Array, each: bool) -> tuple[Tensor, Tensor]:
