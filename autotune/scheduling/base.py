@@ -13,7 +13,9 @@ State = TypeVar("State")
 
 @dataclass(frozen=True)
 class Start:
-    """Ask the searcher for a new trial and advance it to its first rung."""
+    """Ask the searcher for a new trial, and advance it to this rung or the first that can judge it."""
+
+    rung: int = 0
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,8 @@ class Director:
             else:
                 reason = f"all {number} trials of the budget were started"
             if config is not None:
-                return self._propose(config, type(self.plan.searcher).__name__, SEARCH, None, number)
+                source = type(self.plan.searcher).__name__
+                return self._propose(config, source, SEARCH, None, number, decision.rung)
         if self.history.in_flight:
             return []
         return [PhaseStarted(CONFIRM, reason or "the scheduler has nothing left to do")]
@@ -140,12 +141,12 @@ class Director:
         return [Concluded(origin, verdict(self.history, self.plan.confirm, self.chosen()))]
 
     def _propose(
-        self, config: Config, source: str, phase: str, origin: int | None, repetition: int
+        self, config: Config, source: str, phase: str, origin: int | None, repetition: int, least: int = 0
     ) -> list[Event]:
         seed = derive(self.plan.seed, phase, repetition)
         trial = Trial(len(self.history.trials), config, seed, source, phase, origin)
         proposed = Proposed(trial.number, config, seed, source, phase, origin)
-        return [proposed, self._assign(trial, self._entry_rung(config, phase))]
+        return [proposed, self._assign(trial, max(least, self._entry_rung(config, phase)))]
 
     def _assign(self, trial: Trial, rung: int) -> Assigned:
         since = self._rungs[trial.rung] if trial.scores else 0.0

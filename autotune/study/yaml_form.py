@@ -13,6 +13,7 @@ from autotune.importing import import_module
 from autotune.log import has_begun, no_study
 from autotune.scheduling.asha import ASHA
 from autotune.scheduling.full import FullTraining
+from autotune.scheduling.hyperband import Hyperband
 from autotune.searching.base import Searcher
 from autotune.searching.fair import FairStart
 from autotune.searching.grid import GridSearch
@@ -33,7 +34,7 @@ KEYS: Final = ("task", "task_arguments", "plugins", "space", "plan", "engine", "
 PLAN: Final = (
     "budget", "scheduler", "searcher", "fair_start", "starting_points", "confirm", "seed", "ordered_workers",
 )  # fmt: skip
-SCHEDULERS: Final[dict[str, type[Any]]] = {"asha": ASHA, "full": FullTraining}
+SCHEDULERS: Final[dict[str, type[Any]]] = {"asha": ASHA, "full": FullTraining, "hyperband": Hyperband}
 SEARCHERS: Final[dict[str, type[Any]]] = {"tpe": TPE, "random": RandomSearch, "grid": GridSearch}
 
 

@@ -38,7 +38,7 @@ def drive(scheduler: Scheduler[Any], workers: int, trials: int, seed: int) -> li
             if isinstance(decision, Promote):
                 trial, rung = decision.trial, decision.rung
             else:
-                trial, rung = len(reached), 0
+                trial, rung = len(reached), decision.rung
                 commit(Proposed(trial, {}, 0, "test", SEARCH))
             since = scheduler.rungs[reached[trial]] if trial in reached else 0.0
             reached[trial] = rung
@@ -72,7 +72,7 @@ class SchedulerContract:
         rungs: dict[int, int] = {}
         for event in drive(scheduler, workers, trials=40, seed=workers):
             if isinstance(event, Assigned):
-                assert event.rung == rungs.get(event.trial, -1) + 1
+                assert event.trial not in rungs or event.rung == rungs[event.trial] + 1
                 rungs[event.trial] = event.rung
         assert len(rungs) == 40
 

@@ -7,6 +7,7 @@ from autotune import selection
 from autotune.errors import ConfigurationError, FolderError, SpaceError
 from autotune.scheduling.asha import ASHA, Variant
 from autotune.scheduling.full import FullTraining
+from autotune.scheduling.hyperband import Hyperband
 from autotune.searching.fair import FairStart
 from autotune.searching.grid import GridSearch
 from autotune.searching.random import RandomSearch
@@ -92,6 +93,7 @@ def test_searchers(file, searcher, built):
     ("scheduler", "built"),
     [
         ("{full: {horizon: 2, reports: 4}}", FullTraining(2.0, 4)),
+        ("{hyperband: {horizon: 9, lowest: 1}}", Hyperband(9.0, 1.0)),
         ("{asha: {horizon: 9, variant: stopping}}", ASHA(9.0, variant=Variant.STOPPING)),
     ],
 )

@@ -1,0 +1,98 @@
+"""Hyperband without waiting: several ladders of ASHA side by side, each beginning at another rung.
+
+Li et al., "Hyperband", JMLR 2018 (https://arxiv.org/abs/1603.06560), for how much each bracket gets; Li et
+al., 2020 (https://arxiv.org/abs/1810.05934), for promotion without rounds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import final
+
+from autotune.events import SEARCH, Assigned, Event, Failed, Proposed, Reported
+from autotune.scheduling.asha import ASHA
+from autotune.scheduling.base import Decision, Promote, Scheduler, Start
+from autotune.scheduling.rung import Rung, geometric_rungs
+
+
+@dataclass
+class HyperbandState:
+    """The rungs of each bracket, by the rung that it begins at.
+
+    Attributes:
+        brackets: Results of its own trials only; a bracket has no results below its first rung.
+        started: Trials of each bracket.
+        bracket: Of each search trial; -1 until it is assigned.
+    """
+
+    brackets: list[list[Rung]]
+    started: list[int]
+    bracket: dict[int, int] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True)
+class Hyperband(Scheduler[HyperbandState]):
+    """Hedge between stopping early and not: every bracket gets about the same compute.
+
+    The bracket that begins at the first rung is ASHA by promotion; the last trains all its trials to the
+    end. Trials compete within their bracket. Safer than ASHA where early scores mislead, and dearer where
+    they do not.
+
+    Attributes:
+        horizon: Fidelity of full training, in epoch-equivalents.
+        lowest: The first rung is the lowest `horizon / reduction**k` that is at least this; may be below 1.
+        reduction: Share kept at each rung is 1/reduction; at least 2.
+    """
+
+    horizon: float
+    lowest: float = 0.1
+    reduction: int = 3
+
+    def __post_init__(self) -> None:
+        ASHA(self.horizon, self.lowest, self.reduction)  # refuses what cannot be
+
+    @property
+    def rungs(self) -> tuple[float, ...]:
+        """Fidelities at which trials are compared, ascending."""
+        return geometric_rungs(self.lowest, self.horizon, self.reduction)
+
+    def initial(self) -> HyperbandState:
+        """Empty brackets."""
+        count = len(self.rungs)
+        return HyperbandState([[Rung() for _ in range(count)] for _ in range(count)], [0] * count)
+
+    def apply(self, state: HyperbandState, event: Event) -> HyperbandState:
+        """A trial belongs to the bracket of the rung that it was assigned to first."""
+        match event:
+            case Proposed(phase=phase) if phase == SEARCH:
+                state.bracket[event.trial] = -1
+            case Assigned() if event.trial in state.bracket:
+                own = state.bracket[event.trial]
+                if own < 0:
+                    state.bracket[event.trial] = event.rung
+                    state.started[event.rung] += 1
+                elif event.rung > own:
+                    state.brackets[own][event.rung - 1].promoted(event.trial)
+            case Reported() if event.trial in state.bracket:
+                state.brackets[state.bracket[event.trial]][event.rung].record(event.score, event.trial)
+            case Failed() if event.trial in state.bracket:
+                state.brackets[state.bracket[event.trial]][event.rung].record(math.nan, event.trial)
+        return state
+
+    def decide(self, state: HyperbandState) -> Decision:
+        """Advance who has earned it, at the highest rung first; else start in the bracket that is behind."""
+        last = len(state.brackets) - 1
+        for rung in range(last - 1, -1, -1):
+            for bracket in state.brackets[: rung + 1]:
+                trial = bracket[rung].promotable(self.reduction)
+                if trial is not None:
+                    return Promote(trial, rung + 1)
+        behind = min(range(last + 1), key=lambda first: state.started[first] / self._share(first))
+        return Start(behind)
+
+    def _share(self, first: int) -> float:
+        """Of trials: so many fewer the later a bracket begins, that all brackets cost the same."""
+        rounds = len(self.rungs) - first  # a trial costs about one first rung in each of them
+        return 1.0 / (self.rungs[first] * rounds)
