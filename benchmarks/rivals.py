@@ -1,4 +1,4 @@
-"""Searches as others do them, on curves in virtual time: Ray's own rule, Optuna's own samplers and pruners."""
+"""Searches as others do them, on curves in virtual time: Ray's own rule; Optuna's samplers and pruners."""
 
 from __future__ import annotations
 
