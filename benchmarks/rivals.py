@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import optuna
@@ -114,24 +114,24 @@ class Full(Rival):
 
 
 class RayASHA(Rival):
-    """Ray's AsyncHyperBandScheduler: its own bracket decides at each of its milestones."""
+    """Ray's AsyncHyperBandScheduler: its own bracket decides at 1, 3, 9 and 27 epochs."""
 
-    def __init__(self, proposals: Proposals, horizon: float, lowest: float, reduction: int = 3) -> None:
+    def __init__(self, proposals: Proposals, horizon: float) -> None:
         super().__init__(proposals, horizon)
-        bracket: Any = _Bracket  # its annotations say int, it takes any number
-        self._bracket = bracket(lowest, horizon * (1 + 1e-9), reduction, 0)  # rounding costs no rung
-        self._milestones = sorted(milestone for milestone, _ in self._bracket._rungs)[1:]
+        self._bracket = _Bracket(1, round(horizon), 3, 0)
+        milestones = sorted(float(milestone) for milestone, _ in self._bracket._rungs)
+        self._milestones = [one for one in milestones if one < horizon] + [horizon]
 
     def first(self) -> float:
         """Its grace period."""
-        return float(min(milestone for milestone, _ in self._bracket._rungs))
+        return self._milestones[0]
 
     def tell(self, trial: int, fidelity: float, score: float) -> None:
         """Go on at once or never."""
         action = self._bracket.on_result(SimpleNamespace(trial_id=str(trial)), fidelity, score)
-        further = [milestone for milestone in self._milestones if milestone > fidelity * (1 + 1e-9)]
+        further = [milestone for milestone in self._milestones if milestone > fidelity]
         if action == TrialScheduler.CONTINUE and further:
-            self.going_on.append((trial, float(further[0])))
+            self.going_on.append((trial, further[0]))
         else:
             self.proposals.finish(trial, score)
 

@@ -26,6 +26,7 @@ from typing import Any, Final
 import numpy as np
 import optuna
 
+from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA, Variant
 from autotune.scheduling.base import Scheduler
 from autotune.scheduling.full import FullTraining
@@ -51,20 +52,21 @@ SETTINGS: Final[Mapping[str, tuple[float, int]]] = {  # full trainings, workers
     "320 on 64": (320, 64),
 }
 REFERENCE: Final = "ASHA promotion"
-STEPS: Final = 27  # from the first rung to the last, in all arms that have rungs
 Schedulers = Callable[[float], Scheduler[Any]]
 OURS: Final[Mapping[str, tuple[Schedulers, Searcher[Any]]]] = {
-    "ASHA promotion": (lambda end: ASHA(end, end / STEPS), RandomSearch()),
-    "ASHA stopping": (lambda end: ASHA(end, end / STEPS, variant=Variant.STOPPING), RandomSearch()),
-    "Hyperband": (lambda end: Hyperband(end, end / STEPS), RandomSearch()),
+    "ASHA promotion": (lambda end: ASHA(end, 1.0), RandomSearch()),
+    "ASHA stopping": (lambda end: ASHA(end, 1.0, variant=Variant.STOPPING), RandomSearch()),
+    "adaptive ASHA": (lambda end: AdaptiveASHA(end, 1.0), RandomSearch()),
+    "Hyperband": (lambda end: Hyperband(end, 1.0), RandomSearch()),
     "TPE, full training": (FullTraining, TPE()),
-    "TPE, ASHA promotion": (lambda end: ASHA(end, end / STEPS), TPE()),
+    "TPE, ASHA promotion": (lambda end: ASHA(end, 1.0), TPE()),
+    "TPE, adaptive ASHA": (lambda end: AdaptiveASHA(end, 1.0), TPE()),
 }
 Rivals = Callable[[Curves, float, int], Rival]
 PEERS: Final[Mapping[str, Rivals]] = {
     "random, full training": lambda c, b, s: Full(AtRandom(c.space, s), c.horizon),
     "first epoch, then the best": lambda c, b, s: FirstEpoch(AtRandom(c.space, s), c.horizon, b),
-    "Ray's ASHA": lambda c, b, s: RayASHA(AtRandom(c.space, s), c.horizon, c.horizon / STEPS),
+    "Ray's ASHA": lambda c, b, s: RayASHA(AtRandom(c.space, s), c.horizon),
     "Optuna's TPE, full training": lambda c, b, s: Full(ByTPE(c.space, s), c.horizon),
     "Optuna's TPE and median pruner": lambda c, b, s: Pruned(
         ByTPE(c.space, s, optuna.pruners.MedianPruner()), c.horizon
@@ -72,7 +74,7 @@ PEERS: Final[Mapping[str, Rivals]] = {
     "Optuna's TPE and Hyperband pruner": lambda c, b, s: Pruned(
         ByTPE(c.space, s, optuna.pruners.HyperbandPruner(1, int(c.horizon))), c.horizon
     ),
-    "Ray's OptunaSearch and ASHA": lambda c, b, s: RayASHA(ByTPE(c.space, s), c.horizon, c.horizon / STEPS),
+    "Ray's OptunaSearch and ASHA": lambda c, b, s: RayASHA(ByTPE(c.space, s), c.horizon),
 }
 RANDOM: Final = frozenset({"random, full training", "first epoch, then the best", "Ray's ASHA"})
 
@@ -208,7 +210,7 @@ def main() -> None:
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2, help="processes")
-    parser.add_argument("--rows", type=Path, default=Path("benchmarks/results/simulated.jsonl"))
+    parser.add_argument("--rows", type=Path, default=Path("benchmarks/out/simulated.jsonl"))
     arguments = parser.parse_args()
     table = run_all(arguments)
     write(begin(arguments, table=table), arguments.json)

@@ -42,8 +42,9 @@ class Hyperband(Scheduler[HyperbandState]):
 
     Attributes:
         horizon: Fidelity of full training, in epoch-equivalents.
-        lowest: The first rung is the lowest `horizon / reduction**k` that is at least this; may be below 1.
-        reduction: Share kept at each rung is 1/reduction; at least 2.
+        lowest: Fidelity of the first rung; may be below 1.
+        reduction: Share kept at each rung is 1/reduction, and rungs are about as many times as high as the
+            one below; at least 2.
     """
 
     horizon: float

@@ -24,13 +24,20 @@ class Rung:
     waiting: list[Place] = field(default_factory=list)
     count: int = 0
 
-    def record(self, score: float, trial: int) -> None:
-        """Take in a result; one that is not finite counts, and ranks below every finite one."""
+    def record(self, score: float, trial: int, waits: bool = True) -> None:
+        """Take in a result; one that is not finite counts, and ranks below every finite one.
+
+        Args:
+            score: Higher is better.
+            trial: Its number.
+            waits: Whether it may be promoted from here by its rank.
+        """
         self.count += 1
         if math.isfinite(score):
             place = (-score, trial)
             insort(self.ranking, place)
-            heapq.heappush(self.waiting, place)
+            if waits:
+                heapq.heappush(self.waiting, place)
 
     def kth_best(self, k: int) -> float:
         """The k-th best finite score, k >= 1; minus infinity when there are fewer."""
@@ -38,10 +45,14 @@ class Rung:
 
     def promotable(self, reduction: int) -> int | None:
         """The best trial that waits here, if it is among the best 1/reduction of all results."""
+        return self.best_waiting(self.count // reduction)
+
+    def best_waiting(self, quota: int) -> int | None:
+        """The best trial that waits here, if it is among the best so many of all results."""
         if not self.waiting:
             return None
         best = self.waiting[0]
-        return best[1] if bisect_left(self.ranking, best) < self.count // reduction else None
+        return best[1] if bisect_left(self.ranking, best) < quota else None
 
     def promoted(self, trial: int) -> None:
         """The best waiting trial has left for the next rung."""
@@ -50,12 +61,14 @@ class Rung:
 
 
 def geometric_rungs(lowest: float, highest: float, reduction: int) -> tuple[float, ...]:
-    """Fidelities from the highest down by factors of `reduction`, as long as they are at least the lowest.
+    """Fidelities from the lowest to the highest, by factors as near `reduction` as can be.
 
-    >>> [round(r, 3) for r in geometric_rungs(0.1, 3.0, 3)]
+    >>> [round(r, 3) for r in geometric_rungs(1 / 9, 3.0, 3)]
     [0.111, 0.333, 1.0, 3.0]
+    >>> [round(r, 2) for r in geometric_rungs(1.0, 50.0, 3)]
+    [1.0, 2.66, 7.07, 18.8, 50.0]
     """
-    rungs = [highest]
-    while rungs[-1] / reduction >= lowest * (1 - 1e-9):
-        rungs.append(rungs[-1] / reduction)
-    return tuple(reversed(rungs))
+    if highest <= lowest:
+        return (highest,)
+    steps = max(1, round(math.log(highest / lowest, reduction)))
+    return (*(lowest * (highest / lowest) ** (k / steps) for k in range(steps)), highest)

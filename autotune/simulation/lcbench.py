@@ -82,6 +82,10 @@ class LCBench(Curves):
         before = float(times[_epoch(since) - 1]) if since > 0 else 0.0
         return max(float(times[_epoch(until) - 1]) - before, 1e-3)
 
+    def cost(self, config: Config, since: float, until: float) -> float:
+        """In whole epochs, as the surrogate has them."""
+        return float(_epoch(until) - (_epoch(since) if since > 0 else 0))
+
     def finals(self, count: int, seed: int) -> list[float]:
         """Scores at the horizon of random configurations."""
         generator = np.random.default_rng(seed)

@@ -61,16 +61,22 @@ class TaskSet(Curves):
 
     def score(self, config: Config, fidelity: float) -> float:
         """Minus the validation loss after that many of the recorded steps, rounded, at least one."""
-        step = min(max(round(fidelity), 1), int(self.horizon))
-        return float(self._scores[self._row(config), step - 1])
+        return float(self._scores[self._row(config), self._step(fidelity) - 1])
 
     def seconds(self, config: Config, since: float, until: float) -> float:
         """One second per step: TaskSet records none."""
         return until - since
 
+    def cost(self, config: Config, since: float, until: float) -> float:
+        """In steps that were recorded."""
+        return float(self._step(until) - (self._step(since) if since > 0 else 0))
+
     def finals(self, count: int, seed: int) -> list[float]:
         """Scores at the horizon of all recorded configurations, however many are asked for."""
         return [float(score) for score in self._scores[:, -1]]
+
+    def _step(self, fidelity: float) -> int:
+        return min(max(round(fidelity), 1), int(self.horizon))
 
     def _row(self, config: Config) -> int:
         if ROW in config:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from autotune.errors import ConfigurationError, FolderError, unknown
 from autotune.importing import import_module
 from autotune.log import has_begun, no_study
+from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA
 from autotune.scheduling.full import FullTraining
 from autotune.scheduling.hyperband import Hyperband
@@ -34,7 +35,9 @@ KEYS: Final = ("task", "task_arguments", "plugins", "space", "plan", "engine", "
 PLAN: Final = (
     "budget", "scheduler", "searcher", "fair_start", "starting_points", "confirm", "seed", "ordered_workers",
 )  # fmt: skip
-SCHEDULERS: Final[dict[str, type[Any]]] = {"asha": ASHA, "full": FullTraining, "hyperband": Hyperband}
+SCHEDULERS: Final[dict[str, type[Any]]] = {
+    "asha": ASHA, "adaptive_asha": AdaptiveASHA, "full": FullTraining, "hyperband": Hyperband,
+}  # fmt: skip
 SEARCHERS: Final[dict[str, type[Any]]] = {"tpe": TPE, "random": RandomSearch, "grid": GridSearch}
 
 

@@ -115,6 +115,10 @@ def test_more_trials_are_never_spent_on_the_top_than_on_the_bottom():
 def test_geometric_rungs_end_at_the_highest():
     assert geometric_rungs(1.0, 27.0, 3) == pytest.approx((1.0, 3.0, 9.0, 27.0))
     assert geometric_rungs(2.0, 2.0, 3) == (2.0,)
+    assert geometric_rungs(1.0, 50.0, 3)[::4] == (
+        1.0,
+        50.0,
+    )  # the lowest is the lowest, whatever lies between
 
 
 @pytest.mark.parametrize(

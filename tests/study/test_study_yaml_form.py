@@ -5,6 +5,7 @@ import pytest
 
 from autotune import selection
 from autotune.errors import ConfigurationError, FolderError, SpaceError
+from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA, Variant
 from autotune.scheduling.full import FullTraining
 from autotune.scheduling.hyperband import Hyperband
@@ -94,6 +95,7 @@ def test_searchers(file, searcher, built):
     [
         ("{full: {horizon: 2, reports: 4}}", FullTraining(2.0, 4)),
         ("{hyperband: {horizon: 9, lowest: 1}}", Hyperband(9.0, 1.0)),
+        ("{adaptive_asha: {horizon: 9, share: 0.1}}", AdaptiveASHA(9.0, share=0.1)),
         ("{asha: {horizon: 9, variant: stopping}}", ASHA(9.0, variant=Variant.STOPPING)),
     ],
 )

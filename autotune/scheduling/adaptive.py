@@ -1,0 +1,199 @@
+"""Successive halving that learns which rungs to trust, and how far."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, final
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+from scipy.stats import rankdata
+
+from autotune.errors import ConfigurationError
+from autotune.events import SEARCH, Assigned, Event, Failed, Proposed, Reported
+from autotune.scheduling.asha import ASHA
+from autotune.scheduling.base import Decision, Promote, Scheduler, Start
+from autotune.scheduling.rung import Place, Rung, geometric_rungs
+
+RECENT: Final = 100  # pairs of scores that a rung is judged by: what is proposed changes as a search goes on
+LEAST: Final = 8  # such pairs, before which a rung is taken at its word
+CONFIDENCE: Final = 0.8  # with which the best trial is to be among those that are kept
+
+
+@dataclass
+class Level:
+    """A rung, and what is known about its ranks.
+
+    Attributes:
+        results: Of all trials that count here.
+        exempt: A heap of trials that leave it whatever their score.
+        exempted: How many there have been.
+        pairs: Scores of such trials here and at the next rung, minus infinity for a failure there.
+        agreement: Rank correlation of these pairs; None where there are too few.
+    """
+
+    results: Rung = field(default_factory=Rung)
+    exempt: list[Place] = field(default_factory=list)
+    exempted: int = 0
+    pairs: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=RECENT))
+    agreement: float | None = None
+
+
+@dataclass
+class AdaptiveState:
+    """What has been learnt.
+
+    Attributes:
+        levels: By rung.
+        first: The lowest rung that eliminates.
+        witness: Of each search trial that was exempt at all rungs so far, its score at the last of them: a
+            fair sample; None for those that have competed.
+        unearned: Trials on their way to a rung that their rank did not earn them; they count there only if
+            they do well.
+    """
+
+    levels: list[Level]
+    first: int = 0
+    witness: dict[int, float | None] = field(default_factory=dict)
+    unearned: set[int] = field(default_factory=set)
+
+
+@final
+@dataclass(frozen=True)
+class AdaptiveASHA(Scheduler[AdaptiveState]):
+    """ASHA by promotion whose first rung eliminates only if its ranks last, and the more the better they do.
+
+    Some trials leave the lowest eliminating rung whatever their score, so that it is seen, without the bias
+    of selection, whether ranks there and at the next rung agree. Where they do not, that rung stops
+    eliminating, and the next is examined. Where they do, it keeps no more than the share that holds the best
+    trial with a probability of .8, if the scores of neighbouring rungs are normal with that correlation: with
+    many trials that is far less than 1/reduction, and the compute goes into more of them.
+
+    Attributes:
+        horizon: Fidelity of full training, in epoch-equivalents.
+        lowest: Fidelity of the first rung; may be below 1.
+        reduction: The lowest eliminating rung keeps between 1/reduction**2 and 1/reduction, those above
+            1/reduction; rungs are about as many times as high as the one below. At least 2.
+        probation: Trials that are exempt at first, at least 0; with 0 and no share this is ASHA.
+        share: Of the trials after that, in [0, 1].
+        trusted: Least rank correlation with the next rung at which a rung eliminates, in [-1, 1].
+    """
+
+    horizon: float
+    lowest: float = 0.1
+    reduction: int = 3
+    probation: int = 10
+    share: float = 0.03
+    trusted: float = 0.6
+
+    def __post_init__(self) -> None:
+        ASHA(self.horizon, self.lowest, self.reduction)  # refuses what cannot be
+        if self.probation < 0:
+            raise ConfigurationError(f"probation must be at least 0 trials, got {self.probation}")
+        if not 0.0 <= self.share <= 1.0:
+            raise ConfigurationError(f"share must be in [0, 1], got {self.share}")
+        if not -1.0 <= self.trusted <= 1.0:
+            raise ConfigurationError(f"trusted must be in [-1, 1], got {self.trusted}")
+
+    @property
+    def rungs(self) -> tuple[float, ...]:
+        """Fidelities at which trials are compared, ascending."""
+        return geometric_rungs(self.lowest, self.horizon, self.reduction)
+
+    def initial(self) -> AdaptiveState:
+        """Every rung is taken at its word."""
+        return AdaptiveState([Level() for _ in self.rungs])
+
+    def apply(self, state: AdaptiveState, event: Event) -> AdaptiveState:
+        """Record, learn from those who were exempt, and see who is exempt here."""
+        match event:
+            case Proposed(phase=phase) if phase == SEARCH:
+                state.witness[event.trial] = None
+            case Assigned() if event.trial in state.witness and event.rung > 0:
+                self._promoted(state, event.trial, event.rung - 1)
+            case Reported() if event.trial in state.witness:
+                self._answered(state, event.trial, event.rung, event.score)
+            case Failed() if event.trial in state.witness:
+                self._answered(state, event.trial, event.rung, math.nan)
+        return state
+
+    def decide(self, state: AdaptiveState) -> Decision:
+        """Advance who is exempt or has earned it, at the highest rung first; else start a new trial."""
+        for rung in range(len(state.levels) - 2, -1, -1):
+            level = state.levels[rung]
+            best = level.exempt[0][1] if level.exempt else level.results.best_waiting(self.quota(state, rung))
+            if best is not None:
+                return Promote(best, rung + 1)
+        return Start()
+
+    def quota(self, state: AdaptiveState, rung: int) -> int:
+        """How many of the results at a rung go on."""
+        level, above = state.levels[rung], len(state.levels) - 1 - rung
+        count = level.results.count
+        if rung < state.first:
+            return count
+        if rung > state.first or level.agreement is None:
+            return count // self.reduction
+        share = kept_share(max(level.agreement, 0.0) ** above, count)
+        return math.floor(count * min(max(share, self.reduction**-2), 1 / self.reduction) + 1e-9)
+
+    def _answered(self, state: AdaptiveState, trial: int, rung: int, score: float) -> None:
+        level, before = state.levels[rung], state.witness[trial]
+        if before is not None:
+            self._learn(state, rung - 1, (before, score if math.isfinite(score) else -math.inf))
+        exempt = (before is not None or rung == 0) and self._exempts(state, rung, score)
+        lost = not score >= level.results.kth_best(max(1, level.results.count // self.reduction))
+        if not (trial in state.unearned and lost):  # or who was only watched would raise the others' quota
+            level.results.record(score, trial, waits=not exempt)
+        state.unearned.discard(trial)
+        state.witness[trial] = score if exempt else None
+        if exempt:
+            heapq.heappush(level.exempt, (-score, trial))
+            level.exempted += 1
+
+    def _exempts(self, state: AdaptiveState, rung: int, score: float) -> bool:
+        level = state.levels[rung]
+        enough = max(self.probation, self.share * level.results.count)
+        wanted = rung < state.first or (rung == state.first and level.exempted < enough)
+        return wanted and rung < len(state.levels) - 1 and math.isfinite(score)
+
+    def _learn(self, state: AdaptiveState, rung: int, pair: tuple[float, float]) -> None:
+        level = state.levels[rung]
+        level.pairs.append(pair)
+        level.agreement = rank_correlation(level.pairs)
+        agreements = [one.agreement for one in state.levels[:-2]]  # the last but one always eliminates
+        trusted = [one is None or one >= self.trusted for one in agreements]
+        state.first = trusted.index(True) if True in trusted else len(trusted)
+
+    def _promoted(self, state: AdaptiveState, trial: int, rung: int) -> None:
+        level = state.levels[rung]
+        if not (level.exempt and level.exempt[0][1] == trial):
+            level.results.promoted(trial)
+        elif bisect_left(level.results.ranking, heapq.heappop(level.exempt)) >= self.quota(state, rung):
+            state.unearned.add(trial)
+
+
+def rank_correlation(pairs: Iterable[tuple[float, float]]) -> float | None:
+    """Spearman's, in [-1, 1]; None for fewer than `LEAST` pairs, or where one side is all alike."""
+    both = np.array(list(pairs))
+    if len(both) < LEAST or (both == both[0]).all(0).any():
+        return None
+    ranks = rankdata(both, axis=0)
+    return float(np.corrcoef(ranks, rowvar=False)[0, 1])
+
+
+def kept_share(correlation: float, count: int) -> float:
+    """The share of the best at a rung that holds the one that ends best with a probability of .8.
+
+    Args:
+        correlation: Of the scores there with those at the end, taken as jointly normal, in [0, 1].
+        count: Trials at the rung, of which one ends best.
+    """
+    best = ndtri(count / (count + 1))  # about where the best of so many draws lies
+    spread = math.sqrt(1.0 - correlation**2)
+    return float(1.0 - ndtr(correlation * best - ndtri(CONFIDENCE) * spread))
