@@ -167,7 +167,7 @@ def main() -> None:
     parser = options(__doc__, threads=2)
     parser.add_argument("--dataset", default="fashion-mnist", help="images in ten classes")
     parser.add_argument("--classes", type=int, default=2, help="how many are matched by themselves")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seeds", "--repeats", dest="repeats", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     embeddings, errors, targets = factors(arguments.data_dir, arguments.dataset, 0)

@@ -274,7 +274,7 @@ def main() -> None:
     parser.add_argument("--dataset", default="fashion-mnist", help="images, a folder or file in it")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--peers", type=Path, help="interpreter of an environment that has the peers")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each side")
+    parser.add_argument("--seeds", "--repeats", dest="repeats", type=int, default=3, help="runs of each side")
     parser.add_argument("--scale", type=float, default=1.0, help="of all sizes, to try it out")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
