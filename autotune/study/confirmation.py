@@ -15,6 +15,7 @@ from autotune.history import History, Trial
 from autotune.policy import BASELINES
 from autotune.study.plan import Confirm
 
+FIRST: Final = 2  # seeds of every candidate, before the field is narrowed
 DEFAULT_FRACTION: Final = 0.3  # of a fresh-random baseline where the leader trains on all data
 
 
@@ -98,11 +99,26 @@ class Confirmed:
 
 
 def confirmed(history: History, chosen: Sequence[Candidate]) -> list[Confirmed]:
-    """Each candidate with its repetitions, which were proposed for all candidates, seed by seed."""
+    """Each candidate with its repetitions: `FIRST` of all, seed by seed, and those of finalists."""
     trials = history.of_phase(CONFIRM)
-    return [
-        Confirmed(candidate, tuple(trials[index :: len(chosen)])) for index, candidate in enumerate(chosen)
-    ]
+    first, further = trials[: FIRST * len(chosen)], trials[FIRST * len(chosen) :]
+    entries = [Confirmed(one, tuple(first[index :: len(chosen)])) for index, one in enumerate(chosen)]
+    if not further:
+        return entries
+    last = finalists(entries)
+    more = {id(one): tuple(further[index :: len(last)]) for index, one in enumerate(last)}
+    return [Confirmed(one.candidate, one.trials + more.get(id(one), ())) for one in entries]
+
+
+def finalists(entries: Sequence[Confirmed]) -> list[Confirmed]:
+    """Who gets all seeds: the best two and the best of each baseline arm, after the first seeds of all.
+
+    Nobody else is compared in the verdict, and to find out how far behind the others are is worth nothing.
+    """
+    ranked = sorted(entries, key=lambda entry: entry.rank, reverse=True)
+    of_arms = (next((one for one in ranked if one.arm == arm), None) for arm in BASELINES)
+    last = {id(one) for one in [*ranked[:2], *of_arms]}
+    return [one for one in entries if id(one) in last]
 
 
 def contest(entries: Sequence[Confirmed]) -> tuple[Confirmed | None, dict[str, Confirmed]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -23,7 +23,15 @@ from autotune.history import History, Trial
 from autotune.scheduling.base import Promote, Wait
 from autotune.seeds import derive
 from autotune.space import SearchSpace
-from autotune.study.confirmation import Candidate, candidates, confirmed, contest, verdict
+from autotune.study.confirmation import (
+    FIRST,
+    Candidate,
+    candidates,
+    confirmed,
+    contest,
+    finalists,
+    verdict,
+)
 from autotune.study.plan import Plan
 
 Entry: TypeAlias = Callable[[Config], float]  # fidelity below which a configuration cannot be judged
@@ -56,6 +64,7 @@ class Director:
         self._scheduling: Any = self.plan.scheduler.initial()
         self._searching: Any = self.plan.searcher.initial(self.space)
         self._chosen: list[Candidate] | None = None
+        self._finalists: list[Candidate] | None = None
 
     def apply(self, event: Event) -> None:
         """Take in one more event, decisions included."""
@@ -116,16 +125,26 @@ class Director:
         return size * (assigned.until - assigned.since)
 
     def _confirm(self) -> list[Event]:
-        chosen = self.chosen()
+        chosen, seeds = self.chosen(), self.plan.confirm.seeds
         done = len(self.history.of_phase(CONFIRM))
-        if done < len(chosen) * self.plan.confirm.seeds:
-            candidate, repetition = chosen[done % len(chosen)], done // len(chosen)
-            return self._propose(candidate.config, "confirm", CONFIRM, candidate.origin, repetition)
+        if done < FIRST * len(chosen):
+            return self._confirmation(chosen, done, 0)
+        if self._finalists is None and not self.history.in_flight:
+            self._finalists = [one.candidate for one in finalists(confirmed(self.history, chosen))]
+        if self._finalists is None:
+            return []
+        further = done - FIRST * len(chosen)
+        if further < (seeds - FIRST) * len(self._finalists):
+            return self._confirmation(self._finalists, further, FIRST)
         if self.history.in_flight:
             return []
-        return [
-            PhaseStarted(VERDICT, f"{len(chosen)} candidates were trained {self.plan.confirm.seeds} times")
-        ]
+        several = f"{len(chosen)} candidates were trained {FIRST} times"
+        return [PhaseStarted(VERDICT, f"{several}, the best {len(self._finalists)} of them {seeds} times")]
+
+    def _confirmation(self, among: Sequence[Candidate], done: int, repetition: int) -> list[Event]:
+        """The next of several candidates' repetitions, seed by seed."""
+        candidate, repetition = among[done % len(among)], repetition + done // len(among)
+        return self._propose(candidate.config, "confirm", CONFIRM, candidate.origin, repetition)
 
     def _judge(self) -> list[Event]:
         winner, baselines = contest(confirmed(self.history, self.chosen()))

@@ -1,12 +1,21 @@
 """Who is confirmed, and which scores are compared."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from autotune.events import CONFIRM, SEARCH, Assigned, Failed, PhaseStarted, Proposed, Reported, TestRead
 from autotune.history import History
-from autotune.study.confirmation import candidates, confirmed, ranking, verdict
+from autotune.study.confirmation import (
+    FIRST,
+    candidates,
+    confirmed,
+    contest,
+    finalists,
+    ranking,
+    verdict,
+)
 from autotune.study.plan import Confirm
 
 SEEDS = 3
@@ -67,12 +76,45 @@ def test_who_waits_when_the_budget_ends_stands_before_those_it_beat():
     assert [trial.number for trial in ranking(history.of_phase(SEARCH))] == [0, 4, 2, 1, 5, 6, 3]
 
 
+def repeated(history, candidates, seeds, score):
+    """Train each once per seed, seed by seed."""
+    for _ in range(seeds):
+        for one in candidates:
+            trained(history, len(history.trials), one.config, score(one), CONFIRM, one.origin)
+
+
+def last(history, chosen):
+    return [one.candidate for one in finalists(confirmed(history, chosen))]
+
+
+def test_the_field_is_narrowed_to_the_best_two_and_the_best_of_each_baseline(searched):
+    for number in (3, 4, 5):
+        trained(searched, number, {"policy": "el2n", "policy.fraction": number / 10}, 0.9 + number / 100)
+    chosen = candidates(searched, replace(CONFIRM_PLAN, leaders=4), ARMS)
+    searched.apply(PhaseStarted(CONFIRM, ""))
+    marks = {str(one): 0.9 - 0.1 * place for place, one in enumerate(chosen)}
+    repeated(searched, chosen, FIRST, lambda one: marks[str(one)])
+    kept = last(searched, chosen)
+    assert chosen[0] in kept
+    assert chosen[1] in kept
+    arms = [one.config["policy"] for one in kept]
+    assert {"full", "fresh_random"} <= set(arms)
+    assert len(kept) < len(chosen)
+    repeated(
+        searched, kept, SEEDS - FIRST, lambda one: 0.5
+    )  # all finalists fall behind the others' first two
+    entries = confirmed(searched, chosen)
+    assert {len(one.trials) for one in entries if one.candidate in kept} == {SEEDS}
+    assert {len(one.trials) for one in entries if one.candidate not in kept} == {FIRST}
+    winner, baselines = contest(entries)
+    assert all(one.candidate in kept for one in [winner, *baselines.values()])
+
+
 def test_a_test_score_is_never_compared_with_a_validation_score(searched):
     chosen = candidates(searched, CONFIRM_PLAN, ARMS)
     searched.apply(PhaseStarted(CONFIRM, ""))
-    for number in range(3, 3 + SEEDS * len(chosen)):
-        candidate = chosen[(number - 3) % len(chosen)]
-        trained(searched, number, candidate.config, 0.9, CONFIRM, candidate.origin)
+    repeated(searched, chosen, FIRST, lambda candidate: 0.9)
+    repeated(searched, last(searched, chosen), SEEDS - FIRST, lambda candidate: 0.9)
     for entry in confirmed(searched, chosen):
         for repetition, trial in enumerate(entry.trials):
             ours = repetition == 0 and entry.arm == "el2n"
