@@ -36,7 +36,7 @@ def test_a_terminal_gets_a_display_and_is_given_back():
     stream = Screen()
     watch(study(30, prices={"local": 2.0}), Console(stream=stream))
     shown = stream.getvalue()
-    for word in ("trials", "at 0.111 ee", "compute", "bill", "failed"):
+    for word in ("trials", "at 0.1 ee", "compute", "bill", "failed"):
         assert word in shown
 
 
