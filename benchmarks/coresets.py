@@ -22,6 +22,7 @@ from autotune.numerics.neighbours import nearest
 from autotune.numerics.similarity import FeatureSimilarities, restricted, similarities
 from autotune.numerics.submodular import (
     FacilityLocation,
+    celled_facility_location,
     facility_location,
     parted,
     sparse_facility_location,
@@ -72,6 +73,11 @@ def in_parts(features: Tensor, budget: int) -> Tensor:
     return two_rounds(parts, budget, choose, lambda picks: value(given, picks))
 
 
+def celled(features: Tensor, budget: int) -> Tensor:
+    """The selector's default for more than 200,000 candidates."""
+    return celled_facility_location(similarities(features), budget, seeded()).picks
+
+
 def farthest(features: Tensor, budget: int) -> Tensor:
     return farthest_first(features, budget, 0)
 
@@ -87,6 +93,7 @@ def streamed(features: Tensor, budget: int) -> Tensor:
 ENGINES: Final[dict[str, Callable[[Tensor, int], Tensor]]] = {
     "all pairs": all_pairs,
     "graph": graph,
+    "cells": celled,
     "stochastic": sampled,
     "two rounds": in_parts,
     "k_center": farthest,

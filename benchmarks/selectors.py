@@ -171,7 +171,7 @@ def million(bench: Bench) -> dict[str, Row]:
     """A million samples of width 64, 10,000 picks; judged on some of the points."""
     n, budget = bench.sized(1_000_000, 10_000)
     features = replicated(bench.images, n, 64, 0)
-    found = bench.sides(["graph"], features, budget)
+    found = bench.sides(["graph", "cells"], features, budget)
     given = similarities(features)
     judges = torch.randperm(n, generator=torch.Generator().manual_seed(1))[:JUDGED]
     some = FeatureSimilarities(given.kernel, given.rows, given.columns[judges], given.scale)
@@ -186,7 +186,7 @@ def gap(bench: Bench) -> dict[str, Row]:
     """30,000 of those samples, 300 picks: what each engine adds to chance, of what exact greedy adds."""
     n, budget = bench.sized(30_000, 300)
     features = replicated(bench.images, n, 64, 0)
-    found = bench.sides(["all pairs", "graph", "stochastic", "two rounds"], features, budget)
+    found = bench.sides(["all pairs", "graph", "cells", "stochastic", "two rounds"], features, budget)
     given = similarities(features)
     values, by_chance = (
         {name: value(given, picks) for name, (picks, _) in found.items()},

@@ -5,7 +5,9 @@ import torch
 
 from autotune.errors import SelectorError
 from autotune.numerics.similarity import Kernel, matrix, similarities
+from autotune.numerics.submodular import celled_facility_location
 from autotune.selection import make_selector
+from autotune.selectors.coreset import facility_location
 from autotune.selectors.coreset.facility_location import FacilityLocationSelector
 from autotune.signals import Signal, Signals
 from autotune.testing.selectors import SelectorContract, draw
@@ -72,3 +74,14 @@ def test_a_graph_costs_less_than_all_pairs_where_there_are_many():
     exact, graph = FacilityLocationSelector(0), FacilityLocationSelector(32)
     assert graph.cost(1_000_000, 10_000, 64) < exact.cost(1_000_000, 10_000, 64) / 50
     assert math.isclose(exact.cost(2000, 100, 64), 4 * exact.cost(1000, 100, 64))
+
+
+def test_many_candidates_are_covered_cell_by_cell(monkeypatch):
+    monkeypatch.setattr(facility_location, "GRAPH", 50)
+    features = torch.randn(80, 5, generator=torch.Generator().manual_seed(0))
+    signals = Signals(torch.arange(80), {Signal.FEATURES: features})
+    chosen = FacilityLocationSelector().select(signals, 10, torch.Generator().manual_seed(1))
+    cells = celled_facility_location(similarities(features), 10, torch.Generator().manual_seed(1))
+    assert torch.equal(chosen.ids, cells.picks)
+    few = FacilityLocationSelector().cost(50, 10, 5)
+    assert FacilityLocationSelector().cost(51, 10, 5) != few
