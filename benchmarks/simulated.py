@@ -209,6 +209,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=[*PEERS, *OURS], choices=[*PEERS, *OURS], metavar="ARM")
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=0, help="not those that were looked at")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--rows", type=Path, default=Path("benchmarks/out/simulated.jsonl"))
     arguments = parser.parse_args()
@@ -223,7 +224,7 @@ def run_all(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     wanted = [
         Run(task, arm, setting, seed)
         for setting in arguments.settings
-        for seed in range(arguments.seeds)
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)
         for task in arguments.tasks or [*recorded, *LCBENCH]
         for arm in arguments.arms
     ]
