@@ -138,8 +138,8 @@ class Director:
             return self._confirmation(self._finalists, further, FIRST)
         if self.history.in_flight:
             return []
-        several = f"{len(chosen)} candidates were trained {FIRST} times"
-        return [PhaseStarted(VERDICT, f"{several}, the best {len(self._finalists)} of them {seeds} times")]
+        best = f", the best {len(self._finalists)} of them {seeds} times" if seeds > FIRST else ""
+        return [PhaseStarted(VERDICT, f"{len(chosen)} candidates were trained {FIRST} times{best}")]
 
     def _confirmation(self, among: Sequence[Candidate], done: int, repetition: int) -> list[Event]:
         """The next of several candidates' repetitions, seed by seed."""
