@@ -16,9 +16,8 @@ from scipy.stats import rankdata
 
 from autotune.errors import ConfigurationError
 from autotune.events import SEARCH, Assigned, Event, Failed, Proposed, Reported
-from autotune.scheduling.asha import ASHA
 from autotune.scheduling.base import Decision, Promote, Scheduler, Start
-from autotune.scheduling.rung import Place, Rung, geometric_rungs
+from autotune.scheduling.rung import Place, Rung, check_rungs, geometric_rungs
 
 RECENT: Final = 100  # pairs of scores that a rung is judged by: what is proposed changes as a search goes on
 LEAST: Final = 8  # such pairs, before which a rung is taken at its word
@@ -92,7 +91,7 @@ class AdaptiveASHA(Scheduler[AdaptiveState]):
     trusted: float = 0.6
 
     def __post_init__(self) -> None:
-        ASHA(self.horizon, self.lowest, self.reduction)  # refuses what cannot be
+        check_rungs(self.lowest, self.horizon, self.reduction)
         if self.probation < 0:
             raise ConfigurationError(f"probation must be at least 0 trials, got {self.probation}")
         if not 0.0 <= self.share <= 1.0:

@@ -11,7 +11,7 @@ from typing import final
 from autotune.errors import ConfigurationError, unknown
 from autotune.events import SEARCH, Assigned, Event, Failed, Proposed, Reported
 from autotune.scheduling.base import Decision, Promote, Scheduler, Start
-from autotune.scheduling.rung import Rung, geometric_rungs
+from autotune.scheduling.rung import Rung, check_rungs, geometric_rungs
 
 
 class Variant(StrEnum):
@@ -49,14 +49,7 @@ class ASHA(Scheduler[AshaState]):
     variant: Variant = Variant.PROMOTION
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.horizon) and self.horizon > 0):
-            raise ConfigurationError(
-                f"horizon must be finite and above 0 epoch-equivalents, got {self.horizon}"
-            )
-        if not 0 < self.lowest <= self.horizon:
-            raise ConfigurationError(f"lowest must be in (0, horizon={self.horizon}], got {self.lowest}")
-        if self.reduction < 2:
-            raise ConfigurationError(f"reduction must be at least 2, got {self.reduction}")
+        check_rungs(self.lowest, self.horizon, self.reduction)
         if self.variant not in list(Variant):
             raise ConfigurationError(unknown("variant", self.variant, [one.value for one in Variant]))
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import final
 
 from autotune.events import SEARCH, Assigned, Event, Failed, Proposed, Reported
-from autotune.scheduling.asha import ASHA
 from autotune.scheduling.base import Decision, Promote, Scheduler, Start
-from autotune.scheduling.rung import Rung, geometric_rungs
+from autotune.scheduling.rung import Rung, check_rungs, geometric_rungs
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Hyperband(Scheduler[HyperbandState]):
     reduction: int = 3
 
     def __post_init__(self) -> None:
-        ASHA(self.horizon, self.lowest, self.reduction)  # refuses what cannot be
+        check_rungs(self.lowest, self.horizon, self.reduction)
 
     @property
     def rungs(self) -> tuple[float, ...]:
@@ -90,10 +90,11 @@ class Hyperband(Scheduler[HyperbandState]):
                 trial = bracket[rung].promotable(self.reduction)
                 if trial is not None:
                     return Promote(trial, rung + 1)
-        behind = min(range(last + 1), key=lambda first: state.started[first] / self._share(first))
+        behind = min(range(last + 1), key=lambda first: state.started[first] * self._costs[first])
         return Start(behind)
 
-    def _share(self, first: int) -> float:
-        """Of trials: so many fewer the later a bracket begins, that all brackets cost the same."""
-        rounds = len(self.rungs) - first  # a trial costs about one first rung in each of them
-        return 1.0 / (self.rungs[first] * rounds)
+    @cached_property
+    def _costs(self) -> tuple[float, ...]:
+        """Of a trial in each bracket: about its first rung, and as much again at each of the later ones."""
+        rungs = self.rungs
+        return tuple(rung * (len(rungs) - first) for first, rung in enumerate(rungs))

@@ -7,6 +7,8 @@ import math
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
+from autotune.errors import ConfigurationError
+
 Place = tuple[float, int]  # (-score, trial): sorts best first, ties by the older trial
 
 
@@ -58,6 +60,20 @@ class Rung:
         """The best waiting trial has left for the next rung."""
         if self.waiting and self.waiting[0][1] == trial:
             heapq.heappop(self.waiting)
+
+
+def check_rungs(lowest: float, highest: float, reduction: int) -> None:
+    """Refuse what `geometric_rungs` cannot divide.
+
+    Raises:
+        ConfigurationError: Naming the scheduler's argument.
+    """
+    if not (math.isfinite(highest) and highest > 0):
+        raise ConfigurationError(f"horizon must be finite and above 0 epoch-equivalents, got {highest}")
+    if not 0 < lowest <= highest:
+        raise ConfigurationError(f"lowest must be in (0, horizon={highest}], got {lowest}")
+    if reduction < 2:
+        raise ConfigurationError(f"reduction must be at least 2, got {reduction}")
 
 
 def geometric_rungs(lowest: float, highest: float, reduction: int) -> tuple[float, ...]:
