@@ -129,10 +129,10 @@ class Director:
         done = len(self.history.of_phase(CONFIRM))
         if done < FIRST * len(chosen):
             return self._confirmation(chosen, done, 0)
-        if self._finalists is None and not self.history.in_flight:
-            self._finalists = [one.candidate for one in finalists(confirmed(self.history, chosen))]
         if self._finalists is None:
-            return []
+            if self.history.in_flight:
+                return []
+            self._finalists = [one.candidate for one in finalists(confirmed(self.history, chosen))]
         further = done - FIRST * len(chosen)
         if further < (seeds - FIRST) * len(self._finalists):
             return self._confirmation(self._finalists, further, FIRST)
