@@ -43,6 +43,18 @@ class Curves(ABC):
         """Scores at the horizon of configurations drawn at random, or of all there are if they are fewer."""
 
 
+class Stepped(Curves):
+    """Curves with a score at whole numbers of fidelity only, from 1 to the horizon."""
+
+    def step(self, fidelity: float) -> int:
+        """The one that a fidelity above 0 is rounded to."""
+        return min(max(round(fidelity), 1), int(self.horizon))
+
+    def cost(self, config: Config, since: float, until: float) -> float:
+        """In whole steps, so that what is scored is what is paid for."""
+        return float(self.step(until) - (self.step(since) if since > 0 else 0))
+
+
 class Regret:
     """How far a score is from the best there is, where 1 is the median of random configurations.
 

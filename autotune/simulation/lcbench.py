@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from autotune.errors import ConfigurationError, DataError, unknown
 from autotune.events import Config
-from autotune.simulation.curves import Curves
+from autotune.simulation.curves import Stepped
 from autotune.space import Dimension, Float, Int, SearchSpace
 
 EPOCHS: Final = 52
@@ -35,7 +35,7 @@ SPACE: Final[Mapping[str, Dimension]] = {
 
 
 @final
-class LCBench(Curves):
+class LCBench(Stepped):
     """One data set: validation accuracy in per cent, and seconds, by epoch from 1 to 52.
 
     Args:
@@ -74,17 +74,13 @@ class LCBench(Curves):
 
     def score(self, config: Config, fidelity: float) -> float:
         """Validation accuracy in per cent after that many epochs, rounded, at least one."""
-        return float(self._curve(config)[_epoch(fidelity) - 1, ACCURACY])
+        return float(self._curve(config)[self.step(fidelity) - 1, ACCURACY])
 
     def seconds(self, config: Config, since: float, until: float) -> float:
         """Modelled training time, at least a thousandth of a second: the surrogate is not quite monotone."""
         times = self._curve(config)[:, TIME]
-        before = float(times[_epoch(since) - 1]) if since > 0 else 0.0
-        return max(float(times[_epoch(until) - 1]) - before, 1e-3)
-
-    def cost(self, config: Config, since: float, until: float) -> float:
-        """In whole epochs, as the surrogate has them."""
-        return float(_epoch(until) - (_epoch(since) if since > 0 else 0))
+        before = float(times[self.step(since) - 1]) if since > 0 else 0.0
+        return max(float(times[self.step(until) - 1]) - before, 1e-3)
 
     def finals(self, count: int, seed: int) -> list[float]:
         """Scores at the horizon of random configurations."""
@@ -100,7 +96,3 @@ class LCBench(Curves):
             if len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)
         return self._remembered[key]
-
-
-def _epoch(fidelity: float) -> int:
-    return min(max(round(fidelity), 1), EPOCHS)

@@ -13,14 +13,14 @@ from scipy.spatial import KDTree
 
 from autotune.errors import DataError
 from autotune.events import Config
-from autotune.simulation.curves import Curves
+from autotune.simulation.curves import Stepped
 from autotune.space import Dimension, Float, Int, SearchSpace
 
 ROW: Final = "row"
 
 
 @final
-class TaskSet(Curves):
+class TaskSet(Stepped):
     """One task: 1,000 configurations of Adam with decays, 50 steps each of validation loss.
 
     What was not recorded is taken from the nearest configuration that was, in the logarithms of the
@@ -61,22 +61,15 @@ class TaskSet(Curves):
 
     def score(self, config: Config, fidelity: float) -> float:
         """Minus the validation loss after that many of the recorded steps, rounded, at least one."""
-        return float(self._scores[self._row(config), self._step(fidelity) - 1])
+        return float(self._scores[self._row(config), self.step(fidelity) - 1])
 
     def seconds(self, config: Config, since: float, until: float) -> float:
         """One second per step: TaskSet records none."""
         return until - since
 
-    def cost(self, config: Config, since: float, until: float) -> float:
-        """In steps that were recorded."""
-        return float(self._step(until) - (self._step(since) if since > 0 else 0))
-
     def finals(self, count: int, seed: int) -> list[float]:
         """Scores at the horizon of all recorded configurations, however many are asked for."""
         return [float(score) for score in self._scores[:, -1]]
-
-    def _step(self, fidelity: float) -> int:
-        return min(max(round(fidelity), 1), int(self.horizon))
 
     def _row(self, config: Config) -> int:
         if ROW in config:
