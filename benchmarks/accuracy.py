@@ -14,11 +14,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-import multiprocessing
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
@@ -40,6 +37,7 @@ from autotune.training.rules import TrialRules
 from autotune.training.workload import TrainingWorkload
 from autotune.work import Assignment
 from benchmarks.figures import begin, options, write
+from benchmarks.runs import measure
 from examples.fashion_mnist import task as small_cnn
 
 BASELINES: Final = ("full", "fresh_random", "random")
@@ -165,28 +163,6 @@ def runs(
     ]
 
 
-def kept(file: Path) -> dict[Run, dict[str, Any]]:
-    """Finished runs; those that failed are tried again."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    found = [row for row in map(json.loads, lines) if "failed" not in row]
-    names = [one.name for one in dataclasses.fields(Run)]
-    return {Run(**{name: row[name] for name in names}): row for row in found}
-
-
-def measure(setting: Setting, wanted: list[Run], file: Path, workers: int) -> Iterator[dict[str, Any]]:
-    """Rows of all runs, those kept from before first."""
-    done = kept(file)
-    yield from (done[run] for run in wanted if run in done)
-    missing = [run for run in wanted if run not in done]
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=prepare, initargs=(setting,)) as pool:
-        for future in as_completed([pool.submit(train, run) for run in missing]):
-            row = future.result()
-            with file.open("a") as out:
-                out.write(json.dumps(row) + "\n")
-            yield row
-
-
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One line per policy and fraction: of the rates the best by validation, and the paired differences."""
     cells: dict[tuple[str, float, float], dict[int, dict[str, Any]]] = {}
@@ -269,8 +245,7 @@ def main() -> None:
         kind = (arguments.noise, arguments.horizon, arguments.width)
         setting = Setting(name, *kind, arguments.data_dir.resolve(), scratch)
         file = arguments.rows / "{}-noise{:g}-ee{:g}-width{}.jsonl".format(Path(name).name, *kind)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        rows = list(measure(setting, wanted, file, arguments.workers))
+        rows = measure(wanted, file, train, arguments.workers, initializer=prepare, initargs=(setting,))
         failed = {row["policy"]: row["failed"] for row in rows if "failed" in row}
         table = summary(rows)
         report["datasets"][name] = {"table": table, "failed": failed}

@@ -12,14 +12,11 @@ choose, best and median those of 1,000 random configurations there; at most 1. F
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +38,7 @@ from autotune.simulation.taskset import TaskSet
 from autotune.study.plan import Budget, Plan
 from benchmarks.figures import begin, options, write
 from benchmarks.rivals import AtRandom, ByTPE, FirstEpoch, Full, Pruned, RayASHA, Rival, drive
+from benchmarks.runs import measure
 
 LCBENCH: Final = (
     "3945", "7593", "34539", "126025", "126026", "126029", "146212", "167104", "167149", "167152",
@@ -118,29 +116,6 @@ def opened(data: Path, task: str, rows: bool) -> Curves:
 def regret(data: Path, task: str) -> Regret:
     """Of a task."""
     return Regret(opened(data, task, True))
-
-
-def kept(file: Path) -> dict[Run, dict[str, Any]]:
-    """Finished runs."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    rows = map(json.loads, lines)
-    return {Run(row["task"], row["arm"], row["setting"], row["seed"]): row for row in rows}
-
-
-def measure(wanted: Iterable[Run], file: Path, data: Path, workers: int) -> list[dict[str, Any]]:
-    """Rows of all runs; what is missing is searched and written as it comes."""
-    done = kept(file)
-    wanted = list(wanted)
-    missing = [run for run in wanted if run not in done]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-        for future in as_completed([pool.submit(found, run, data) for run in missing]):
-            row = future.result()
-            with file.open("a") as out:
-                out.write(json.dumps(row) + "\n")
-            done[Run(row["task"], row["arm"], row["setting"], row["seed"])] = row
-    return [done[run] for run in wanted]
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
@@ -228,7 +203,8 @@ def run_all(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         for task in arguments.tasks or [*recorded, *LCBENCH]
         for arm in arguments.arms
     ]
-    return summary(measure(wanted, arguments.rows, arguments.data_dir, arguments.workers))
+    work = partial(found, data=arguments.data_dir)
+    return summary(measure(wanted, arguments.rows, work, arguments.workers))
 
 
 if __name__ == "__main__":
