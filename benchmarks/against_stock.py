@@ -35,6 +35,7 @@ from autotune.training.rules import TrialRules
 from autotune.training.workload import TrainingWorkload
 from autotune.work import Assignment
 from benchmarks import stock
+from benchmarks.figures import options, write
 from benchmarks.machine import machine
 from examples import fashion_mnist
 
@@ -206,8 +207,7 @@ def row(name: str, run: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run both systems, print the table, write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, required=True)
+    parser = options(__doc__)
     parser.add_argument("--datasets", nargs="+", default=["fashion-mnist"])
     parser.add_argument("--seeds", type=int, default=20, help="paired final trainings of each winner")
     parser.add_argument(
@@ -219,7 +219,6 @@ def main() -> None:
     parser.add_argument("--stock-trials", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/against_stock"))
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     report: list[dict[str, Any]] = kept(arguments.json)
     done = {(one["dataset"], one["search_seed"]) for one in report}
@@ -240,10 +239,7 @@ def main() -> None:
             report.append(found | {"difference": judged([mine], [other])})
             if arguments.json:  # after every search, since the next one takes a while
                 pooled = pool(report)
-                text = json.dumps(
-                    {"machine": machine(), "runs": report, "pooled": pooled}, indent=2, default=str
-                )
-                arguments.json.write_text(text + "\n")
+                write({"machine": machine(), "runs": report, "pooled": pooled}, arguments.json)
     for name, difference in pool(report).items():
         print(f"\n{name}, all searches: {words(difference)}")
 
