@@ -11,31 +11,29 @@ in `--datasets`.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 import ray
-import torch
 
 import autotune as at
 from autotune.cluster.engine import RayEngine
 from autotune.data.sources import open_dataset
 from autotune.evaluation.comparison import compare
-from autotune.events import CONFIRM, DONE, SEARCH, PhaseStarted, Reported
+from autotune.events import CONFIRM, DONE, SEARCH, PhaseStarted
 from autotune.history import History
 from autotune.log import has_begun
 from autotune.seeds import derive
 from autotune.training.rules import TrialRules
 from autotune.training.workload import TrainingWorkload
-from autotune.work import Assignment
 from benchmarks import stock
 from benchmarks.figures import options, write
+from benchmarks.finals import cluster, final_ours, final_stock, noted, unpacked
 from benchmarks.machine import machine
 from examples import fashion_mnist
 
@@ -63,7 +61,7 @@ def ours(
     winner = result.verdict["winner"]
     test = list(winner["test"])
     workload = TrainingWorkload(
-        task,
+        noted(task),
         splits,
         TrialRules(plan.scheduler.rungs[-1]),
         path / "finals",
@@ -73,7 +71,8 @@ def ours(
     with cluster(arguments.workers):
         held = ray.put(workload.bulk)
         wanted = seeds(seed, arguments.seeds)[len(test) :]
-        test += ray.get([final_ours.remote(workload, held, winner["config"], one) for one in wanted])
+        hits = ray.get([final_ours.remote(workload, held, winner["config"], one) for one in wanted])
+        test += [float(unpacked(one, len(splits.test)).mean()) for one in hits]
     return {
         "search_epochs": result.epochs("search"),
         "search_seconds": elapsed(clock, SEARCH, CONFIRM),
@@ -104,37 +103,6 @@ def seeds(search: int, count: int) -> list[int]:
     return [derive(search, "confirm", repetition) % 2**31 for repetition in range(count)]
 
 
-@contextlib.contextmanager
-def cluster(workers: int) -> Iterator[None]:
-    """Ray on this machine."""
-    ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-@ray.remote(num_cpus=1)
-def final_ours(workload: TrainingWorkload, bulk: Any, config: dict[str, Any], seed: int) -> float:
-    """Train a configuration from scratch as a study does; the metric on the test split."""
-    torch.set_num_threads(1)
-    worker = workload.worker(bulk)
-    train = Assignment(0, seed, config, seed, 0, 0.0, workload.rules.horizon)
-    for one in (train, dataclasses.replace(train, id=1, test=True)):
-        outcome = worker.advance(one, lambda: None)
-        if not isinstance(outcome, Reported):
-            raise TypeError(f"a final training failed: {outcome}")
-    return outcome.score
-
-
-@ray.remote(num_cpus=1)
-def final(
-    task: at.Classification, config: dict[str, Any], data: stock.Arrays, epochs: int, seed: int
-) -> float:
-    """Train a configuration from scratch on full data; the accuracy after the last epoch."""
-    return list(stock.train_epochs(task, config, data, epochs, seed))[-1]
-
-
 def theirs(
     task: at.Classification, splits: at.Splits, arguments: argparse.Namespace, seed: int
 ) -> dict[str, Any]:
@@ -148,9 +116,10 @@ def theirs(
         started = time.perf_counter()
         tested = ray.put(dataclasses.replace(held, judge=stock.arrays(task, splits.train, splits.test).judge))
         bare, wanted = task.without_data(), seeds(seed, arguments.seeds)
-        test = ray.get(
-            [final.remote(bare, found.config, tested, arguments.max_epochs, one) for one in wanted]
+        hits = ray.get(
+            [final_stock.remote(bare, found.config, tested, arguments.max_epochs, one) for one in wanted]
         )
+        test = [float(unpacked(one, len(splits.test)).mean()) for one in hits]
         own = stock.flops_per_epoch(task, found.config, 1) / stock.flops_per_epoch(task, space.reference(), 1)
         return {
             "search_epochs": found.epochs,

@@ -59,8 +59,8 @@ def arrays(task: Classification, train: np.ndarray, judge: np.ndarray) -> Arrays
 
 def train_epochs(
     task: Classification, config: Mapping[str, Any], data: Arrays, epochs: int, seed: int
-) -> Iterator[float]:
-    """Plain PyTorch: shuffle, step, and after each epoch the accuracy on the judging samples."""
+) -> Iterator[nn.Module]:
+    """Plain PyTorch: shuffle and step; the model after each epoch."""
     torch.manual_seed(seed)  # what a stock script does; this process trains one model at a time
     settings = Settings.from_config(config)
     model = task.model(config)
@@ -77,18 +77,26 @@ def train_epochs(
             loss.backward()
             optimizer.step()
             schedule.step()
-        yield accuracy(task, model, data)
+        yield model
 
 
-def accuracy(task: Classification, model: nn.Module, data: Arrays) -> float:
-    """Share of the judging samples that are classified rightly."""
+def trained(
+    task: Classification, config: Mapping[str, Any], data: Arrays, epochs: int, seed: int
+) -> nn.Module:
+    """The model after the last epoch."""
+    return list(train_epochs(task, config, data, epochs, seed))[-1]
+
+
+def hits(task: Classification, model: nn.Module, data: Arrays) -> Tensor:
+    """Whether each judging sample is classified rightly, shape (n,)."""
     model.eval()
     with torch.no_grad():
-        hits = [
-            (model(task.prepare(data.inputs[batch])).argmax(1) == data.targets[batch]).sum().item()
-            for batch in data.judge.split(1024)
-        ]
-    return sum(hits) / len(data.judge)
+        return torch.cat(
+            [
+                model(task.prepare(data.inputs[batch])).argmax(1) == data.targets[batch]
+                for batch in data.judge.split(1024)
+            ]
+        )
 
 
 def flops_per_epoch(task: Classification, config: Mapping[str, Any], samples: int) -> float:
@@ -138,8 +146,8 @@ def search(
     def trainable(keyed: dict[str, Any]) -> None:
         bare, held = ray.get(shared)
         config = space.config_of(keyed)
-        for score in train_epochs(bare, config, held, epochs, seed):
-            tune.report({"score": score})
+        for model in train_epochs(bare, config, held, epochs, seed):
+            tune.report({"score": hits(bare, model, held).double().mean().item()})
 
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1}),

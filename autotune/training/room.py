@@ -13,9 +13,12 @@ from torch import Tensor
 from autotune.checkpoint import CheckpointStore
 from autotune.data import Splits
 from autotune.errors import ConfigurationError
+from autotune.evaluation.judges import judges, nested_order
 from autotune.events import Config
+from autotune.sampling import class_ids
 from autotune.signals import ONCE, Signal
 from autotune.task import CustomLoop, LossFunction, ModelTask, Task
+from autotune.training.randomness import generator
 from autotune.training.rules import TrialRules
 from autotune.training.samples import Samples, as_ids
 from autotune.training.settings import Settings
@@ -60,9 +63,20 @@ class Room:
         """Ids of the target split, on the CPU."""
         return as_ids(self.splits.target)
 
-    def judging(self, test: bool) -> Tensor:
-        """Ids of the split that judges: validation, or test for the verdict's one read."""
-        return as_ids(self.splits.test if test else self.splits.validation)
+    @cached_property
+    def validation(self) -> Tensor:
+        """Ids of the validation split, on the CPU, in an order of which every beginning is a fair sample."""
+        ids = as_ids(self.splits.validation)
+        classes = class_ids(self.samples.targets[ids.to(self.samples.device)].cpu())
+        groups = None if classes is None else classes.unique(return_inverse=True)[1]
+        return ids[nested_order(groups, generator(self.seed, "judges"), len(ids))]
+
+    def judging(self, fidelity: float, test: bool) -> Tensor:
+        """Ids of those that judge at a rung, some of the validation split; for the verdict's one read, test."""
+        if test or fidelity >= self.rules.horizon:
+            return as_ids(self.splits.test if test else self.splits.validation)
+        trained, rules = fidelity * len(self.train), self.rules
+        return self.validation[: judges(trained, len(self.validation), rules.eval_share, rules.eval_least)]
 
     @property
     def head(self) -> str | None:

@@ -25,6 +25,10 @@ class TrialRules:
         checkpoint_s: A checkpoint at least after so many seconds.
         device: `auto`, or a torch device such as `cpu` or `cuda:0`.
         eval_batch: Batch size of passes without gradients.
+        eval_share: Of a trial's compute by then that its evaluation may take, above 0: at low rungs fewer
+            validation samples judge, the same ones for all trials. At the last rung, and wherever they cost
+            less than that, all do.
+        eval_least: Validation samples that judge at the least.
         gradient_width: Numbers to which each sample's gradient is projected, where a selector reads it.
         gradient_layers: Dotted names of the modules whose weights that gradient is by; empty takes all
             linear, convolution and embedding layers that are trained.
@@ -36,6 +40,8 @@ class TrialRules:
     checkpoint_s: float = 60.0
     device: str = "auto"
     eval_batch: int = 1024
+    eval_share: float = 0.1
+    eval_least: int = 500
     gradient_width: int = WIDTH
     gradient_layers: tuple[str, ...] = ()
 
@@ -48,9 +54,11 @@ class TrialRules:
             raise ConfigurationError(f"checkpoint_share must be in (0, 1], got {self.checkpoint_share}")
         if not self.checkpoint_s > 0:
             raise ConfigurationError(f"checkpoint_s must be above 0, got {self.checkpoint_s}")
+        if not self.eval_share > 0:
+            raise ConfigurationError(f"eval_share must be above 0 (inf: always all), got {self.eval_share}")
         layers: object = self.gradient_layers
         if isinstance(layers, str):
             raise ConfigurationError(f"gradient_layers must be a tuple of names, got the text {layers!r}")
-        for name in ("eval_batch", "gradient_width"):
+        for name in ("eval_batch", "eval_least", "gradient_width"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)}")

@@ -112,8 +112,8 @@ class Session:
 
     @property
     def evaluation_size(self) -> int:
-        """Number of samples in the split that judges."""
-        return len(self._room.judging(self._assignment.test))
+        """Number of samples that `evaluation` gives."""
+        return len(self._judging())
 
     @property
     def trial(self) -> Trial:
@@ -228,7 +228,7 @@ class Session:
         self.trial.observe(ids, losses)
 
     def evaluation(self, batch_size: int | None = None) -> Iterator[Batch]:
-        """Batches of the split that judges: validation, or test in the verdict's one read.
+        """Batches of those that judge: validation samples, at low rungs some of them, or the test split.
 
         Meanwhile the model is in evaluation mode, has the weights by which trials are compared, and no
         gradients are recorded.
@@ -236,7 +236,7 @@ class Session:
         Args:
             batch_size: None takes the study's.
         """
-        trial, ids = self.trial, self._room.judging(self._assignment.test)
+        trial, ids = self.trial, self._judging()
         with (
             self._meter.measure(Label.EVALUATE),
             evaluating(trial.model),
@@ -247,6 +247,9 @@ class Session:
                 self._beat()
                 self._meter.charge(Label.EVALUATE, trial.cost.scoring(len(batch)))
                 yield batch
+
+    def _judging(self) -> Tensor:
+        return self._room.judging(self._assignment.until, self._assignment.test)
 
     def report(self, **metrics: float) -> None:
         """Give the metrics of this rung; the task's metric must be among them.

@@ -448,3 +448,39 @@ def test_a_selector_of_ones_own_travels_with_the_workload(blobs, splits, tmp_pat
     selection._REGISTRY.pop("lowest")  # as in a process that has not run what registers it
     pickle.loads(sent)  # noqa: S301  # what we have just written
     assert selection.make_selector("lowest") == Lowest()
+
+
+class TestJudges:
+    """Validation samples at low rungs."""
+
+    def judged(self, blobs, splits, path, until, **rules):
+        workload = TrainingWorkload(
+            CustomLoop(blobs, own_loop), splits, TrialRules(horizon=2.0, **rules), path, seed=3
+        )
+        room = workload.worker(workload.bulk)._room
+        return room.judging(until, test=False).tolist(), room.judging(until, test=True).tolist()
+
+    def test_low_rungs_are_judged_by_few_and_the_last_by_all(self, blobs, splits, tmp_path):
+        few, test = self.judged(blobs, splits, tmp_path, 0.1, eval_least=5)
+        more, _ = self.judged(blobs, splits, tmp_path, 1.0, eval_least=5)
+        everyone, _ = self.judged(blobs, splits, tmp_path, 2.0, eval_least=5)
+        assert len(few) == max(5, int(0.3 * 0.1 * len(splits.train))) < len(more) < len(everyone)
+        assert more[: len(few)] == few  # paired: who judges at a rung judges above it
+        assert everyone == splits.validation.tolist()
+        assert test == splits.test.tolist()
+
+    def test_a_share_without_end_asks_everyone(self, blobs, splits, tmp_path):
+        everyone, _ = self.judged(blobs, splits, tmp_path, 0.1, eval_share=float("inf"))
+        assert sorted(everyone) == sorted(splits.validation.tolist())
+
+    def test_an_evaluation_is_as_large_as_it_says_and_is_paid_for(self, blobs, splits, tmp_path):
+        rules = TrialRules(horizon=2.0, eval_least=5)
+        workload = TrainingWorkload(CustomLoop(blobs, own_loop), splits, rules, tmp_path)
+        worker = workload.worker(workload.bulk)
+        config = {"batch_size": 16, "policy": "full"}
+        low = worker.advance(Assignment(0, 0, config, 1, 0, 0.0, 0.2), lambda: None)
+        high = worker.advance(Assignment(1, 0, config, 1, 1, 0.2, 2.0), lambda: None)
+        judges = [worker._room.judging(until, test=False) for until in (0.2, 2.0)]
+        flops = [one.ledger[Label.EVALUATE].flops for one in (low, high)]
+        assert flops[0] / flops[1] == pytest.approx(len(judges[0]) / len(judges[1]))
+        assert low.score * len(judges[0]) == pytest.approx(round(low.score * len(judges[0])))

@@ -1,0 +1,268 @@
+"""How much compute and time a search takes beside stock Ray Tune, and whether its model is as good.
+
+    python -m benchmarks.speedup --data-dir ../shared/data --datasets letter adult trec --seeds 5 --json FILE
+
+A cell is one search of one system on one task with one seed, and trainings from scratch of what it found, by
+the system's own trainer, always for the whole horizon. Stock Ray Tune tries `--trials` configurations on full
+data; ours has the same space, a data policy besides, and `--share` of the compute that stock spent with
+that seed. Our own final configuration is the leader of the search, for a confirmation costs more than such a
+search; it is not part of this benchmark. Finished cells are kept in `--rows`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any, Final
+
+import numpy as np
+import ray
+import torch
+
+import autotune as at
+from autotune.cluster.engine import RayEngine
+from autotune.events import CONFIRM, Event, PhaseStarted
+from autotune.history import History
+from autotune.scheduling.adaptive import AdaptiveASHA
+from autotune.search_spaces.policies import policies
+from autotune.seeds import derive
+from autotune.study.confirmation import candidates
+from autotune.training.rules import TrialRules
+from autotune.training.workload import TrainingWorkload
+from benchmarks import stock
+from benchmarks.figures import begin, options, write
+from benchmarks.finals import bound, cluster, final_ours, final_stock, noted, unpacked
+from benchmarks.recipes import RECIPES, Recipe
+from benchmarks.runs import kept
+
+STOCK: Final = "stock Ray Tune"
+FIXED: Final = {"pool": 0.1, "interval": 0.05}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One search and its final trainings."""
+
+    task: str
+    system: str
+    seed: int
+
+
+def plan(recipe: Recipe, epochs: float, seed: int) -> at.Plan:
+    """How ours searches, whatever the space."""
+    return at.Plan(
+        at.Budget(epochs=epochs),
+        scheduler=AdaptiveASHA(horizon=float(recipe.horizon), lowest=recipe.horizon / 81),
+        searcher=at.FairStart(),
+        seed=seed,
+    )
+
+
+SYSTEMS: Final[Mapping[str, Callable[[], at.Choice | None]]] = {
+    STOCK: lambda: None,
+    "autotune": lambda: policies(["small_loss", "infobatch"], **FIXED),
+    "settings alone": lambda: None,
+    "fresh random 10 %": lambda: policies([], without=["full"], fraction=0.1),
+}
+
+
+def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[str, Any]:
+    """A study up to its confirmation; then its leader, trained as the study would."""
+    recipe, policy = RECIPES[cell.task], SYSTEMS[cell.system]()
+    task, splits = recipe.load(arguments.data_dir)
+    task = dataclasses.replace(task, splits=splits)
+    space = recipe.space(policy=policy) if policy else recipe.space()
+    path = arguments.out / f"{cell.task}-{cell.system}-{cell.seed}".replace(" ", "-")
+    shutil.rmtree(path, ignore_errors=True)  # of a cell that was interrupted: its clock would be wrong
+    seen: list[History] = []
+
+    def watch(history: History, event: Event) -> None:
+        if isinstance(event, PhaseStarted) and event.phase == CONFIRM:
+            seen.append(history)
+            raise KeyboardInterrupt
+
+    with cluster(arguments.workers):
+        search = plan(recipe, epochs, cell.seed)
+        began = time.perf_counter()
+        try:
+            at.Study(task, space, path, search, RayEngine(workers=arguments.workers)).run(watch)
+        except KeyboardInterrupt:
+            if not seen:
+                raise
+        searched = time.perf_counter()
+        history = seen[0]
+        arms = space.options("policy")
+        leader = dict(candidates(history, search.confirm, arms)[0].config)
+        rules = TrialRules(float(recipe.horizon))
+        workload = TrainingWorkload(noted(task), splits, rules, path / "finals", 0, space.reference())
+        held = ray.put(workload.bulk)
+        began_finals = time.perf_counter()
+        hits = ray.get(
+            [final_ours.remote(workload, held, leader, one) for one in seeds(cell, arguments.finals)]
+        )
+        ended = time.perf_counter()
+    ledger, trials = history.spent["search"], history.of_phase("search")
+    return {
+        "epochs": ledger.own.epochs(workload.reference_flops),
+        "seconds": searched - began,
+        "trials": len(trials),
+        "arms": {arm: sum(trial.arm == arm for trial in trials) for arm in arms},
+        "config": leader,
+        "ledger": ledger.to_json(),
+        "final_epochs": recipe.horizon * size(task, space, leader),
+        "final_seconds": (ended - began_finals) / arguments.finals,
+        "hits": hits,
+        "items": len(splits.test),
+    }
+
+
+def run_stock(cell: Cell, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Stock Ray Tune; then its best configuration, trained by a plain loop."""
+    recipe = RECIPES[cell.task]
+    task, splits = recipe.load(arguments.data_dir)
+    space = recipe.space()
+    with cluster(arguments.workers):
+        held = stock.arrays(task, splits.train, splits.validation)
+        found = stock.search(
+            task, space, held, recipe.horizon, arguments.trials, arguments.workers, cell.seed
+        )
+        began = time.perf_counter()
+        tested = ray.put(dataclasses.replace(held, judge=torch.from_numpy(splits.test.copy())))
+        given = (task.without_data(), found.config, tested, recipe.horizon)
+        hits = ray.get([final_stock.remote(*given, one) for one in seeds(cell, arguments.finals)])
+        ended = time.perf_counter()
+    return {
+        "epochs": found.epochs,
+        "seconds": found.seconds,
+        "trials": found.trials,
+        "config": found.config,
+        "final_epochs": recipe.horizon * size(task, space, found.config),
+        "final_seconds": (ended - began) / arguments.finals,
+        "hits": hits,
+        "items": len(splits.test),
+    }
+
+
+def seeds(cell: Cell, count: int) -> list[int]:
+    """Of the final trainings; the same for all systems."""
+    return [derive(cell.seed, "final", repetition) % 2**31 for repetition in range(count)]
+
+
+def size(task: at.Classification, space: at.SearchSpace, config: Mapping[str, Any]) -> float:
+    """FLOPs of a configuration's model over those of the reference's."""
+    return stock.flops_per_epoch(task, config, 1) / stock.flops_per_epoch(task, space.reference(), 1)
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A line per task and system, beside stock on the seeds that both have."""
+    table = []
+    for task, system in dict.fromkeys((row["task"], row["system"]) for row in rows):
+        found, base = (
+            {row["seed"]: row for row in rows if (row["task"], row["system"]) == (task, name)}
+            for name in (system, STOCK)
+        )
+        shared = sorted(found.keys() & base.keys())
+        pairs = [(found[seed], base[seed]) for seed in shared]
+        line = {"task": task, "system": system, "seeds": len(found), "accuracy": accuracy(found.values())}
+        for key in ("epochs", "seconds", "trials"):
+            line[key] = median(row[key] for row in found.values())
+        if pairs and system != STOCK:
+            line["of_compute"] = median(a["epochs"] / b["epochs"] for a, b in pairs)
+            line["of_time"] = median(a["seconds"] / b["seconds"] for a, b in pairs)
+            line["with_final"] = median(with_final(a) / with_final(b) for a, b in pairs)
+            hits = ([hits_of(pair[side]) for pair in pairs] for side in (0, 1))
+            against = bound(*hits)
+            line |= dataclasses.asdict(against) | {"not_inferior": against.not_inferior}
+        table.append(line)
+    return table
+
+
+def with_final(row: Mapping[str, Any]) -> float:
+    """Compute of a search and one training of what it found."""
+    return float(row["epochs"] + row["final_epochs"])
+
+
+def hits_of(row: Mapping[str, Any]) -> Any:
+    """Shape (models, items)."""
+    return np.stack([unpacked(one, row["items"]) for one in row["hits"]])
+
+
+def accuracy(rows: Iterable[Mapping[str, Any]]) -> list[float]:
+    """Mean test accuracy of each search's models."""
+    return [float(hits_of(row).mean()) for row in rows]
+
+
+def markdown(table: Sequence[Mapping[str, Any]]) -> str:
+    """The table: medians over searches; the difference is a mean, with the lower end of its interval."""
+    lines = [
+        "| task | system | test accuracy | trials | search ee | search s | of compute | of time "
+        "| with one final | difference, 95 % above | one error of stock | |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in table:
+        line = (
+            f"| {row['task']} | {row['system']} | {fmean(row['accuracy']):.4f} | {row['trials']:g} "
+            f"| {row['epochs']:.1f} | {row['seconds']:.0f} "
+        )
+        if "low" in row:
+            said = "not inferior" if row["not_inferior"] else "not shown"
+            line += (
+                f"| 1/{1 / row['of_compute']:.1f} | 1/{1 / row['of_time']:.1f} "
+                f"| 1/{1 / row['with_final']:.1f} "
+                f"| {row['difference']:+.4f}, {row['low']:+.4f} | {row['error']:.4f} | {said} |"
+            )
+        else:
+            line += "| 1 | 1 | 1 | | | |"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the cells that are missing, print the table, write the JSON."""
+    parser = options(__doc__)
+    parser.add_argument("--datasets", nargs="+", default=list(RECIPES), choices=list(RECIPES))
+    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS)[1:], help="beside stock Ray Tune")
+    parser.add_argument("--seeds", type=int, default=5, help="searches of each system")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--trials", type=int, default=20, help="of stock; the most full trainings of any")
+    parser.add_argument("--share", type=float, default=0.095, help="of stock's compute, for ours")
+    parser.add_argument("--finals", type=int, default=2, help="trainings of what each search found")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/out/speedup"), help="for studies")
+    parser.add_argument("--rows", type=Path, default=Path("benchmarks/results/speedup.jsonl"))
+    arguments = parser.parse_args()
+    report = begin(arguments)
+    rows = kept(arguments.rows, Cell)
+    wanted = [
+        Cell(task, system, seed)
+        for task in arguments.datasets
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+        for system in (STOCK, *arguments.systems)
+    ]
+    for cell in wanted:
+        if cell in rows:
+            continue
+        if cell.system == STOCK:
+            found = run_stock(cell, arguments)
+        else:
+            stocks = rows[dataclasses.replace(cell, system=STOCK)]
+            found = run_ours(cell, arguments.share * stocks["epochs"], arguments)
+        rows[cell] = {**dataclasses.asdict(cell), **found}
+        with arguments.rows.open("a") as out:
+            out.write(json.dumps(rows[cell], default=str) + "\n")
+        told = f"{fmean(accuracy([found])):.4f}, {found['epochs']:.1f} ee, {found['seconds']:.0f} s"
+        print(f"{cell.task}, {cell.system}, seed {cell.seed}: {told}", flush=True)
+    report["table"] = summary([rows[cell] for cell in wanted])
+    print(f"\n{markdown(report['table'])}")
+    write(report, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
