@@ -1,4 +1,4 @@
-"""Which validation samples judge a trial: at low rungs fewer, for all of them would cost more than training."""
+"""Which validation samples judge a trial: fewer at low rungs, where all would cost more than training."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 
 from autotune.errors import ConfigurationError
 from autotune.events import SEARCH, Assigned, Event, Failed, Proposed, Reported
-from autotune.scheduling.base import Decision, Promote, Scheduler, Start
+from autotune.scheduling.base import Decision, Fits, Promote, Scheduler, Start, anything
 from autotune.scheduling.rung import Place, Rung, check_rungs, geometric_rungs
 
 RECENT: Final = 100  # pairs of scores that a rung is judged by: what is proposed changes as a search goes on
@@ -121,13 +121,13 @@ class AdaptiveASHA(Scheduler[AdaptiveState]):
                 self._answered(state, event.trial, event.rung, math.nan)
         return state
 
-    def decide(self, state: AdaptiveState) -> Decision:
+    def decide(self, state: AdaptiveState, fits: Fits = anything) -> Decision:
         """Advance who is exempt or has earned it, at the highest rung first; else start a new trial."""
         for rung in range(len(state.levels) - 2, -1, -1):
             level = state.levels[rung]
             best = level.exempt[0][1] if level.exempt else level.results.best_waiting(self.quota(state, rung))
-            if best is not None:
-                return Promote(best, rung + 1)
+            if best is not None and fits(going := Promote(best, rung + 1)):
+                return going
         return Start()
 
     def quota(self, state: AdaptiveState, rung: int) -> int:

@@ -10,7 +10,7 @@ from typing import final
 
 from autotune.errors import ConfigurationError, unknown
 from autotune.events import SEARCH, Assigned, Event, Failed, Proposed, Reported
-from autotune.scheduling.base import Decision, Promote, Scheduler, Start
+from autotune.scheduling.base import Decision, Fits, Promote, Scheduler, Start, anything
 from autotune.scheduling.rung import Rung, check_rungs, geometric_rungs
 
 
@@ -77,18 +77,18 @@ class ASHA(Scheduler[AshaState]):
                 state.rungs[event.rung].record(math.nan, event.trial)
             case Assigned() if event.trial in state.searching and event.rung > 0:
                 state.rungs[event.rung - 1].promoted(event.trial)
-                if state.going_on and state.going_on[0].trial == event.trial:
-                    state.going_on.popleft()
+                if (going := Promote(event.trial, event.rung)) in state.going_on:
+                    state.going_on.remove(going)
         return state
 
-    def decide(self, state: AshaState) -> Decision:
+    def decide(self, state: AshaState, fits: Fits = anything) -> Decision:
         """Advance whoever has earned it, at the highest rung first; else start a new trial."""
         if self.variant == Variant.STOPPING:
-            return state.going_on[0] if state.going_on else Start()
+            return next(filter(fits, state.going_on), Start())
         for index in range(len(state.rungs) - 2, -1, -1):
             trial = state.rungs[index].promotable(self.reduction)
-            if trial is not None:
-                return Promote(trial, index + 1)
+            if trial is not None and fits(going := Promote(trial, index + 1)):
+                return going
         return Start()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -32,6 +33,12 @@ class Wait:
 
 
 Decision: TypeAlias = Start | Promote | Wait
+Fits: TypeAlias = Callable[[Promote], bool]  # whether the rest of the budget pays for it
+
+
+def anything(promote: Promote) -> bool:
+    """Where the budget does not matter."""
+    return True
 
 
 class Scheduler(ABC, Generic[State]):
@@ -56,5 +63,10 @@ class Scheduler(ABC, Generic[State]):
         """The state after one more event."""
 
     @abstractmethod
-    def decide(self, state: State) -> Decision:
-        """What to do with one free worker; asking twice without an event gives the same answer."""
+    def decide(self, state: State, fits: Fits = anything) -> Decision:
+        """What to do with one free worker; asking twice without an event gives the same answer.
+
+        Args:
+            state: The fold of the log.
+            fits: Only a promotion that fits may be the answer; who does not fit now waits.
+        """

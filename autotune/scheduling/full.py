@@ -9,7 +9,7 @@ from typing import final
 
 from autotune.errors import ConfigurationError
 from autotune.events import SEARCH, Assigned, Event, Proposed, Reported
-from autotune.scheduling.base import Decision, Promote, Scheduler, Start
+from autotune.scheduling.base import Decision, Fits, Promote, Scheduler, Start, anything
 
 
 @dataclass
@@ -56,10 +56,10 @@ class FullTraining(Scheduler[FullState]):
             case Reported() if event.trial in state.searching and event.rung < self.reports - 1:
                 if math.isfinite(event.score):
                     state.going_on.append(Promote(event.trial, event.rung + 1))
-            case Assigned() if state.going_on and state.going_on[0].trial == event.trial:
-                state.going_on.popleft()
+            case Assigned() if (going := Promote(event.trial, event.rung)) in state.going_on:
+                state.going_on.remove(going)
         return state
 
-    def decide(self, state: FullState) -> Decision:
+    def decide(self, state: FullState, fits: Fits = anything) -> Decision:
         """Go on with whoever waits, else start a new trial."""
-        return state.going_on[0] if state.going_on else Start()
+        return next(filter(fits, state.going_on), Start())

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import final
 
 from autotune.events import SEARCH, Assigned, Event, Failed, Proposed, Reported
-from autotune.scheduling.base import Decision, Promote, Scheduler, Start
+from autotune.scheduling.base import Decision, Fits, Promote, Scheduler, Start, anything
 from autotune.scheduling.rung import Rung, check_rungs, geometric_rungs
 
 
@@ -82,14 +82,14 @@ class Hyperband(Scheduler[HyperbandState]):
                 state.brackets[state.bracket[event.trial]][event.rung].record(math.nan, event.trial)
         return state
 
-    def decide(self, state: HyperbandState) -> Decision:
+    def decide(self, state: HyperbandState, fits: Fits = anything) -> Decision:
         """Advance who has earned it, at the highest rung first; else start in the bracket that is behind."""
         last = len(state.brackets) - 1
         for rung in range(last - 1, -1, -1):
             for bracket in state.brackets[: rung + 1]:
                 trial = bracket[rung].promotable(self.reduction)
-                if trial is not None:
-                    return Promote(trial, rung + 1)
+                if trial is not None and fits(going := Promote(trial, rung + 1)):
+                    return going
         behind = min(range(last + 1), key=lambda first: state.started[first] * self._costs[first])
         return Start(behind)
 

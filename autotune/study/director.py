@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -15,12 +16,14 @@ from autotune.events import (
     Concluded,
     Config,
     Event,
+    Failed,
     PhaseStarted,
     Proposed,
+    Reported,
     to_json,
 )
 from autotune.history import History, Trial
-from autotune.scheduling.base import Promote, Wait
+from autotune.scheduling.base import Promote, Start, Wait
 from autotune.seeds import derive
 from autotune.space import SearchSpace
 from autotune.study.confirmation import (
@@ -65,9 +68,16 @@ class Director:
         self._searching: Any = self.plan.searcher.initial(self.space)
         self._chosen: list[Candidate] | None = None
         self._finalists: list[Candidate] | None = None
+        self._due: dict[int, float] = {}
+        self._committed = 0.0
 
     def apply(self, event: Event) -> None:
         """Take in one more event, decisions included."""
+        if isinstance(event, Assigned):
+            self._due[event.assignment] = self._cost(event.trial, event.until - event.since)
+            self._committed += self._due[event.assignment]
+        elif isinstance(event, Reported | Failed):
+            self._committed -= self._due.pop(event.assignment, 0.0)
         self.history.apply(event)
         self._scheduling = self.plan.scheduler.apply(self._scheduling, event)
         self._searching = self.plan.searcher.apply(self._searching, event)
@@ -90,11 +100,11 @@ class Director:
         return spent.own.epochs(self.reference_flops) if spent else 0.0
 
     def _search(self) -> list[Event]:
-        reason = self._exhausted()
-        decision = Wait() if reason else self.plan.scheduler.decide(self._scheduling)
+        reason = self.history.stopped
+        decision = Wait() if reason else self.plan.scheduler.decide(self._scheduling, self._fits)
         if isinstance(decision, Promote):
             return [self._assign(self.history.trials[decision.trial], decision.rung)]
-        if not reason and not isinstance(decision, Wait):
+        if isinstance(decision, Start):
             number = len(self.history.trials)
             config = None
             if self.plan.budget.trials is None or number < self.plan.budget.trials:
@@ -104,25 +114,29 @@ class Director:
                 reason = f"all {number} trials of the budget were started"
             if config is not None:
                 source = type(self.plan.searcher).__name__
-                return self._propose(config, source, SEARCH, None, number, decision.rung)
+                begun = self._propose(config, source, SEARCH, None, number, decision.rung)
+                if number == 0 or begun[1].until <= self._left():
+                    return [*begun]
+                reason = f"the budget of {self.plan.budget.epochs:g} epoch-equivalents is spent"
         if self.history.in_flight:
             return []
         return [PhaseStarted(CONFIRM, reason or "the scheduler has nothing left to do")]
 
-    def _exhausted(self) -> str | None:
-        if self.history.stopped is not None:
-            return self.history.stopped
-        limit = self.plan.budget.epochs
-        if limit is None:
-            return None
-        spent = self.search_epochs() + sum(map(self._committed, self.history.in_flight.values()))
-        return f"the budget of {limit:g} epoch-equivalents is spent" if spent >= limit else None
+    def _fits(self, promote: Promote) -> bool:
+        """Whether the rest of the budget pays for it."""
+        step = self._rungs[promote.rung] - self._rungs[promote.rung - 1]
+        return self._cost(promote.trial, step) <= self._left()
 
-    def _committed(self, assigned: Assigned) -> float:
-        """Reference epoch-equivalents of an assignment in flight; a new model counts as the reference."""
-        trial = self.history.trials[assigned.trial]
+    def _left(self) -> float:
+        """What the budget has left, in reference epoch-equivalents, after all that is in flight."""
+        limit = self.plan.budget.epochs
+        return math.inf if limit is None else limit - self.search_epochs() - self._committed
+
+    def _cost(self, number: int, step: float) -> float:
+        """Reference epoch-equivalents of a step; a new model counts as the reference."""
+        trial = self.history.trials[number]
         size = trial.ledger.own.epochs(self.reference_flops) / trial.fidelity if trial.fidelity > 0 else 1.0
-        return size * (assigned.until - assigned.since)
+        return size * step
 
     def _confirm(self) -> list[Event]:
         chosen, seeds = self.chosen(), self.plan.confirm.seeds
@@ -144,7 +158,7 @@ class Director:
     def _confirmation(self, among: Sequence[Candidate], done: int, repetition: int) -> list[Event]:
         """The next of several candidates' repetitions, seed by seed."""
         candidate, repetition = among[done % len(among)], repetition + done // len(among)
-        return self._propose(candidate.config, "confirm", CONFIRM, candidate.origin, repetition)
+        return [*self._propose(candidate.config, "confirm", CONFIRM, candidate.origin, repetition)]
 
     def _judge(self) -> list[Event]:
         winner, baselines = contest(confirmed(self.history, self.chosen()))
@@ -161,11 +175,11 @@ class Director:
 
     def _propose(
         self, config: Config, source: str, phase: str, origin: int | None, repetition: int, least: int = 0
-    ) -> list[Event]:
+    ) -> tuple[Proposed, Assigned]:
         seed = derive(self.plan.seed, phase, repetition)
         trial = Trial(len(self.history.trials), config, seed, source, phase, origin)
         proposed = Proposed(trial.number, config, seed, source, phase, origin)
-        return [proposed, self._assign(trial, max(least, self._entry_rung(config, phase)))]
+        return proposed, self._assign(trial, max(least, self._entry_rung(config, phase)))
 
     def _assign(self, trial: Trial, rung: int) -> Assigned:
         since = self._rungs[trial.rung] if trial.scores else 0.0

@@ -103,6 +103,16 @@ class SchedulerContract:
         assert scheduler.decide(state) == scheduler.decide(state)
         assert state == before
 
+    def test_who_does_not_fit_waits_until_it_does(self, scheduler: Scheduler[Any]) -> None:
+        state = scheduler.initial()
+        for event in drive(scheduler, 3, trials=30, seed=9):
+            decision = scheduler.decide(state)
+            if isinstance(decision, Promote):
+                other = scheduler.decide(state, lambda promote: promote != decision)
+                assert other != decision
+                assert isinstance(scheduler.decide(state, lambda promote: False), Start | Wait)
+            state = scheduler.apply(state, event)
+
     def test_other_phases_change_nothing(self, scheduler: Scheduler[Any]) -> None:
         state = scheduler.initial()
         before = copy.deepcopy(state)

@@ -68,11 +68,11 @@ class Room:
         """Ids of the validation split, on the CPU, in an order of which every beginning is a fair sample."""
         ids = as_ids(self.splits.validation)
         classes = class_ids(self.samples.targets[ids.to(self.samples.device)].cpu())
-        groups = None if classes is None else classes.unique(return_inverse=True)[1]
+        groups = None if classes is None else torch.unique(classes, return_inverse=True)[1]
         return ids[nested_order(groups, generator(self.seed, "judges"), len(ids))]
 
     def judging(self, fidelity: float, test: bool) -> Tensor:
-        """Ids of those that judge at a rung, some of the validation split; for the verdict's one read, test."""
+        """Ids of the validation samples that judge at a rung; the test split for the verdict's one read."""
         if test or fidelity >= self.rules.horizon:
             return as_ids(self.splits.test if test else self.splits.validation)
         trained, rules = fidelity * len(self.train), self.rules

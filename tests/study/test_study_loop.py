@@ -258,10 +258,20 @@ def test_a_study_where_nothing_works_for_different_reasons_concludes_without_a_w
     assert result.done and result.best_config is None
 
 
-def test_the_budget_in_epochs_is_kept_to_one_assignment_per_worker(tmp_path):
-    plan = replace(PLAN, budget=Budget(epochs=10.0))
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("epochs", [1.0, 4.0, 10.0, 31.5])
+def test_the_budget_in_epochs_is_kept_and_used(tmp_path, epochs, workers):
+    plan = replace(PLAN, budget=Budget(epochs=epochs))
+    result = study(tmp_path, Simulated(workers), plan).run()
+    cheapest = plan.scheduler.rungs[0]
+    assert epochs - cheapest < result.epochs("search") <= epochs
+    assert "budget" in result.history.reasons["confirm"]
+
+
+def test_a_budget_below_the_first_rung_buys_one_trial(tmp_path):
+    plan = replace(PLAN, budget=Budget(epochs=0.01))
     result = study(tmp_path, Simulated(3), plan).run()
-    assert 10.0 <= result.epochs("search") <= 10.0 + 3 * 3.0
+    assert len(result.history.of_phase("search")) == 1
 
 
 def test_the_log_says_which_machine_and_versions_ran(tmp_path):
