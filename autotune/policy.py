@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -12,7 +12,8 @@ from autotune.errors import PolicyError, SelectorError, unknown
 from autotune.selection import Scope, Selector, make_selector, selector_class, selector_name
 from autotune.signals import KNOWN, Signal, passes
 
-PREFIX: Final = "policy."
+POLICY: Final = "policy"
+PREFIX: Final = f"{POLICY}."
 BASELINES: Final = ("fresh_random", "full")  # the arms that every winner is compared with
 
 
@@ -153,3 +154,16 @@ def policy_parameters(name: str) -> frozenset[str]:
     own = {"fraction", "pool", "weighting"} | {f.name for f in dataclasses.fields(Schedule)}
     fields = dataclasses.fields(selector_class(name))  # type: ignore[arg-type]  # selectors are dataclasses
     return frozenset(own | {f.name for f in fields if f.init})
+
+
+def entry_fidelity(config: Mapping[str, Any], horizon: float) -> float:
+    """Where a configuration is first judged; 0 for one that is no policy: its trial fails, not the study."""
+    try:
+        return Policy.from_config(config).fair_fidelity(horizon)
+    except (PolicyError, SelectorError):
+        return 0.0
+
+
+def first_rung(fidelity: float, rungs: Sequence[float]) -> int:
+    """The lowest rung at or above a fidelity; the last where there is none."""
+    return next((index for index, rung in enumerate(rungs) if rung >= fidelity), len(rungs) - 1)

@@ -30,7 +30,6 @@ import autotune as at
 from autotune.cluster.engine import RayEngine
 from autotune.events import CONFIRM, Event, PhaseStarted
 from autotune.history import History
-from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.search_spaces.policies import policies
 from autotune.seeds import derive
 from autotune.study.confirmation import candidates
@@ -56,20 +55,19 @@ class Cell:
 
 
 def plan(recipe: Recipe, epochs: float, seed: int) -> at.Plan:
-    """How ours searches, whatever the space."""
+    """How ours searches, whatever the space: as it does when nothing is said but budget and horizon."""
     return at.Plan(
         at.Budget(epochs=epochs),
-        scheduler=AdaptiveASHA(horizon=float(recipe.horizon), lowest=recipe.horizon / 81),
-        searcher=at.FairStart(),
+        scheduler=at.ASHA(horizon=float(recipe.horizon)),
         seed=seed,
     )
 
 
 SYSTEMS: Final[Mapping[str, Callable[[], at.Choice | None]]] = {
     STOCK: lambda: None,
-    "autotune": lambda: policies(["small_loss", "infobatch"], **FIXED),
-    "settings alone": lambda: None,
-    "fresh random 10 %": lambda: policies([], without=["full"], fraction=0.1),
+    "autotune": lambda: policies(**FIXED),
+    "autotune, settings alone": lambda: None,
+    "autotune, fresh random 10 %": lambda: policies([], without=["full"], fraction=0.1),
 }
 
 
@@ -79,7 +77,7 @@ def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[s
     task, splits = recipe.load(arguments.data_dir)
     task = dataclasses.replace(task, splits=splits)
     space = recipe.space(policy=policy) if policy else recipe.space()
-    path = arguments.out / f"{cell.task}-{cell.system}-{cell.seed}".replace(" ", "-")
+    path = arguments.out / f"{cell.task}-{cell.system}-{cell.seed}".translate(str.maketrans(" ,%", "-__"))
     shutil.rmtree(path, ignore_errors=True)  # of a cell that was interrupted: its clock would be wrong
     seen: list[History] = []
 

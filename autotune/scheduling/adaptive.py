@@ -54,12 +54,16 @@ class AdaptiveState:
             fair sample; None for those that have competed.
         unearned: Trials on their way to a rung that their rank did not earn them; they count there only if
             they do well.
+        began: Search trials that were assigned.
+        lowest: The lowest rung that one of them began at; -1 before any did.
     """
 
     levels: list[Level]
     first: int = 0
     witness: dict[int, float | None] = field(default_factory=dict)
     unearned: set[int] = field(default_factory=set)
+    began: set[int] = field(default_factory=set)
+    lowest: int = -1
 
 
 @final
@@ -113,7 +117,12 @@ class AdaptiveASHA(Scheduler[AdaptiveState]):
         match event:
             case Proposed(phase=phase) if phase == SEARCH:
                 state.witness[event.trial] = None
-            case Assigned() if event.trial in state.witness and event.rung > 0:
+            case Assigned() if event.trial in state.witness and event.trial not in state.began:
+                state.began.add(event.trial)
+                state.lowest = event.rung if state.lowest < 0 else min(state.lowest, event.rung)
+                if event.rung > state.lowest:
+                    state.unearned.add(event.trial)
+            case Assigned() if event.trial in state.witness:
                 self._promoted(state, event.trial, event.rung - 1)
             case Reported() if event.trial in state.witness:
                 self._answered(state, event.trial, event.rung, event.score)

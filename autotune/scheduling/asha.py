@@ -23,10 +23,18 @@ class Variant(StrEnum):
 
 @dataclass
 class AshaState:
-    """What ASHA remembers: results by rung, and (stopping) who may go on."""
+    """What ASHA remembers.
+
+    Attributes:
+        rungs: Results at each.
+        began: The rung that each search trial was assigned to first; -1 before that.
+        lowest: The lowest of them.
+        going_on: Who may go on (stopping).
+    """
 
     rungs: list[Rung]
-    searching: set[int] = field(default_factory=set)
+    began: dict[int, int] = field(default_factory=dict)
+    lowest: int = -1
     going_on: deque[Promote] = field(default_factory=deque)
 
 
@@ -66,16 +74,19 @@ class ASHA(Scheduler[AshaState]):
         """Record, then compare: a result counts among those that it is compared with."""
         match event:
             case Proposed(phase=phase) if phase == SEARCH:
-                state.searching.add(event.trial)
-            case Reported() if event.trial in state.searching:
+                state.began[event.trial] = -1
+            case Reported() if event.trial in state.began:
                 rung = state.rungs[event.rung]
-                rung.record(event.score, event.trial)
+                rung.record(event.score, event.trial, counts=_earned(state, event))
                 last = event.rung == len(state.rungs) - 1
                 if self.variant == Variant.STOPPING and not last and judge(event.score, rung, self.reduction):
                     state.going_on.append(Promote(event.trial, event.rung + 1))
-            case Failed() if event.trial in state.searching:
-                state.rungs[event.rung].record(math.nan, event.trial)
-            case Assigned() if event.trial in state.searching and event.rung > 0:
+            case Failed() if event.trial in state.began:
+                state.rungs[event.rung].record(math.nan, event.trial, counts=_earned(state, event))
+            case Assigned() if state.began.get(event.trial) == -1:
+                state.began[event.trial] = event.rung
+                state.lowest = event.rung if state.lowest < 0 else min(state.lowest, event.rung)
+            case Assigned() if event.trial in state.began:
                 state.rungs[event.rung - 1].promoted(event.trial)
                 if (going := Promote(event.trial, event.rung)) in state.going_on:
                     state.going_on.remove(going)
@@ -90,6 +101,11 @@ class ASHA(Scheduler[AshaState]):
             if trial is not None and fits(going := Promote(trial, index + 1)):
                 return going
         return Start()
+
+
+def _earned(state: AshaState, event: Reported | Failed) -> bool:
+    """Whether the trial began as low as any, or was promoted to this rung."""
+    return state.began[event.trial] <= state.lowest or event.rung > state.began[event.trial]
 
 
 def judge(score: float, rung: Rung, reduction: int) -> bool:

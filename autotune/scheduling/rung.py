@@ -19,22 +19,24 @@ class Rung:
     Attributes:
         ranking: Finite results, best first.
         waiting: A heap of those that have not been promoted.
-        count: All results, failures included: they lost.
+        count: All results by which the promoted are counted, failures included: they lost.
     """
 
     ranking: list[Place] = field(default_factory=list)
     waiting: list[Place] = field(default_factory=list)
     count: int = 0
 
-    def record(self, score: float, trial: int, waits: bool = True) -> None:
+    def record(self, score: float, trial: int, waits: bool = True, counts: bool = True) -> None:
         """Take in a result; one that is not finite counts, and ranks below every finite one.
 
         Args:
             score: Higher is better.
             trial: Its number.
             waits: Whether it may be promoted from here by its rank.
+            counts: Whether it raises the number of those who are promoted. Who began here, though others
+                had to earn it below, competes with them and does not.
         """
-        self.count += 1
+        self.count += counts
         if math.isfinite(score):
             place = (-score, trial)
             insort(self.ranking, place)

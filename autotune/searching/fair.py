@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
 import numpy as np
 
 from autotune.errors import ConfigurationError
-from autotune.events import SEARCH, Config, Event, Failed, Proposed, Reported
-from autotune.policy import BASELINES
+from autotune.events import SEARCH, Config, Event, Failed, Opened, Proposed, Reported
+from autotune.policy import BASELINES, POLICY, entry_fidelity, first_rung
 from autotune.searching.base import Searcher
 from autotune.searching.tpe import TPE
 from autotune.seeds import derive
@@ -25,19 +25,27 @@ class FairState:
 
     Attributes:
         narrowed: The space of each option.
-        turns: The option of each trial of the start.
-        settling: How many of them come first, with random settings.
+        settlers: The options of the first trials, in turn.
+        waiting: Options whose turn has not come, each as often as it has turns.
+        inner: The searcher's own state.
+        rungs: Of the study; empty where nobody said.
+        allowed: Epoch-equivalents that the turns may cost, and how many of them there may be.
+        cost: Epoch-equivalents of all turns.
+        taken: Number of turns.
         configs: Those of the search, by trial.
         best: Rung, score and configuration of the leader.
         reached: The highest rung of each trial and its score there, minus infinity after a failure.
         rankings: All finite scores by rung, ascending.
-        inner: The searcher's own state.
     """
 
     narrowed: Mapping[str, SearchSpace]
-    turns: tuple[str, ...]
-    settling: int
+    settlers: tuple[str, ...]
+    waiting: list[str]
     inner: Any
+    rungs: Sequence[float] = ()
+    allowed: tuple[float, float] = (math.inf, math.inf)
+    cost: float = 0.0
+    taken: int = 0
     configs: dict[int, Config] = field(default_factory=dict)
     best: tuple[int, float, Config] = (-1, -math.inf, {})
     reached: dict[int, tuple[int, float]] = field(default_factory=dict)
@@ -51,29 +59,32 @@ class FairStart(Searcher[FairState]):
 
     With few trials a random start may never try some policy, and what was not tried cannot be compared with
     the winner. A policy tried with random settings has not been tried either: most of those ruin any. And
-    the baselines are cheap to judge, where a policy must have selected twice.
+    the baselines are cheap to judge, where a policy must have selected twice: it waits until the leader has
+    come as far as the rung at which it is judged first, so that it can be compared there.
 
-    After the start an option *rests* while none of its trials is among the best 1/`reduction` at the rung
+    After its turn an option *rests* while none of its trials is among the best 1/`reduction` at the rung
     that it has reached: when the searcher proposes one, its settings are tried under another. A policy that
     lost with settings that work would otherwise be paid for again and again, each time with ten times a
-    baseline's first rung, for a model of few trials hardly minds options. Baselines never rest, nor what was
-    not judged yet.
+    baseline's first rung, for a model of few trials hardly minds options. Baselines never rest.
 
     Attributes:
         searcher: What proposes the rest; it learns from the start too.
         rounds: How often each other option is tried with the leader's settings and random ones of its own,
-            at least 1.
+            at least 1; a starting point or a settler under it is one of these turns.
         settle: Trials with random settings before that, at least 0: the baselines in turn, or all options
-            where there are no baselines among them. With few trials more would leave the others no turn.
+            where there are no baselines among them.
         choice: The name of the choice; a space without it has no fair start.
         reduction: The best 1/reduction at a rung keep their option awake, at least 1; with 1 none ever rests.
+        share: Of the study's budget of trials or epoch-equivalents that these turns may take, in (0, 1].
+            Options for which it does not suffice, in the order of the space, are not tried.
     """
 
     searcher: Searcher[Any] = field(default_factory=TPE)
     rounds: int = 1
     settle: int = 4
-    choice: str = "policy"
+    choice: str = POLICY
     reduction: int = 3
+    share: float = 1 / 3
 
     counts: ClassVar[bool] = True
 
@@ -91,49 +102,82 @@ class FairStart(Searcher[FairState]):
             raise ConfigurationError(f"settle must be at least 0 trials, got {self.settle}")
         if self.reduction < 1:
             raise ConfigurationError(f"reduction must be at least 1, got {self.reduction}")
+        if not 0 < self.share <= 1:
+            raise ConfigurationError(f"share must be in (0, 1] of the budget, got {self.share}")
 
     def initial(self, space: SearchSpace) -> FairState:
         """Whose turn it is in each trial of the start."""
         options = space.options(self.choice) if self.choice in space.parameters else ()
         narrowed = {option: space.fix({self.choice: option}) for option in options}
         first = [option for option in options if option in BASELINES] or list(options)
+        settlers = tuple(first[trial % len(first)] for trial in range(self.settle if first else 0))
         others = [option for option in options if option not in BASELINES]
-        settling = self.settle if first else 0
-        turns = (*(first[trial % len(first)] for trial in range(settling)), *others * self.rounds)
-        return FairState(narrowed, turns, settling, self.searcher.initial(space))
+        return FairState(narrowed, settlers, others * self.rounds, self.searcher.initial(space))
 
     def apply(self, state: FairState, event: Event) -> FairState:
         """Follow the leader of the search; the searcher sees every event."""
-        if isinstance(event, Proposed) and event.phase == SEARCH:
-            state.configs[event.trial] = event.config
-        if isinstance(event, Reported | Failed) and event.trial in state.configs:
-            score = event.score if isinstance(event, Reported) else -math.inf
-            state.reached[event.trial] = (event.rung, score if math.isfinite(score) else -math.inf)
-            if math.isfinite(score):
-                insort(state.rankings.setdefault(event.rung, []), score)
-                leader = (event.rung, score, state.configs[event.trial])
-                state.best = max(state.best, leader, key=lambda one: one[:2])
+        match event:
+            case Opened():
+                budget = event.study.get("plan", {}).get("budget", {})
+                limits = [budget.get(name) or math.inf for name in ("epochs", "trials")]
+                state.allowed = (self.share * limits[0], self.share * limits[1])
+                state.rungs = event.study.get("rungs", ())
+            case Proposed(phase=phase) if phase == SEARCH:
+                state.configs[event.trial] = event.config
+                self._turn(state, event.config)
+            case Reported() | Failed() if event.trial in state.configs:
+                score = event.score if isinstance(event, Reported) else -math.inf
+                state.reached[event.trial] = (event.rung, score if math.isfinite(score) else -math.inf)
+                if math.isfinite(score):
+                    insort(state.rankings.setdefault(event.rung, []), score)
+                    leader = (event.rung, score, state.configs[event.trial])
+                    state.best = max(state.best, leader, key=lambda one: one[:2])
         state.inner = self.searcher.apply(state.inner, event)
         return state
 
     def propose(self, state: FairState, trial: int, seed: int) -> Config | None:
-        """The next option in turn; after the last, what the searcher proposes among those awake."""
-        if trial >= len(state.turns):
-            return self._awake(state, trial, seed)
+        """A settler; an option whose turn has come; else what the searcher proposes among those awake."""
         drawing = np.random.default_rng(derive(seed, "searching", trial))
-        drawn = state.narrowed[state.turns[trial]].sample(drawing)
-        if trial < state.settling or state.best[0] < 0:
-            return drawn
-        return self._of_option(drawn, own=True) | self._of_option(state.best[2], own=False)
+        if trial < len(state.settlers):
+            return state.narrowed[state.settlers[trial]].sample(drawing)
+        if state.best[0] >= 0:
+            for option in dict.fromkeys(state.waiting):
+                drawn = state.narrowed[option].sample(drawing)
+                config = self._of_option(drawn, own=True) | self._of_option(state.best[2], own=False)
+                if self._entry(state, config) <= state.best[0] and self._affords(state, config):
+                    return config
+        return self._awake(state, trial, seed)
+
+    def _turn(self, state: FairState, config: Config) -> None:
+        option = config.get(self.choice)
+        if option in state.waiting:
+            state.waiting.remove(option)
+            state.taken += 1
+            state.cost += self._fidelity(state, config)
+
+    def _affords(self, state: FairState, config: Config) -> bool:
+        epochs, trials = state.allowed
+        return state.taken < trials and state.cost + self._fidelity(state, config) <= epochs
+
+    def _fidelity(self, state: FairState, config: Config) -> float:
+        return state.rungs[self._entry(state, config)] if state.rungs else 0.0
+
+    def _entry(self, state: FairState, config: Config) -> int:
+        """The rung at which a configuration is judged first."""
+        if self.choice != POLICY or not state.rungs:
+            return 0
+        return first_rung(entry_fidelity(config, state.rungs[-1]), state.rungs)
 
     def _awake(self, state: FairState, trial: int, seed: int) -> Config | None:
-        """What the searcher proposes; its settings under another option, where that one rests."""
+        """What the searcher proposes; its settings under another option, where that one sleeps."""
         config = self.searcher.propose(state.inner, trial, seed)
         if config is None or not state.narrowed or config[self.choice] in BASELINES:
-            return config  # who rests need not be known: it takes a look at every trial
-        resting = self.resting(state)
-        awake = sorted(state.narrowed.keys() - resting)
-        if config[self.choice] not in resting or not awake:
+            return config  # who sleeps need not be known: it takes a look at every trial
+        asleep = self.resting(state)
+        if any(option in BASELINES for option in state.narrowed):
+            asleep = asleep | set(state.waiting)
+        awake = sorted(state.narrowed.keys() - asleep)
+        if config[self.choice] not in asleep or not awake:
             return config
         drawing = np.random.default_rng(derive(seed, "awake", trial))
         drawn = state.narrowed[awake[drawing.integers(len(awake))]].sample(drawing)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from autotune.errors import PolicyError, SelectorError, unknown
-from autotune.policy import Policy, policy_parameters
+from autotune.policy import POLICY, Policy, policy_parameters
 from autotune.selection import selector_names
 from autotune.space.dimensions import Choice, Dimension, Fixed
-
-POLICY: Final = "policy"
 
 
 @dataclass(frozen=True)

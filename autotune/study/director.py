@@ -23,6 +23,7 @@ from autotune.events import (
     to_json,
 )
 from autotune.history import History, Trial
+from autotune.policy import first_rung
 from autotune.scheduling.base import Promote, Start, Wait
 from autotune.seeds import derive
 from autotune.space import SearchSpace
@@ -186,11 +187,7 @@ class Director:
         return Assigned(self.history.assignments, trial.number, rung, since, self._rungs[rung])
 
     def _entry_rung(self, config: Config, phase: str) -> int:
-        last = len(self._rungs) - 1
-        if phase == CONFIRM:
-            return last
-        fair = self.entry(config)
-        return next((index for index, rung in enumerate(self._rungs) if rung >= fair), last)
+        return len(self._rungs) - 1 if phase == CONFIRM else first_rung(self.entry(config), self._rungs)
 
 
 def replay(director: Director, events: Iterable[Event]) -> int:

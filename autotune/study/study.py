@@ -14,12 +14,11 @@ from autotune.data import Splits
 from autotune.engines.base import Engine
 from autotune.engines.inprocess import InProcess
 from autotune.engines.watchdog import PATIENCE_S, watched
-from autotune.errors import PolicyError, SelectorError
-from autotune.events import DONE, SEARCH, Config, DriverStarted, Event, Interrupted, Opened
+from autotune.events import DONE, SEARCH, DriverStarted, Event, Interrupted, Opened
 from autotune.folders import replacing
 from autotune.history import History
 from autotune.log import TrialLog
-from autotune.policy import Policy
+from autotune.policy import entry_fidelity
 from autotune.report.page import write_page
 from autotune.selection import own_selectors
 from autotune.space import SearchSpace
@@ -171,7 +170,7 @@ class Study:
             self._space,
             arms=self._space.options("policy") or ("full",),
             reference_flops=workload.reference_flops,
-            entry=(lambda config: _fair_fidelity(config, horizon))
+            entry=(lambda config: entry_fidelity(config, horizon))
             if isinstance(workload, TrainingWorkload)
             else (lambda config: 0.0),
             test=workload.has_test,
@@ -224,14 +223,6 @@ class Study:
 
         engine: Engine = RayEngine()
         return engine
-
-
-def _fair_fidelity(config: Config, horizon: float) -> float:
-    """Where a configuration is first judged; one that is no policy fails its own trial, not the study."""
-    try:
-        return Policy.from_config(config).fair_fidelity(horizon)
-    except (PolicyError, SelectorError):
-        return 0.0
 
 
 def _lost(history: History, workload: Workload) -> Iterator[Interrupted]:

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from autotune.errors import SelectorError
-from autotune.policy import Policy
+from autotune.policy import POLICY, Policy
 from autotune.signals import HISTORIES, Reading, Signal, Signals
-from autotune.space.checks import POLICY
 from autotune.training.holdout import LEAST
 from autotune.training.memory import logits_of
 from autotune.training.randomness import generator

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from autotune.errors import ConfigurationError
 from autotune.events import Assigned, Proposed, Reported
+from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA, Variant, judge
 from autotune.scheduling.base import Promote, Start
 from autotune.scheduling.full import FullTraining
@@ -82,6 +83,7 @@ def test_higher_rungs_come_first():
     state = asha.initial()
     for trial in range(4):
         state = asha.apply(state, Proposed(trial, {}, 0, "t"))
+        state = asha.apply(state, Assigned(trial, trial, 0, 0.0, 1.0))
         state = asha.apply(state, Reported(trial, trial, 0, 1.0, float(trial)))
     assert asha.decide(state) == Promote(3, 1)
     state = asha.apply(state, Assigned(4, 3, 1, 1.0, 2.0))
@@ -101,6 +103,30 @@ def test_a_trial_may_enter_above_the_first_rung():
         state = asha.apply(state, Assigned(trial, trial, 1, 0.0, 2.0))
         state = asha.apply(state, Reported(trial, trial, 1, 2.0, float(trial)))
     assert asha.decide(state) == Promote(1, 2)
+
+
+@pytest.mark.parametrize("scheduler", [ASHA(9.0, 1.0), AdaptiveASHA(9.0, 1.0, probation=0, share=0.0)])
+def test_who_begins_where_others_had_to_earn_it_competes_without_raising_the_quota(scheduler):
+    """Policies that are judged late would otherwise be promoted among themselves, whoever they beat."""
+    state, number = scheduler.initial(), 0
+
+    def result(trial, rung, score):
+        nonlocal state, number
+        since = 0.0 if trial > 2 or rung == 0 else scheduler.rungs[rung - 1]
+        state = scheduler.apply(state, Assigned(number, trial, rung, since, scheduler.rungs[rung]))
+        state = scheduler.apply(state, Reported(number, trial, rung, scheduler.rungs[rung], score))
+        number += 1
+
+    for trial in range(9):
+        state = scheduler.apply(state, Proposed(trial, {}, 0, "t"))
+    for trial in range(3):
+        result(trial, 0, float(trial))
+    result(2, 1, 2.0)
+    for trial in range(3, 8):
+        result(trial, 1, 1.0 - trial / 10)  # all worse than the one that climbed
+    assert scheduler.decide(state) == Start()
+    result(8, 1, 3.0)  # better than it, and still alone among one that counts
+    assert scheduler.decide(state) == Start()
 
 
 def test_more_trials_are_never_spent_on_the_top_than_on_the_bottom():

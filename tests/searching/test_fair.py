@@ -5,7 +5,7 @@ import math
 import pytest
 
 from autotune.errors import ConfigurationError
-from autotune.events import Failed, Proposed, Reported
+from autotune.events import Failed, Opened, Proposed, Reported
 from autotune.searching import TPE, FairStart, GridSearch, RandomSearch, StartingPoints
 from autotune.searching.base import Searcher
 from autotune.space import Choice, Float, SearchSpace
@@ -20,11 +20,38 @@ class TestFairStartThenTPE(SearcherContract):
         return FairStart(TPE(startup=5), rounds=2, choice="optimizer")
 
 
+class Insists(Searcher):
+    """Proposes el2n, whatever happened."""
+
+    def initial(self, space):
+        return None
+
+    def apply(self, state, event):
+        return state
+
+    def propose(self, state, trial, seed):
+        return {"lr": 0.5, "policy": "el2n", "policy.fraction": 0.2}
+
+
+def begin(searcher, space=SPACE, **study):
+    return searcher.apply(searcher.initial(space), Opened(study))
+
+
+def answered(searcher, state, trial, score=0.0, rung=0, seed=1):
+    """The next proposal, and the state once it has that score at that rung."""
+    config = searcher.propose(state, trial, seed)
+    state = searcher.apply(state, Proposed(trial, config, 0, "test"))
+    return config, searcher.apply(state, Reported(trial, trial, rung, 1.0, score))
+
+
 def test_a_fair_start_tries_every_option_in_turn():
     searcher = FairStart(TPE(), rounds=3, settle=2, choice="optimizer")
-    state = searcher.initial(SPACE)
-    tried = [searcher.propose(state, trial, seed=1) for trial in range(2 + 3 * 2)]
-    assert [config["optimizer"] for config in tried] == list(SPACE.options("optimizer")) * 4
+    state, tried = begin(searcher), []
+    for trial in range(3 * 2):
+        config, state = answered(searcher, state, trial)
+        tried.append(config)
+    options = list(SPACE.options("optimizer"))
+    assert [config["optimizer"] for config in tried] == options * 3
     assert all(SPACE.validate(config) == config for config in tried)
     assert len({str(config) for config in tried}) == len(tried)
 
@@ -32,35 +59,82 @@ def test_a_fair_start_tries_every_option_in_turn():
 POLICIES = SearchSpace(
     {
         "lr": Float(1e-3, 1.0, log=True),
-        "policy": Choice({"full": {}, "el2n": {"fraction": Float(0.1, 0.5)}, "fresh_random": {}}),
+        "policy": Choice(
+            {
+                "full": {},
+                "el2n": {"fraction": Float(0.1, 0.5), "interval": 0.1, "pool": 0.5},
+                "small_loss": {"fraction": 0.3, "interval": 0.1, "warmup": 0.5},
+                "random": {"fraction": 0.3},
+                "fresh_random": {},
+            }
+        ),
     }
 )
+RUNGS = [1.0, 3.0, 9.0]
 
 
 def test_a_fair_start_settles_on_the_baselines_and_tries_the_others_with_the_leaders_settings():
     searcher = FairStart(RandomSearch(), rounds=2, settle=4)
-    state = searcher.initial(POLICIES)
+    state = begin(searcher, POLICIES)
     for trial in range(4):
-        config = searcher.propose(state, trial, seed=1)
+        config, state = answered(searcher, state, trial, score=trial, rung=int(trial < 2))
         assert config["policy"] == ["full", "fresh_random"][trial % 2]
-        state = searcher.apply(state, Proposed(trial, config, 0, "test"))
-        state = searcher.apply(state, Reported(trial, trial, rung=int(trial < 2), fidelity=1.0, score=trial))
     leader = state.configs[1]  # the better of those at the highest rung, whatever the others have below
-    others = [searcher.propose(state, trial, seed=1) for trial in (4, 5)]
-    assert [(config["policy"], config["lr"]) for config in others] == [("el2n", leader["lr"])] * 2
-    assert len({config["policy.fraction"] for config in others}) == 2
+    others = []
+    for trial in range(4, 10):
+        config, state = answered(searcher, state, trial, score=-1.0)
+        others.append(config)
+    assert [config["policy"] for config in others] == ["el2n", "small_loss", "random"] * 2
+    assert {config["lr"] for config in others} == {leader["lr"]}
+    assert len({config.get("policy.fraction") for config in others[::3]}) == 2
+    searched = searcher.propose(state, 10, seed=1)
     plain = RandomSearch()
-    assert searcher.propose(state, 6, seed=1) == plain.propose(plain.initial(POLICIES), 6, seed=1)
+    assert searched["lr"] == plain.propose(plain.initial(POLICIES), 10, seed=1)["lr"]
 
 
-def test_a_fair_start_without_a_leader_takes_random_settings():
-    searcher = FairStart(RandomSearch(), settle=0)
-    state = searcher.initial(POLICIES)
+def test_a_policy_waits_for_a_leader_at_the_rung_where_it_is_judged_first():
+    searcher = FairStart(RandomSearch(), settle=1)
+    state = begin(searcher, POLICIES, rungs=RUNGS)
+    _, state = answered(searcher, state, 0, score=1.0, rung=0)
+    turns = []
+    for trial, rung in ((1, 0), (2, 0), (3, 1), (4, 1), (5, 1), (6, 2), (7, 2), (8, 2)):
+        config, state = answered(searcher, state, trial, score=1.0, rung=rung)
+        turns.append(config["policy"])
+    baselines = {"full", "fresh_random"}
+    assert turns[0] == "random"  # reads nothing but what the data has, so it can be judged at once
+    assert set(turns[1:3]) <= baselines  # nobody has come as far as the second rung
+    assert turns[3] == "el2n"
+    assert set(turns[4:6]) <= {*baselines, "el2n", "random"}  # those who had their turn may be searched
+    assert "small_loss" in turns[6:]  # its warm-up ends beyond the second rung
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        ({"epochs": 90.0}, {"el2n", "small_loss", "random"}),
+        ({"epochs": 30.0}, {"el2n", "random"}),  # small_loss is judged at 9
+        ({"epochs": 2.0}, set()),
+        ({"trials": 3}, {"el2n"}),
+        ({"trials": None, "epochs": None}, {"el2n", "small_loss", "random"}),
+    ],
+)
+def test_turns_take_no_more_than_their_share_of_the_budget(budget, expected):
+    searcher = FairStart(RandomSearch(), settle=1, reduction=3, share=1 / 3)
+    state = begin(searcher, POLICIES, rungs=RUNGS, plan={"budget": budget})
+    _, state = answered(searcher, state, 0, score=9.0, rung=2)
+    seen = set()
+    for trial in range(1, 30):
+        config, state = answered(searcher, state, trial, score=-1.0)
+        seen.add(config["policy"])
+    assert seen - {"full", "fresh_random"} == expected
+
+
+def test_a_fair_start_without_a_leader_leaves_the_others_waiting():
+    searcher = FairStart(Insists(), settle=0)
+    state = begin(searcher, POLICIES)
     state = searcher.apply(state, Proposed(0, POLICIES.reference(), 0, "test"))
     state = searcher.apply(state, Reported(0, 0, rung=0, fidelity=1.0, score=float("nan")))
-    config = searcher.propose(state, 0, seed=1)
-    assert config["policy"] == "el2n"
-    assert config["lr"] != POLICIES.reference()["lr"]
+    assert searcher.propose(state, 1, seed=1)["policy"] in {"full", "fresh_random"}
 
 
 def test_a_space_without_the_choice_has_no_fair_start():
@@ -111,22 +185,10 @@ def test_a_promotion_that_goes_well_wakes_an_option_and_one_that_does_not_lays_i
     assert searcher.resting(state) == {"el2n"}
 
 
-class Insists(Searcher):
-    """Proposes el2n, whatever happened."""
-
-    def initial(self, space):
-        return None
-
-    def apply(self, state, event):
-        return state
-
-    def propose(self, state, trial, seed):
-        return {"lr": 0.5, "policy": "el2n", "policy.fraction": 0.2}
-
-
 def test_settings_proposed_for_an_option_that_rests_are_tried_under_another():
     searcher = FairStart(Insists(), settle=0)
-    state = judged(searcher, {"full": [0.5, 0.6, 0.7], "fresh_random": [0.1], "el2n": [0.4]})
+    lost = {"el2n": [0.4], "small_loss": [0.3], "random": [0.2]}
+    state = judged(searcher, {"full": [0.5, 0.6, 0.7, 0.65], "fresh_random": [0.1]} | lost)
     proposed = [searcher.propose(state, trial, seed=2) for trial in range(10, 30)]
     assert {config["policy"] for config in proposed} == {"full", "fresh_random"}
     assert {config["lr"] for config in proposed} == {0.5}
