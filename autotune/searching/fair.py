@@ -29,8 +29,11 @@ class FairState:
         waiting: Options whose turn has not come, each as often as it has turns.
         inner: The searcher's own state.
         rungs: Of the study; empty where nobody said.
+        reference: FLOPs of one reference epoch-equivalent; 0 where nobody said.
         allowed: Epoch-equivalents that the turns may cost, and how many of them there may be.
         cost: Epoch-equivalents of all turns.
+        flops: What each trial has taken.
+        size: Reference epoch-equivalents per epoch-equivalent of the leader.
         taken: Number of turns.
         configs: Those of the search, by trial.
         best: Rung, score and configuration of the leader.
@@ -43,8 +46,11 @@ class FairState:
     waiting: list[str]
     inner: Any
     rungs: Sequence[float] = ()
+    reference: float = 0.0
     allowed: tuple[float, float] = (math.inf, math.inf)
     cost: float = 0.0
+    flops: dict[int, float] = field(default_factory=dict)
+    size: float = 1.0
     taken: int = 0
     configs: dict[int, Config] = field(default_factory=dict)
     best: tuple[int, float, Config] = (-1, -math.inf, {})
@@ -122,16 +128,14 @@ class FairStart(Searcher[FairState]):
                 limits = [budget.get(name) or math.inf for name in ("epochs", "trials")]
                 state.allowed = (self.share * limits[0], self.share * limits[1])
                 state.rungs = event.study.get("rungs", ())
+                state.reference = event.study.get("reference_flops", 0.0)
             case Proposed(phase=phase) if phase == SEARCH:
                 state.configs[event.trial] = event.config
                 self._turn(state, event.config)
-            case Reported() | Failed() if event.trial in state.configs:
-                score = event.score if isinstance(event, Reported) else -math.inf
-                state.reached[event.trial] = (event.rung, score if math.isfinite(score) else -math.inf)
-                if math.isfinite(score):
-                    insort(state.rankings.setdefault(event.rung, []), score)
-                    leader = (event.rung, score, state.configs[event.trial])
-                    state.best = max(state.best, leader, key=lambda one: one[:2])
+            case Reported() if event.trial in state.configs:
+                self._reported(state, event)
+            case Failed() if event.trial in state.configs:
+                state.reached[event.trial] = (event.rung, -math.inf)
         state.inner = self.searcher.apply(state.inner, event)
         return state
 
@@ -148,19 +152,32 @@ class FairStart(Searcher[FairState]):
                     return config
         return self._awake(state, trial, seed)
 
+    def _reported(self, state: FairState, event: Reported) -> None:
+        score = event.score if math.isfinite(event.score) else -math.inf
+        state.reached[event.trial] = (event.rung, score)
+        flops = state.flops.get(event.trial, 0.0) + event.ledger.own.total.flops
+        state.flops[event.trial] = flops
+        if math.isfinite(score):
+            insort(state.rankings.setdefault(event.rung, []), score)
+            if (event.rung, score) > state.best[:2]:
+                state.best = (event.rung, score, state.configs[event.trial])
+                known = state.reference > 0 and flops > 0
+                state.size = flops / state.reference / event.fidelity if known else 1.0
+
     def _turn(self, state: FairState, config: Config) -> None:
         option = config.get(self.choice)
         if option in state.waiting:
             state.waiting.remove(option)
             state.taken += 1
-            state.cost += self._fidelity(state, config)
+            state.cost += self._price(state, config)
 
     def _affords(self, state: FairState, config: Config) -> bool:
         epochs, trials = state.allowed
-        return state.taken < trials and state.cost + self._fidelity(state, config) <= epochs
+        return state.taken < trials and state.cost + self._price(state, config) <= epochs
 
-    def _fidelity(self, state: FairState, config: Config) -> float:
-        return state.rungs[self._entry(state, config)] if state.rungs else 0.0
+    def _price(self, state: FairState, config: Config) -> float:
+        """Epoch-equivalents until a configuration with the leader's settings is judged first."""
+        return state.rungs[self._entry(state, config)] * state.size if state.rungs else 0.0
 
     def _entry(self, state: FairState, config: Config) -> int:
         """The rung at which a configuration is judged first."""

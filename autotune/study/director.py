@@ -23,7 +23,7 @@ from autotune.events import (
     to_json,
 )
 from autotune.history import History, Trial
-from autotune.policy import first_rung
+from autotune.policy import POLICY, PREFIX, first_rung
 from autotune.scheduling.base import Promote, Start, Wait
 from autotune.seeds import derive
 from autotune.space import SearchSpace
@@ -71,15 +71,20 @@ class Director:
         self._finalists: list[Candidate] | None = None
         self._due: dict[int, float] = {}
         self._committed = 0.0
+        self._sizes: dict[str, float] = {}
 
     def apply(self, event: Event) -> None:
         """Take in one more event, decisions included."""
         if isinstance(event, Assigned):
-            self._due[event.assignment] = self._cost(event.trial, event.until - event.since)
+            size = self._size(self.history.trials[event.trial])
+            self._due[event.assignment] = size * (event.until - event.since)
             self._committed += self._due[event.assignment]
         elif isinstance(event, Reported | Failed):
             self._committed -= self._due.pop(event.assignment, 0.0)
         self.history.apply(event)
+        if isinstance(event, Reported) and len(self.arms) > 1 and self.history.phase == SEARCH:
+            trial = self.history.trials[event.trial]
+            self._sizes[_settings(trial.config)] = self._size(trial)
         self._scheduling = self.plan.scheduler.apply(self._scheduling, event)
         self._searching = self.plan.searcher.apply(self._searching, event)
 
@@ -115,9 +120,9 @@ class Director:
                 reason = f"all {number} trials of the budget were started"
             if config is not None:
                 source = type(self.plan.searcher).__name__
-                begun = self._propose(config, source, SEARCH, None, number, decision.rung)
-                if number == 0 or begun[1].until <= self._left():
-                    return [*begun]
+                trial, assigned = self._propose(config, source, SEARCH, None, number, decision.rung)
+                if number == 0 or self._sizes.get(_settings(config), 1.0) * assigned.until <= self._left():
+                    return [trial, assigned]
                 reason = f"the budget of {self.plan.budget.epochs:g} epoch-equivalents is spent"
         if self.history.in_flight:
             return []
@@ -126,18 +131,22 @@ class Director:
     def _fits(self, promote: Promote) -> bool:
         """Whether the rest of the budget pays for it."""
         step = self._rungs[promote.rung] - self._rungs[promote.rung - 1]
-        return self._cost(promote.trial, step) <= self._left()
+        return self._size(self.history.trials[promote.trial]) * step <= self._left()
 
     def _left(self) -> float:
         """What the budget has left, in reference epoch-equivalents, after all that is in flight."""
         limit = self.plan.budget.epochs
         return math.inf if limit is None else limit - self.search_epochs() - self._committed
 
-    def _cost(self, number: int, step: float) -> float:
-        """Reference epoch-equivalents of a step; a new model counts as the reference."""
-        trial = self.history.trials[number]
-        size = trial.ledger.own.epochs(self.reference_flops) / trial.fidelity if trial.fidelity > 0 else 1.0
-        return size * step
+    def _size(self, trial: Trial) -> float:
+        """Reference epoch-equivalents per epoch-equivalent of its own.
+
+        A trial that has not answered is as large as one with the same settings, whatever their policies; a
+        model that nobody has seen counts as the reference.
+        """
+        if trial.fidelity > 0:
+            return trial.ledger.own.epochs(self.reference_flops) / trial.fidelity
+        return self._sizes.get(_settings(trial.config), 1.0)
 
     def _confirm(self) -> list[Event]:
         chosen, seeds = self.chosen(), self.plan.confirm.seeds
@@ -188,6 +197,12 @@ class Director:
 
     def _entry_rung(self, config: Config, phase: str) -> int:
         return len(self._rungs) - 1 if phase == CONFIRM else first_rung(self.entry(config), self._rungs)
+
+
+def _settings(config: Config) -> str:
+    """A configuration without its policy."""
+    kept = (one for one in config.items() if one[0] != POLICY and not one[0].startswith(PREFIX))
+    return str(sorted(kept))
 
 
 def replay(director: Director, events: Iterable[Event]) -> int:

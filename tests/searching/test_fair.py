@@ -6,6 +6,7 @@ import pytest
 
 from autotune.errors import ConfigurationError
 from autotune.events import Failed, Opened, Proposed, Reported
+from autotune.ledger import Charge, Label, Ledger
 from autotune.searching import TPE, FairStart, GridSearch, RandomSearch, StartingPoints
 from autotune.searching.base import Searcher
 from autotune.space import Choice, Float, SearchSpace
@@ -127,6 +128,22 @@ def test_turns_take_no_more_than_their_share_of_the_budget(budget, expected):
         config, state = answered(searcher, state, trial, score=-1.0)
         seen.add(config["policy"])
     assert seen - {"full", "fresh_random"} == expected
+
+
+def test_turns_are_charged_at_the_size_of_the_leaders_model():
+    searcher = FairStart(RandomSearch(), settle=1, share=1 / 3)
+    given = {"rungs": RUNGS, "plan": {"budget": {"epochs": 30.0}}, "reference_flops": 100.0}
+    for size, expected in ((1.0, {"el2n", "random"}), (2.0, {"el2n", "random"}), (4.0, {"random"})):
+        state = begin(searcher, POLICIES, **given)
+        config = searcher.propose(state, 0, 1)
+        state = searcher.apply(state, Proposed(0, config, 0, "test"))
+        ledger = Ledger({Label.TRAIN: Charge(size * 900.0, 1.0)})
+        state = searcher.apply(state, Reported(0, 0, 2, 9.0, 1.0, {}, ledger))
+        seen = set()
+        for trial in range(1, 30):
+            config, state = answered(searcher, state, trial, score=-1.0)
+            seen.add(config["policy"])
+        assert seen - {"full", "fresh_random"} == expected
 
 
 def test_a_fair_start_without_a_leader_leaves_the_others_waiting():
