@@ -68,8 +68,8 @@ class FairStart(Searcher[FairState]):
     the baselines are cheap to judge, where a policy must have selected twice: it waits until the leader has
     come as far as the rung at which it is judged first, so that it can be compared there.
 
-    After its turn an option *rests* while none of its trials is among the best 1/`reduction` at the rung
-    that it has reached: when the searcher proposes one, its settings are tried under another. A policy that
+    An option *rests* unless one of its trials is among the best 1/`reduction` at the rung that it has
+    reached: when the searcher proposes one that rests, its settings are tried under another. A policy that
     lost with settings that work would otherwise be paid for again and again, each time with ten times a
     baseline's first rung, for a model of few trials hardly minds options. Baselines never rest.
 
@@ -186,22 +186,23 @@ class FairStart(Searcher[FairState]):
         return first_rung(entry_fidelity(config, state.rungs[-1]), state.rungs)
 
     def _awake(self, state: FairState, trial: int, seed: int) -> Config | None:
-        """What the searcher proposes; its settings under another option, where that one sleeps."""
+        """What the searcher proposes; its settings under another option, where that one rests."""
         config = self.searcher.propose(state.inner, trial, seed)
         if config is None or not state.narrowed or config[self.choice] in BASELINES:
-            return config  # who sleeps need not be known: it takes a look at every trial
-        asleep = self.resting(state)
-        if any(option in BASELINES for option in state.narrowed):
-            asleep = asleep | set(state.waiting)
-        awake = sorted(state.narrowed.keys() - asleep)
-        if config[self.choice] not in asleep or not awake:
+            return config  # who rests need not be known: it takes a look at every trial
+        resting = self.resting(state)
+        awake = sorted(state.narrowed.keys() - resting)
+        if config[self.choice] not in resting or not awake:
             return config
         drawing = np.random.default_rng(derive(seed, "awake", trial))
         drawn = state.narrowed[awake[drawing.integers(len(awake))]].sample(drawing)
         return self._of_option(drawn, own=True) | self._of_option(config, own=False)
 
     def resting(self, state: FairState) -> Set[str]:
-        """Options that were judged, and have no trial among the best at the rung that it has reached."""
+        """Options none of whose trials is among the best at the rung that it has reached.
+
+        Where there are baselines to search instead, those that nobody has judged yet rest too.
+        """
         judged, awake = set(), set(BASELINES)
         for trial, (rung, score) in state.reached.items():
             option = str(state.configs[trial].get(self.choice))
@@ -209,7 +210,8 @@ class FairStart(Searcher[FairState]):
             ranking = state.rankings.get(rung, [])
             if ranking and score >= ranking[-max(1, len(ranking) // self.reduction)]:
                 awake.add(option)
-        return judged - awake
+        baselines = any(option in BASELINES for option in state.narrowed)
+        return (judged | set(state.narrowed) if baselines else judged) - awake
 
     def _of_option(self, config: Config, own: bool) -> dict[str, Any]:
         """The choice and what lies under it, or all the rest."""

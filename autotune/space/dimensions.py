@@ -54,6 +54,10 @@ class Choice:
         """The u-quantile, u in [0, 1]."""
         return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
 
+    def quantile(self, value: Scalar) -> float:
+        """The middle of those that `at` maps to the option."""
+        return (self.values.index(value) + 0.5) / len(self.values)
+
     def middle(self) -> Scalar:
         """The first option, which is the reference."""
         return self.values[0]
@@ -95,6 +99,10 @@ class Fixed:
     def at(self, u: float) -> Scalar:
         """The value, whatever u is."""
         return self.value
+
+    def quantile(self, value: Scalar) -> float:
+        """The middle."""
+        return 0.5
 
     def middle(self) -> Scalar:
         """The value."""

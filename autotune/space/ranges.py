@@ -43,6 +43,13 @@ class Float:
             value = _between(self.low, self.high, u)
         return min(max(value, self.low), self.high)
 
+    def quantile(self, value: float) -> float:
+        """Undo `at`; the middle where the range is a point."""
+        low, high, own = self.low, self.high, value
+        if self.log:
+            low, high, own = math.log(low), math.log(high), math.log(value)
+        return (own / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5
+
     def middle(self) -> float:
         """The median."""
         return self.at(0.5)
@@ -91,6 +98,13 @@ class Int:
         else:
             value = self.low + math.floor(u * (self.high - self.low + 1))
         return min(max(value, self.low), self.high)
+
+    def quantile(self, value: int) -> float:
+        """The middle of those that `at` maps to the value."""
+        if self.log:
+            low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
+            return (math.log(value) - low) / (high - low)
+        return (value - self.low + 0.5) / (self.high - self.low + 1)
 
     def middle(self) -> int:
         """The median."""

@@ -92,6 +92,21 @@ class SearchSpace:
         base = int(generator.integers(2**63))
         return tree.resolve(self.parameters, lambda _, key, dim: dim.at(tree.uniform(base, key)))
 
+    def at(self, quantiles: Mapping[str, float]) -> dict[str, Any]:
+        """The configuration at a point of the unit cube, by key, one coordinate for each of `places`."""
+        return tree.resolve(self.parameters, lambda _, key, dim: dim.at(quantiles[key]))
+
+    def quantiles(self, config: Config) -> dict[str, float]:
+        """Undo `at`: a valid configuration's coordinates by key, those alone that it has."""
+        found: dict[str, float] = {}
+
+        def choose(name: str, key: str, dim: Dimension) -> Scalar:
+            found[key] = dim.quantile(config[name])
+            return config[name]  # type: ignore[no-any-return]  # configurations hold scalars
+
+        tree.resolve(self.parameters, choose)
+        return found
+
     def reference(self) -> dict[str, Any]:
         """The middle of each range and the first option of each choice."""
         return tree.resolve(self.parameters, lambda _name, _key, dim: dim.middle())

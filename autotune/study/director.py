@@ -72,6 +72,7 @@ class Director:
         self._due: dict[int, float] = {}
         self._committed = 0.0
         self._sizes: dict[str, float] = {}
+        self._largest = 1.0
 
     def apply(self, event: Event) -> None:
         """Take in one more event, decisions included."""
@@ -82,9 +83,11 @@ class Director:
         elif isinstance(event, Reported | Failed):
             self._committed -= self._due.pop(event.assignment, 0.0)
         self.history.apply(event)
-        if isinstance(event, Reported) and len(self.arms) > 1 and self.history.phase == SEARCH:
+        if isinstance(event, Reported) and self.history.phase == SEARCH:
             trial = self.history.trials[event.trial]
-            self._sizes[_settings(trial.config)] = self._size(trial)
+            self._largest = max(self._largest, self._size(trial))
+            if len(self.arms) > 1:
+                self._sizes[_settings(trial.config)] = self._size(trial)
         self._scheduling = self.plan.scheduler.apply(self._scheduling, event)
         self._searching = self.plan.searcher.apply(self._searching, event)
 
@@ -121,7 +124,7 @@ class Director:
             if config is not None:
                 source = type(self.plan.searcher).__name__
                 trial, assigned = self._propose(config, source, SEARCH, None, number, decision.rung)
-                if number == 0 or self._sizes.get(_settings(config), 1.0) * assigned.until <= self._left():
+                if number == 0 or self._unseen(config) * assigned.until <= self._left():
                     return [trial, assigned]
                 reason = f"the budget of {self.plan.budget.epochs:g} epoch-equivalents is spent"
         if self.history.in_flight:
@@ -139,14 +142,16 @@ class Director:
         return math.inf if limit is None else limit - self.search_epochs() - self._committed
 
     def _size(self, trial: Trial) -> float:
-        """Reference epoch-equivalents per epoch-equivalent of its own.
-
-        A trial that has not answered is as large as one with the same settings, whatever their policies; a
-        model that nobody has seen counts as the reference.
-        """
+        """Reference epoch-equivalents per epoch-equivalent of its own."""
         if trial.fidelity > 0:
             return trial.ledger.own.epochs(self.reference_flops) / trial.fidelity
-        return self._sizes.get(_settings(trial.config), 1.0)
+        return self._unseen(trial.config)
+
+    def _unseen(self, config: Config) -> float:
+        """The size of one with the same settings, whatever their policies; else the largest so far."""
+        if not self._sizes:
+            return self._largest
+        return self._sizes.get(_settings(config), self._largest)
 
     def _confirm(self) -> list[Event]:
         chosen, seeds = self.chosen(), self.plan.confirm.seeds

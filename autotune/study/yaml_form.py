@@ -16,9 +16,12 @@ from autotune.scheduling.asha import ASHA
 from autotune.scheduling.full import FullTraining
 from autotune.scheduling.hyperband import Hyperband
 from autotune.searching.base import Searcher
+from autotune.searching.cmaes import CMAES
 from autotune.searching.fair import FairStart
+from autotune.searching.gp import GP
 from autotune.searching.grid import GridSearch
 from autotune.searching.random import RandomSearch
+from autotune.searching.sobol import Sobol
 from autotune.searching.starting import StartingPoints
 from autotune.searching.tpe import TPE
 from autotune.space import SearchSpace
@@ -38,7 +41,14 @@ PLAN: Final = (
 SCHEDULERS: Final[dict[str, type[Any]]] = {
     "asha": ASHA, "adaptive_asha": AdaptiveASHA, "full": FullTraining, "hyperband": Hyperband,
 }  # fmt: skip
-SEARCHERS: Final[dict[str, type[Any]]] = {"tpe": TPE, "random": RandomSearch, "grid": GridSearch}
+SEARCHERS: Final[dict[str, type[Any]]] = {
+    "tpe": TPE,
+    "gp": GP,
+    "cmaes": CMAES,
+    "random": RandomSearch,
+    "sobol": Sobol,
+    "grid": GridSearch,
+}
 
 
 @dataclass(frozen=True)

@@ -174,32 +174,39 @@ def judged(searcher, results, rung=1):
     return state
 
 
+UNJUDGED = {"small_loss", "random"}
 ONE_EACH = {"full": [0.5, 0.6, 0.7], "fresh_random": [0.1], "el2n": [0.4], "k_center": [0.65]}
 
 
 def test_an_option_rests_while_none_of_its_trials_is_among_the_best_where_it_got():
     searcher = FairStart(RandomSearch(), reduction=3)
-    assert searcher.resting(judged(searcher, ONE_EACH)) == {"el2n"}  # the best third of six are two
-    assert searcher.resting(judged(searcher, ONE_EACH | {"el2n": [0.4, 0.66]})) == {"k_center"}
-    assert FairStart(RandomSearch(), reduction=1).resting(judged(searcher, ONE_EACH)) == set()
+    assert searcher.resting(judged(searcher, ONE_EACH)) == {
+        "el2n",
+        *UNJUDGED,
+    }  # of six, two are best
+    assert searcher.resting(judged(searcher, ONE_EACH | {"el2n": [0.4, 0.66]})) == {"k_center", *UNJUDGED}
+    assert FairStart(RandomSearch(), reduction=1).resting(judged(searcher, ONE_EACH)) == UNJUDGED
 
 
-def test_what_was_not_judged_does_not_rest_and_what_failed_does():
+def test_what_was_not_judged_rests_only_beside_baselines_and_what_failed_does_everywhere():
     searcher = FairStart(RandomSearch())
     state = judged(searcher, ONE_EACH | {"el2n": [None], "k_center": [math.nan]})
-    assert searcher.resting(state) == {"el2n", "k_center"}
-    state = searcher.apply(state, Proposed(99, {"policy": "glister"}, 0, "test"))
-    assert "glister" not in searcher.resting(state)
+    assert searcher.resting(state) == {"el2n", "k_center", "small_loss", "random"}
+    space = SearchSpace({"policy": Choice({"el2n": {}, "k_center": {}, "glister": {}})})
+    state = searcher.initial(space)
+    state = searcher.apply(state, Proposed(0, {"policy": "el2n"}, 0, "test"))
+    state = searcher.apply(state, Failed(0, 0, 0, "memory", ""))
+    assert searcher.resting(state) == {"el2n"}
 
 
 def test_a_promotion_that_goes_well_wakes_an_option_and_one_that_does_not_lays_it_to_rest():
     searcher = FairStart(RandomSearch())
     state = judged(searcher, ONE_EACH)
     state = searcher.apply(state, Reported(9, 4, 2, 3.0, 0.8))  # el2n, alone at its rung
-    assert searcher.resting(state) == set()
+    assert searcher.resting(state) == UNJUDGED
     for trial, score in ((1, 0.9), (2, 0.95)):
         state = searcher.apply(state, Reported(9 + trial, trial, 2, 3.0, score))
-    assert searcher.resting(state) == {"el2n"}
+    assert searcher.resting(state) == {"el2n", *UNJUDGED}
 
 
 def test_settings_proposed_for_an_option_that_rests_are_tried_under_another():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from autotune.errors import ConfigurationError
 from autotune.events import Assigned, Failed, Interrupted, Proposed, Reported
 from autotune.searching import TPE, RandomSearch
-from autotune.searching.tpe import ELITE, Observation, Seen, bounded, modelled_rung, observations
+from autotune.searching.modelled import ELITE, Observation, Seen, bounded, modelled_rung, observations
 from autotune.space import Choice, Float, SearchSpace
 from autotune.testing.searchers import SPACE, SearcherContract, drive, score
 

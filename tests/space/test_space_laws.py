@@ -39,6 +39,31 @@ def test_any_dimension_maps_quantiles_and_grids_inside_itself(dim, u):
         assert dim.accept(value) == value
 
 
+@SETTINGS
+@given(dimensions(0), st.floats(0, 1, exclude_max=True))
+def test_a_quantile_undoes_what_it_gives(dim, u):
+    value = dim.at(u)
+    back = dim.quantile(value)
+    assert 0 <= back <= 1
+    again = dim.at(back)
+    assert again == value or (
+        isinstance(dim, Float) and math.isclose(again, value, rel_tol=1e-6, abs_tol=1e-9)
+    )
+
+
+@SETTINGS
+@given(search_spaces(), st.integers(0, 2**32))
+def test_a_configuration_is_at_its_own_coordinates(space, seed):
+    config = space.sample(np.random.default_rng(seed))
+    own = space.quantiles(config)
+    assert list(own) == list(space.optuna_of(config))
+    again = space.at({key: 0.5 for _, key, _ in space.places()} | own)
+    assert again.keys() == config.keys()
+    for name, value in config.items():
+        close = isinstance(value, float) and math.isclose(again[name], value, rel_tol=1e-6, abs_tol=1e-9)
+        assert again[name] == value or close
+
+
 @given(st.integers(-20, 20), st.integers(0, 6))
 def test_integers_get_equal_shares(low, span):
     dim = Int(low, low + span)
