@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -99,6 +100,12 @@ class Dataset:
                 f"classes are known for classification only, this data is {self.kind}; use integer targets"
             )
         return len(self.names) or int(self.targets.max()) + 1
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How large it is: `samples`, numbers per sample (`features`), and `classes` where it has any."""
+        found = {"samples": self.n, "features": math.prod(self.inputs.shape[1:])}
+        return found | ({"classes": self.classes} if self.kind == "classification" else {})
 
     @cached_property
     def official_test(self) -> Array | None:

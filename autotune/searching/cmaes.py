@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autotune.errors import ConfigurationError
-from autotune.events import SEARCH, Config, Event, Failed, Proposed, Reported
+from autotune.events import SEARCH, Config, Event, Proposed
 from autotune.searching.base import Searcher
+from autotune.searching.standing import NOWHERE, Place, Standing
 from autotune.seeds import derive
 from autotune.space import SearchSpace
-
-Place = tuple[int, float]  # rung and score there: the greater, the better
-LOST: Place = (-1, -math.inf)
 
 
 @dataclass
@@ -27,13 +25,13 @@ class CMAState:
         space: Where to search.
         keys: Of its parameters, one for each coordinate.
         points: Coordinates of each trial, shape (d,).
-        places: Where each trial that has answered has come.
+        standing: Where each trial that has answered has come.
     """
 
     space: SearchSpace
     keys: list[str]
     points: dict[int, NDArray[np.float64]] = field(default_factory=dict)
-    places: dict[int, Place] = field(default_factory=dict)
+    standing: Standing = field(default_factory=Standing)
 
 
 @final
@@ -71,15 +69,10 @@ class CMAES(Searcher[CMAState]):
 
     def apply(self, state: CMAState, event: Event) -> CMAState:
         """Follow search trials."""
-        match event:
-            case Proposed(phase=phase) if phase == SEARCH:
-                known = state.space.quantiles(event.config)
-                state.points[event.trial] = np.array([known.get(key, 0.5) for key in state.keys])
-            case Reported() if event.trial in state.points:
-                finite = math.isfinite(event.score)
-                state.places[event.trial] = (event.rung, event.score) if finite else LOST
-            case Failed() if event.trial in state.points:
-                state.places[event.trial] = LOST
+        state.standing.apply(event)
+        if isinstance(event, Proposed) and event.phase == SEARCH:
+            known = state.space.quantiles(event.config)
+            state.points[event.trial] = np.array([known.get(key, 0.5) for key in state.keys])
         return state
 
     def propose(self, state: CMAState, trial: int, seed: int) -> Config | None:
@@ -96,13 +89,19 @@ class CMAES(Searcher[CMAState]):
         numbers = sorted(state.points)
         for first in range(0, len(numbers) - size + 1, size):
             generation = numbers[first : first + size]
-            if any(number not in state.places for number in generation):
+            if any(number not in state.standing.reached for number in generation):
                 break
-            ranked = sorted(generation, key=lambda number: state.places[number], reverse=True)
+            ranked = sorted(generation, key=lambda number: _place(state, number), reverse=True)
             told = [(_padded(state.points[number]), float(rank)) for rank, number in enumerate(ranked)]
             search.tell(told)
         drawn = np.clip(search.ask(), 0.0, 1.0)
         return state.space.at(dict(zip(state.keys, drawn.tolist(), strict=False)))
+
+
+def _place(state: CMAState, trial: int) -> Place:
+    """Where a trial has come; nowhere if it failed on the way."""
+    place = state.standing.reached[trial]
+    return place if math.isfinite(place[1]) else NOWHERE
 
 
 def _padded(point: NDArray[np.float64]) -> NDArray[np.float64]:

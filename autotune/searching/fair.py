@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import insort
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
@@ -11,9 +10,10 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from autotune.errors import ConfigurationError
-from autotune.events import SEARCH, Config, Event, Failed, Opened, Proposed, Reported
+from autotune.events import SEARCH, Config, Event, Opened, Proposed, Reported
 from autotune.policy import BASELINES, POLICY, entry_fidelity, first_rung
 from autotune.searching.base import Searcher
+from autotune.searching.standing import Standing
 from autotune.searching.tpe import TPE
 from autotune.seeds import derive
 from autotune.space import SearchSpace
@@ -32,13 +32,10 @@ class FairState:
         reference: FLOPs of one reference epoch-equivalent; 0 where nobody said.
         allowed: Epoch-equivalents that the turns may cost, and how many of them there may be.
         cost: Epoch-equivalents of all turns.
-        flops: What each trial has taken.
+        standing: Of the search's trials.
+        flops: What each of them has taken.
         size: Reference epoch-equivalents per epoch-equivalent of the leader.
         taken: Number of turns.
-        configs: Those of the search, by trial.
-        best: Rung, score and configuration of the leader.
-        reached: The highest rung of each trial and its score there, minus infinity after a failure.
-        rankings: All finite scores by rung, ascending.
     """
 
     narrowed: Mapping[str, SearchSpace]
@@ -49,13 +46,10 @@ class FairState:
     reference: float = 0.0
     allowed: tuple[float, float] = (math.inf, math.inf)
     cost: float = 0.0
+    taken: int = 0
+    standing: Standing = field(default_factory=Standing)
     flops: dict[int, float] = field(default_factory=dict)
     size: float = 1.0
-    taken: int = 0
-    configs: dict[int, Config] = field(default_factory=dict)
-    best: tuple[int, float, Config] = (-1, -math.inf, {})
-    reached: dict[int, tuple[int, float]] = field(default_factory=dict)
-    rankings: dict[int, list[float]] = field(default_factory=dict)
 
 
 @final
@@ -122,6 +116,7 @@ class FairStart(Searcher[FairState]):
 
     def apply(self, state: FairState, event: Event) -> FairState:
         """Follow the leader of the search; the searcher sees every event."""
+        state.standing.apply(event)
         match event:
             case Opened():
                 budget = event.study.get("plan", {}).get("budget", {})
@@ -130,12 +125,9 @@ class FairStart(Searcher[FairState]):
                 state.rungs = event.study.get("rungs", ())
                 state.reference = event.study.get("reference_flops", 0.0)
             case Proposed(phase=phase) if phase == SEARCH:
-                state.configs[event.trial] = event.config
                 self._turn(state, event.config)
-            case Reported() if event.trial in state.configs:
-                self._reported(state, event)
-            case Failed() if event.trial in state.configs:
-                state.reached[event.trial] = (event.rung, -math.inf)
+            case Reported() if event.trial in state.standing.configs:
+                self._measure(state, event)
         state.inner = self.searcher.apply(state.inner, event)
         return state
 
@@ -144,25 +136,19 @@ class FairStart(Searcher[FairState]):
         drawing = np.random.default_rng(derive(seed, "searching", trial))
         if trial < len(state.settlers):
             return state.narrowed[state.settlers[trial]].sample(drawing)
-        if state.best[0] >= 0:
+        if (leader := state.standing.leader) is not None:
+            settings = self._of_option(state.standing.configs[leader], own=False)
             for option in dict.fromkeys(state.waiting):
-                drawn = state.narrowed[option].sample(drawing)
-                config = self._of_option(drawn, own=True) | self._of_option(state.best[2], own=False)
-                if self._entry(state, config) <= state.best[0] and self._affords(state, config):
+                config = self._of_option(state.narrowed[option].sample(drawing), own=True) | settings
+                if self._entry(state, config) <= state.standing.best[0] and self._affords(state, config):
                     return config
         return self._awake(state, trial, seed)
 
-    def _reported(self, state: FairState, event: Reported) -> None:
-        score = event.score if math.isfinite(event.score) else -math.inf
-        state.reached[event.trial] = (event.rung, score)
+    def _measure(self, state: FairState, event: Reported) -> None:
         flops = state.flops.get(event.trial, 0.0) + event.ledger.own.total.flops
         state.flops[event.trial] = flops
-        if math.isfinite(score):
-            insort(state.rankings.setdefault(event.rung, []), score)
-            if (event.rung, score) > state.best[:2]:
-                state.best = (event.rung, score, state.configs[event.trial])
-                known = state.reference > 0 and flops > 0
-                state.size = flops / state.reference / event.fidelity if known else 1.0
+        if state.standing.leader == event.trial and state.reference > 0 and flops > 0:
+            state.size = flops / state.reference / event.fidelity
 
     def _turn(self, state: FairState, config: Config) -> None:
         option = config.get(self.choice)
@@ -204,11 +190,10 @@ class FairStart(Searcher[FairState]):
         Where there are baselines to search instead, those that nobody has judged yet rest too.
         """
         judged, awake = set(), set(BASELINES)
-        for trial, (rung, score) in state.reached.items():
-            option = str(state.configs[trial].get(self.choice))
+        for trial in state.standing.reached:
+            option = str(state.standing.configs[trial].get(self.choice))
             judged.add(option)
-            ranking = state.rankings.get(rung, [])
-            if ranking and score >= ranking[-max(1, len(ranking) // self.reduction)]:
+            if state.standing.stands_out(trial, self.reduction):
                 awake.add(option)
         baselines = any(option in BASELINES for option in state.narrowed)
         return (judged | set(state.narrowed) if baselines else judged) - awake

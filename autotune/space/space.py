@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -106,6 +106,10 @@ class SearchSpace:
 
         tree.resolve(self.parameters, choose)
         return found
+
+    def chosen(self, choose: Callable[[str, Dimension], Scalar]) -> dict[str, Any]:
+        """The configuration that results when `choose(name, dimension)` gives every value asked for."""
+        return tree.resolve(self.parameters, lambda name, _, dim: choose(name, dim))
 
     def reference(self) -> dict[str, Any]:
         """The middle of each range and the first option of each choice."""

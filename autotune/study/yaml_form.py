@@ -20,6 +20,7 @@ from autotune.searching.cmaes import CMAES
 from autotune.searching.fair import FairStart
 from autotune.searching.gp import GP
 from autotune.searching.grid import GridSearch
+from autotune.searching.prior import Belief, Prior
 from autotune.searching.random import RandomSearch
 from autotune.searching.sobol import Sobol
 from autotune.searching.starting import StartingPoints
@@ -36,7 +37,8 @@ COPY: Final = "study.yaml"
 LAUNCH: Final = "launch.json"  # beside the copy: what importing its task needs, and the engine
 KEYS: Final = ("task", "task_arguments", "plugins", "space", "plan", "engine", "rules", "prices")
 PLAN: Final = (
-    "budget", "scheduler", "searcher", "fair_start", "starting_points", "confirm", "seed", "ordered_workers",
+    "budget", "scheduler", "searcher", "beliefs", "fair_start", "starting_points", "confirm", "seed",
+    "ordered_workers",
 )  # fmt: skip
 SCHEDULERS: Final[dict[str, type[Any]]] = {
     "asha": ASHA, "adaptive_asha": AdaptiveASHA, "full": FullTraining, "hyperband": Hyperband,
@@ -201,6 +203,11 @@ def _searcher(parts: Mapping[str, Node], space: SearchSpace) -> Searcher[Any]:
         searcher = _plug_in(parts["searcher"], "searcher", SEARCHERS)
         with parts["searcher"].here():
             searcher.initial(space)
+    if "beliefs" in parts:
+        with parts["beliefs"].here():
+            beliefs = {name: _belief(one) for name, one in parts["beliefs"].items().items()}
+            searcher = Prior(beliefs, searcher)
+            searcher.initial(space)
     if "fair_start" in parts:
         rounds = parts["fair_start"].typed(int)
         with parts["fair_start"].here():
@@ -215,6 +222,11 @@ def _searcher(parts: Mapping[str, Node], space: SearchSpace) -> Searcher[Any]:
                 space.validate(points[-1])
         searcher = StartingPoints(searcher, tuple(points))
     return searcher
+
+
+def _belief(node: Node) -> Belief:
+    """`value`, or `{value: ..., spread: ...}`."""
+    return node.build(Belief) if node.is_mapping else Belief(node.value())
 
 
 def _plug_in(node: Node, kind: str, known: Mapping[str, type[Any]]) -> Any:

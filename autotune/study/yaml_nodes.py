@@ -162,6 +162,8 @@ class Node:
 
 
 def _field(node: Node, hint: Any) -> Any:
+    if hint is Any:
+        return node.value()
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if type(None) in kinds and node.value() is None:
         return None

@@ -107,6 +107,7 @@ class TrainingWorkload(Workload):
         """Data, splits, metric and rules: a study never continues with others."""
         return {
             "data": self.task.data.fingerprint,
+            "sizes": self.task.data.sizes,
             "splits": self.splits.fingerprint,
             "metric": self.task.metric,
             "mode": self.task.mode,

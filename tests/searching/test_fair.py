@@ -80,7 +80,7 @@ def test_a_fair_start_settles_on_the_baselines_and_tries_the_others_with_the_lea
     for trial in range(4):
         config, state = answered(searcher, state, trial, score=trial, rung=int(trial < 2))
         assert config["policy"] == ["full", "fresh_random"][trial % 2]
-    leader = state.configs[1]  # the better of those at the highest rung, whatever the others have below
+    leader = state.standing.configs[1]  # at the highest rung, whatever others have below
     others = []
     for trial in range(4, 10):
         config, state = answered(searcher, state, trial, score=-1.0)

@@ -9,9 +9,13 @@ from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA, Variant
 from autotune.scheduling.full import FullTraining
 from autotune.scheduling.hyperband import Hyperband
+from autotune.searching.cmaes import CMAES
 from autotune.searching.fair import FairStart
+from autotune.searching.gp import GP
 from autotune.searching.grid import GridSearch
+from autotune.searching.prior import Belief, Prior
 from autotune.searching.random import RandomSearch
+from autotune.searching.sobol import Sobol
 from autotune.searching.starting import StartingPoints
 from autotune.searching.tpe import TPE
 from autotune.study.plan import Budget, Confirm, Plan
@@ -80,6 +84,13 @@ def test_what_is_not_said_is_as_in_python(file):
         ("tpe", FairStart(TPE())),
         ("{tpe: {startup: 5}}\n  fair_start: 0", TPE(startup=5)),
         ("{grid: {points: 2}}", GridSearch(points=2)),
+        ("sobol", FairStart(Sobol())),
+        ("{gp: {opening: sobol}}", FairStart(GP(opening="sobol"))),
+        ("{cmaes: {population: 8}}", FairStart(CMAES(population=8))),
+        (
+            "tpe\n  beliefs: {lr: 1e-2, policy: {value: full, spread: 0.3}}",
+            FairStart(Prior({"lr": Belief(1e-2), "policy": Belief("full", 0.3)}, TPE())),
+        ),
         (
             "random\n  starting_points: [{lr: 1e-3, policy: full}]",
             StartingPoints(FairStart(RandomSearch()), ({"lr": 1e-3, "policy": "full"},)),
@@ -125,6 +136,8 @@ def test_budget_confirm_rules_and_seed(file):
         ("trials: 6", "trials: many", 7, "whole number, got 'many'"),
         ("trials: 6", "trials: 0", 7, "budget.trials must be"),
         ("lowest: 1", "lowest: 9", 8, "lowest must be in"),
+        ("trials: 6}", "trials: 6}\n  beliefs: {rate: 0.1}", 8, "beliefs: .*parameter 'rate'"),
+        ("trials: 6}", "trials: 6}\n  beliefs: {lr: {value: 0.1, spread: 2}}", 8, "spread must be in"),
         ("horizon: 3, ", "", 8, "horizon is missing"),
         ("asha:", "asa:", 8, "did you mean 'asha'"),
         ("{asha: {horizon: 3, lowest: 1}}", "asha", 8, "needs its parameters"),

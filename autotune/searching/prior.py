@@ -1,0 +1,173 @@
+"""What the user believes about where the best lies, used while it proves right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, final
+
+import numpy as np
+
+from autotune.errors import ConfigurationError, SpaceError, unknown
+from autotune.events import Config, Event
+from autotune.searching.base import Searcher
+from autotune.searching.standing import Standing
+from autotune.searching.tpe import TPE
+from autotune.seeds import derive
+from autotune.space import Choice, SearchSpace
+from autotune.space.dimensions import Dimension
+
+NEAR: Final = 4.0  # mean squared distance in spreads up to which a trial speaks for or against the beliefs
+GOOD: Final = 3  # the best third at a rung
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Where the best value of a parameter is believed to lie.
+
+    Attributes:
+        value: The most likely one.
+        spread: Standard deviation where the range has the width 1 (its logarithm, if it is a logarithmic
+            one), in (0, 1]; of a choice, the probability of any other option than `value`.
+    """
+
+    value: Any
+    spread: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not 0 < self.spread <= 1:
+            raise ConfigurationError(f"belief.spread must be in (0, 1], got {self.spread}")
+
+    def draw(self, dim: Dimension, generator: np.random.Generator) -> float:
+        """A quantile of the dimension."""
+        if isinstance(dim, Choice) and generator.random() < self.spread:
+            return float(generator.random())
+        if isinstance(dim, Choice):
+            return dim.quantile(self.value)
+        while True:  # a normal distribution, cut off where the range ends
+            drawn = dim.quantile(self.value) + self.spread * generator.standard_normal()
+            if 0.0 <= drawn <= 1.0:
+                return float(drawn)
+
+    def distance(self, dim: Dimension, value: Any) -> float:
+        """Squared, in spreads."""
+        if isinstance(dim, Choice):
+            return 0.0 if value == self.value else 2 * NEAR
+        return ((dim.quantile(value) - dim.quantile(self.value)) / self.spread) ** 2
+
+
+@dataclass
+class PriorState:
+    """The searcher's own state, and how those near the beliefs and the others have fared.
+
+    Attributes:
+        space: Where to search.
+        inner: The searcher's state.
+        standing: Of all trials.
+        near: Whether each trial is near the beliefs.
+    """
+
+    space: SearchSpace
+    inner: Any
+    standing: Standing = field(default_factory=Standing)
+    near: dict[int, bool] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True)
+class Prior(Searcher[PriorState]):
+    """Draw some proposals from beliefs about single parameters; the others are the searcher's.
+
+    The first proposal is what is believed most likely. Afterwards beliefs and searcher take turns by chance,
+    in proportion to the share of good trials, the best third where they have come, among those near the
+    beliefs and among the others. Wrong beliefs so get ever fewer trials; right ones get up to three of four.
+    As in PriorBand (Mallik et al., NeurIPS 2023), from which this differs in having no brackets.
+
+    Attributes:
+        beliefs: By the name of a parameter, a `Belief`; a plain value is one with the default spread.
+        searcher: What proposes the rest, and the parameters without beliefs. It learns from all trials.
+    """
+
+    beliefs: Mapping[str, Belief]
+    searcher: Searcher[Any] = field(default_factory=TPE)
+
+    def __post_init__(self) -> None:
+        if self.searcher.counts:
+            kind = type(self.searcher).__name__
+            raise ConfigurationError(
+                f"searcher must not count its trials, which {kind} does; put it outside, such as "
+                "FairStart(Prior(beliefs)) or StartingPoints(Prior(beliefs), points)"
+            )
+        given = {n: one if isinstance(one, Belief) else Belief(one) for n, one in self.beliefs.items()}
+        object.__setattr__(self, "beliefs", given)
+
+    def initial(self, space: SearchSpace) -> PriorState:
+        """Check the beliefs, so that a wrong one costs nothing.
+
+        Raises:
+            SpaceError: When a name is unknown, or a value nowhere in the space.
+        """
+        for name, belief in self.beliefs.items():
+            if name not in space.names():
+                raise SpaceError(f"beliefs: {unknown('parameter', name, space.names())}")
+            problems = [_refusal(dim, belief.value) for own, _, dim in space.places() if own == name]
+            if all(problems):
+                raise SpaceError(f"the belief about {name!r}: {problems[0]}")
+        return PriorState(space, self.searcher.initial(space))
+
+    def apply(self, state: PriorState, event: Event) -> PriorState:
+        """The searcher sees every event."""
+        known = len(state.standing.configs)
+        state.standing.apply(event)
+        if len(state.standing.configs) > known:
+            trial = next(reversed(state.standing.configs))
+            state.near[trial] = self._is_near(state.space, state.standing.configs[trial])
+        state.inner = self.searcher.apply(state.inner, event)
+        return state
+
+    def propose(self, state: PriorState, trial: int, seed: int) -> Config | None:
+        """One of the beliefs', or the searcher's."""
+        config = self.searcher.propose(state.inner, trial, seed)
+        drawing = np.random.default_rng(derive(seed, "prior", trial))
+        first = not state.standing.configs
+        if config is None or not (first or drawing.random() < self.share(state)):
+            return config
+        return self._believed(state.space, config, drawing, likeliest=first)
+
+    def share(self, state: PriorState) -> float:
+        """Of the next proposals, for the beliefs; in [0, 3/4]."""
+        good, count = {True: 1, False: 1}, {True: 2, False: 2}
+        for trial in state.standing.reached:
+            near = state.near[trial]
+            count[near] += 1
+            good[near] += state.standing.stands_out(trial, GOOD)
+        rates = {near: good[near] / count[near] for near in (True, False)}
+        return min(0.75, rates[True] / (rates[True] + rates[False]))
+
+    def _believed(
+        self, space: SearchSpace, config: Config, drawing: np.random.Generator, likeliest: bool
+    ) -> dict[str, Any]:
+        """A configuration with drawn values where there are beliefs, and else its own where it has any."""
+        quantiles = {key: float(drawing.random()) for _, key, _ in space.places()} | space.quantiles(config)
+        for name, key, dim in space.places():
+            belief = self.beliefs.get(name)
+            if belief is not None and _refusal(dim, belief.value) is None:
+                quantiles[key] = dim.quantile(belief.value) if likeliest else belief.draw(dim, drawing)
+        return space.at(quantiles)
+
+    def _is_near(self, space: SearchSpace, config: Config) -> bool:
+        distances = []
+        for name, key, dim in space.places():
+            belief = self.beliefs.get(name)
+            if belief is not None and key in space.optuna_of(config) and _refusal(dim, belief.value) is None:
+                distances.append(belief.distance(dim, config[name]))
+        return bool(distances) and math.fsum(distances) / len(distances) <= NEAR
+
+
+def _refusal(dim: Dimension, value: Any) -> str | None:
+    try:
+        dim.accept(value)
+    except SpaceError as error:
+        return str(error)
+    return None
