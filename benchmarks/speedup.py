@@ -16,11 +16,11 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import ray
@@ -30,7 +30,7 @@ import autotune as at
 from autotune.cluster.engine import RayEngine
 from autotune.events import CONFIRM, Event, PhaseStarted
 from autotune.history import History
-from autotune.search_spaces.policies import policies
+from autotune.policy import POLICY
 from autotune.seeds import derive
 from autotune.study.confirmation import candidates
 from autotune.training.rules import TrialRules
@@ -38,11 +38,9 @@ from autotune.training.workload import TrainingWorkload
 from benchmarks import stock
 from benchmarks.figures import begin, options, write
 from benchmarks.finals import bound, cluster, final_ours, final_stock, noted, unpacked
-from benchmarks.recipes import RECIPES, Recipe
+from benchmarks.recipes import RECIPES
 from benchmarks.runs import kept
-
-STOCK: Final = "stock Ray Tune"
-FIXED: Final = {"pool": 0.1, "interval": 0.05}
+from benchmarks.systems import ABLATIONS, STOCK, SYSTEMS
 
 
 @dataclass(frozen=True)
@@ -54,29 +52,14 @@ class Cell:
     seed: int
 
 
-def plan(recipe: Recipe, epochs: float, seed: int) -> at.Plan:
-    """How ours searches, whatever the space: as it does when nothing is said but budget and horizon."""
-    return at.Plan(
-        at.Budget(epochs=epochs),
-        scheduler=at.ASHA(horizon=float(recipe.horizon)),
-        seed=seed,
-    )
-
-
-SYSTEMS: Final[Mapping[str, Callable[[], at.Choice | None]]] = {
-    STOCK: lambda: None,
-    "autotune": lambda: policies(**FIXED),
-    "autotune, settings alone": lambda: None,
-    "autotune, fresh random 10 %": lambda: policies([], without=["full"], fraction=0.1),
-}
-
-
 def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[str, Any]:
     """A study up to its confirmation; then its leader, trained as the study would."""
-    recipe, policy = RECIPES[cell.task], SYSTEMS[cell.system]()
+    recipe, system = RECIPES[cell.task], {**SYSTEMS, **ABLATIONS}[cell.system]
     task, splits = recipe.load(arguments.data_dir)
     task = dataclasses.replace(task, splits=splits)
-    space = recipe.space(policy=policy) if policy else recipe.space()
+    space = system.space(recipe)
+    plan = system.plan(recipe, epochs, arguments.trials, cell.seed)
+    rules = TrialRules(float(recipe.horizon), **system.rules)
     path = arguments.out / f"{cell.task}-{cell.system}-{cell.seed}".translate(str.maketrans(" ,%", "-__"))
     shutil.rmtree(path, ignore_errors=True)  # of a cell that was interrupted: its clock would be wrong
     seen: list[History] = []
@@ -87,18 +70,19 @@ def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[s
             raise KeyboardInterrupt
 
     with cluster(arguments.workers):
-        search = plan(recipe, epochs, cell.seed)
+        engine = RayEngine(workers=arguments.workers)
         began = time.perf_counter()
         try:
-            at.Study(task, space, path, search, RayEngine(workers=arguments.workers)).run(watch)
+            at.Study(task, space, path, plan, engine, rules).run(watch)
         except KeyboardInterrupt:
             if not seen:
                 raise
         searched = time.perf_counter()
         history = seen[0]
         arms = space.options("policy")
-        leader = dict(candidates(history, search.confirm, arms)[0].config)
-        rules = TrialRules(float(recipe.horizon))
+        leader = dict(candidates(history, plan.confirm, arms)[0].config)
+        if system.horizon < 1:  # subsets served the search alone
+            leader = {name: value for name, value in leader.items() if not name.startswith(POLICY)}
         workload = TrainingWorkload(noted(task), splits, rules, path / "finals", 0, space.reference())
         held = ray.put(workload.bulk)
         began_finals = time.perf_counter()
@@ -226,7 +210,8 @@ def main() -> None:
     """Run the cells that are missing, print the table, write the JSON."""
     parser = options(__doc__)
     parser.add_argument("--datasets", nargs="+", default=list(RECIPES), choices=list(RECIPES))
-    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS)[1:], help="beside stock Ray Tune")
+    known = [*SYSTEMS, *ABLATIONS]
+    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=known, metavar="NAME")
     parser.add_argument("--seeds", type=int, default=5, help="searches of each system")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--trials", type=int, default=20, help="of stock; the most full trainings of any")

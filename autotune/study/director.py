@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -16,14 +15,12 @@ from autotune.events import (
     Concluded,
     Config,
     Event,
-    Failed,
     PhaseStarted,
     Proposed,
-    Reported,
     to_json,
 )
 from autotune.history import History, Trial
-from autotune.policy import POLICY, PREFIX, first_rung
+from autotune.policy import first_rung
 from autotune.scheduling.base import Promote, Start, Wait
 from autotune.seeds import derive
 from autotune.space import SearchSpace
@@ -37,6 +34,7 @@ from autotune.study.confirmation import (
     verdict,
 )
 from autotune.study.plan import Plan
+from autotune.study.purse import Purse
 
 Entry: TypeAlias = Callable[[Config], float]  # fidelity below which a configuration cannot be judged
 DECISIONS = (Proposed, Assigned, PhaseStarted, Concluded)
@@ -69,25 +67,13 @@ class Director:
         self._searching: Any = self.plan.searcher.initial(self.space)
         self._chosen: list[Candidate] | None = None
         self._finalists: list[Candidate] | None = None
-        self._due: dict[int, float] = {}
-        self._committed = 0.0
-        self._sizes: dict[str, float] = {}
-        self._largest = 1.0
+        limit, policies = self.plan.budget.epochs, len(self.arms) > 1
+        self._purse = Purse(self.history, limit, self.reference_flops, self._rungs, policies)
 
     def apply(self, event: Event) -> None:
         """Take in one more event, decisions included."""
-        if isinstance(event, Assigned):
-            size = self._size(self.history.trials[event.trial])
-            self._due[event.assignment] = size * (event.until - event.since)
-            self._committed += self._due[event.assignment]
-        elif isinstance(event, Reported | Failed):
-            self._committed -= self._due.pop(event.assignment, 0.0)
         self.history.apply(event)
-        if isinstance(event, Reported) and self.history.phase == SEARCH:
-            trial = self.history.trials[event.trial]
-            self._largest = max(self._largest, self._size(trial))
-            if len(self.arms) > 1:
-                self._sizes[_settings(trial.config)] = self._size(trial)
+        self._purse.apply(event)
         self._scheduling = self.plan.scheduler.apply(self._scheduling, event)
         self._searching = self.plan.searcher.apply(self._searching, event)
 
@@ -105,12 +91,11 @@ class Director:
 
     def search_epochs(self) -> float:
         """Reference epoch-equivalents that the search's trials have spent, without what all of them share."""
-        spent = self.history.spent.get(SEARCH)
-        return spent.own.epochs(self.reference_flops) if spent else 0.0
+        return self._purse.spent
 
     def _search(self) -> list[Event]:
         reason = self.history.stopped
-        decision = Wait() if reason else self.plan.scheduler.decide(self._scheduling, self._fits)
+        decision = Wait() if reason else self.plan.scheduler.decide(self._scheduling, self._purse.pays_for)
         if isinstance(decision, Promote):
             return [self._assign(self.history.trials[decision.trial], decision.rung)]
         if isinstance(decision, Start):
@@ -124,34 +109,12 @@ class Director:
             if config is not None:
                 source = type(self.plan.searcher).__name__
                 trial, assigned = self._propose(config, source, SEARCH, None, number, decision.rung)
-                if number == 0 or self._unseen(config) * assigned.until <= self._left():
+                if number == 0 or self._purse.pays_to_begin(config, assigned.rung):
                     return [trial, assigned]
                 reason = f"the budget of {self.plan.budget.epochs:g} epoch-equivalents is spent"
         if self.history.in_flight:
             return []
         return [PhaseStarted(CONFIRM, reason or "the scheduler has nothing left to do")]
-
-    def _fits(self, promote: Promote) -> bool:
-        """Whether the rest of the budget pays for it."""
-        step = self._rungs[promote.rung] - self._rungs[promote.rung - 1]
-        return self._size(self.history.trials[promote.trial]) * step <= self._left()
-
-    def _left(self) -> float:
-        """What the budget has left, in reference epoch-equivalents, after all that is in flight."""
-        limit = self.plan.budget.epochs
-        return math.inf if limit is None else limit - self.search_epochs() - self._committed
-
-    def _size(self, trial: Trial) -> float:
-        """Reference epoch-equivalents per epoch-equivalent of its own."""
-        if trial.fidelity > 0:
-            return trial.ledger.own.epochs(self.reference_flops) / trial.fidelity
-        return self._unseen(trial.config)
-
-    def _unseen(self, config: Config) -> float:
-        """The size of one with the same settings, whatever their policies; else the largest so far."""
-        if not self._sizes:
-            return self._largest
-        return self._sizes.get(_settings(config), self._largest)
 
     def _confirm(self) -> list[Event]:
         chosen, seeds = self.chosen(), self.plan.confirm.seeds
@@ -202,12 +165,6 @@ class Director:
 
     def _entry_rung(self, config: Config, phase: str) -> int:
         return len(self._rungs) - 1 if phase == CONFIRM else first_rung(self.entry(config), self._rungs)
-
-
-def _settings(config: Config) -> str:
-    """A configuration without its policy."""
-    kept = (one for one in config.items() if one[0] != POLICY and not one[0].startswith(PREFIX))
-    return str(sorted(kept))
 
 
 def replay(director: Director, events: Iterable[Event]) -> int:
