@@ -29,7 +29,7 @@ from autotune.report.tables import (
     trials_table,
 )
 from autotune.report.view import StudyView
-from autotune.report.words import PHASES, comparisons, gaps, headline, judged, not_better, removed
+from autotune.report.words import PHASES, comparisons, gaps, headline, judged, not_better, removed, untried
 
 LABELS: Final = {label.value: f"part {colour(k)}" for k, label in zip((1, 3, 5, 6, 4, 0), Label, strict=True)}
 FATES: Final = {
@@ -55,7 +55,7 @@ def findings(view: StudyView) -> Markup:
     """The verdict in plain words."""
     answers = [str(one.get("answer") or "not compared") for one in view.verdict.get("comparisons", ())]
     rows = [_finding(answer, line) for answer, line in zip(answers, comparisons(view), strict=True)]
-    rows += [_finding("note", line) for line in (not_better(view), removed(view)) if line]
+    rows += [_finding("note", line) for line in (not_better(view), untried(view), removed(view)) if line]
     return tag(
         "section",
         tag("p", escape(headline(view)), class_="lede"),

@@ -29,7 +29,7 @@ def summary(study: StudyView | str | Path) -> str:
         LogError: When its log is damaged.
     """
     view = study if isinstance(study, StudyView) else StudyView.load(study)
-    lines = [headline(view), *comparisons(view), not_better(view), removed(view), *cost(view)]
+    lines = [headline(view), *comparisons(view), not_better(view), untried(view), removed(view), *cost(view)]
     return "\n".join(line for line in lines if line)
 
 
@@ -143,6 +143,17 @@ def best_of_arms(view: StudyView) -> dict[str, float]:
         # fresh_random itself is compared at each rival's rung, so its entry is a difference of zero
         return {arm: by_arm[arm][rung] - reference[rung] for arm, rung in shared.items() if rung is not None}
     return {}
+
+
+def untried(view: StudyView) -> str:
+    """Which policies of the space no trial of a finished search had."""
+    missing = sorted(set(view.arms) - {trial.arm for trial in view.search})
+    if not missing or view.history.phase == SEARCH:
+        return ""
+    return (
+        f"Not tried: {', '.join(missing)}. Nothing is claimed against them; a larger budget, or "
+        "FairStart(share=1.0), reaches them."
+    )
 
 
 def removed(view: StudyView) -> str:

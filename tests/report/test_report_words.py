@@ -70,6 +70,17 @@ def test_removed_arms_are_said_to_be_removed():
     assert "Removed from the space by the user: full and fresh_random" in summary(StudyView.of(events))
 
 
+def test_policies_that_had_no_trial_are_said_not_to_be_tried():
+    opened, *rest = study(30)
+    tried = sorted({trial.arm for trial in StudyView.of([opened, *rest]).search})
+    space = f"lr: {{float: [0.1, 1.0]}}\npolicy: {{choice: [{', '.join([*tried, 'herding', 'craig'])}]}}\n"
+    events = [Opened({**opened.study, "space": space}), *rest]
+    assert "Not tried: craig, herding. Nothing is claimed" in summary(StudyView.of(events))
+    assert "Not tried" not in summary(StudyView.of([opened, *rest]))
+    begun = [events[0], *study(30, confirmed=False)[1:]]
+    assert "Not tried" not in summary(StudyView.of(begun))  # their turn may come
+
+
 def test_scores_of_a_minimised_metric_are_shown_as_the_metric():
     concluded = study(30)[-1]
     assert isinstance(concluded, Concluded)
