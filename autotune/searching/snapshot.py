@@ -86,8 +86,9 @@ def _suggest_level(
         with_all = [trial for trial in trials if gaps or free.keys() <= trial.params.keys()]
         study, new = Study(STUDY, Snapshot(with_all), sampler), _new_trial()
         drawn = sampler.sample_relative(study, new, free)
-        for key in free.keys() - drawn.keys():  # nothing is known about them
-            drawn[key] = sampler.sample_independent(study, new, key, free[key])
+        for key in free:  # in their order: each draw moves the sampler's generator
+            if key not in drawn:  # nothing is known about it
+                drawn[key] = sampler.sample_independent(study, new, key, free[key])
         keyed |= {key: _inside(parameters[key.removeprefix(prefix)], drawn[key]) for key in free}
     for own, dim in parameters.items():
         if isinstance(dim, Choice):
