@@ -164,6 +164,11 @@ def entry_fidelity(config: Mapping[str, Any], horizon: float) -> float:
         return 0.0
 
 
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without its policy."""
+    return {key: value for key, value in config.items() if key != POLICY and not key.startswith(PREFIX)}
+
+
 def first_rung(fidelity: float, rungs: Sequence[float]) -> int:
     """The lowest rung at or above a fidelity; the last where there is none."""
     return next((index for index, rung in enumerate(rungs) if rung >= fidelity), len(rungs) - 1)

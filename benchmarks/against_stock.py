@@ -120,7 +120,7 @@ def theirs(
             [final_stock.remote(bare, found.config, tested, arguments.max_epochs, one) for one in wanted]
         )
         test = [float(unpacked(one, len(splits.test)).mean()) for one in hits]
-        own = stock.flops_per_epoch(task, found.config, 1) / stock.flops_per_epoch(task, space.reference(), 1)
+        own = stock.size(task, space, found.config)
         return {
             "search_epochs": found.epochs,
             "search_seconds": found.seconds,

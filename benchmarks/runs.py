@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,13 @@ def kept(file: Path, kind: type[R]) -> dict[R, dict[str, Any]]:
     return {kind(**{name: row[name] for name in names}): row for row in rows}
 
 
+def keep(file: Path, row: Mapping[str, Any]) -> None:
+    """Add the row of a finished run."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as out:
+        out.write(json.dumps(row, default=str) + "\n")
+
+
 def measure(
     wanted: Sequence[R], file: Path, work: Callable[[R], dict[str, Any]], workers: int, **pool: Any
 ) -> list[dict[str, Any]]:
@@ -39,12 +46,10 @@ def measure(
         pool: Further arguments of `ProcessPoolExecutor`.
     """
     done = kept(file, type(wanted[0]))
-    file.parent.mkdir(parents=True, exist_ok=True)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn, **pool) as processes:
         begun = {processes.submit(work, run): run for run in wanted if run not in done}
         for future in as_completed(begun):
             done[begun[future]] = future.result()
-            with file.open("a") as out:
-                out.write(json.dumps(future.result()) + "\n")
+            keep(file, future.result())
     return [done[run] for run in wanted]

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +29,7 @@ import autotune as at
 from autotune.cluster.engine import RayEngine
 from autotune.events import CONFIRM, Event, PhaseStarted
 from autotune.history import History
-from autotune.policy import POLICY
+from autotune.policy import settings_of
 from autotune.seeds import derive
 from autotune.study.confirmation import candidates
 from autotune.training.rules import TrialRules
@@ -39,7 +38,7 @@ from benchmarks import stock
 from benchmarks.figures import begin, options, write
 from benchmarks.finals import bound, cluster, final_ours, final_stock, noted, unpacked
 from benchmarks.recipes import RECIPES
-from benchmarks.runs import kept
+from benchmarks.runs import keep, kept
 from benchmarks.systems import ABLATIONS, STOCK, SYSTEMS
 
 
@@ -82,7 +81,7 @@ def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[s
         arms = space.options("policy")
         leader = dict(candidates(history, plan.confirm, arms)[0].config)
         if system.horizon < 1:  # subsets served the search alone
-            leader = {name: value for name, value in leader.items() if not name.startswith(POLICY)}
+            leader = settings_of(leader)
         workload = TrainingWorkload(noted(task), splits, rules, path / "finals", 0, space.reference())
         held = ray.put(workload.bulk)
         began_finals = time.perf_counter()
@@ -98,7 +97,7 @@ def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[s
         "arms": {arm: sum(trial.arm == arm for trial in trials) for arm in arms},
         "config": leader,
         "ledger": ledger.to_json(),
-        "final_epochs": recipe.horizon * size(task, space, leader),
+        "final_epochs": recipe.horizon * stock.size(task, space, leader),
         "final_seconds": (ended - began_finals) / arguments.finals,
         "hits": hits,
         "items": len(splits.test),
@@ -125,7 +124,7 @@ def run_stock(cell: Cell, arguments: argparse.Namespace) -> dict[str, Any]:
         "seconds": found.seconds,
         "trials": found.trials,
         "config": found.config,
-        "final_epochs": recipe.horizon * size(task, space, found.config),
+        "final_epochs": recipe.horizon * stock.size(task, space, found.config),
         "final_seconds": (ended - began) / arguments.finals,
         "hits": hits,
         "items": len(splits.test),
@@ -135,11 +134,6 @@ def run_stock(cell: Cell, arguments: argparse.Namespace) -> dict[str, Any]:
 def seeds(cell: Cell, count: int) -> list[int]:
     """Of the final trainings; the same for all systems."""
     return [derive(cell.seed, "final", repetition) % 2**31 for repetition in range(count)]
-
-
-def size(task: at.Classification, space: at.SearchSpace, config: Mapping[str, Any]) -> float:
-    """FLOPs of a configuration's model over those of the reference's."""
-    return stock.flops_per_epoch(task, config, 1) / stock.flops_per_epoch(task, space.reference(), 1)
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -238,8 +232,7 @@ def main() -> None:
             stocks = rows[dataclasses.replace(cell, system=STOCK)]
             found = run_ours(cell, arguments.share * stocks["epochs"], arguments)
         rows[cell] = {**dataclasses.asdict(cell), **found}
-        with arguments.rows.open("a") as out:
-            out.write(json.dumps(rows[cell], default=str) + "\n")
+        keep(arguments.rows, rows[cell])
         told = f"{fmean(accuracy([found])):.4f}, {found['epochs']:.1f} ee, {found['seconds']:.0f} s"
         print(f"{cell.task}, {cell.system}, seed {cell.seed}: {told}", flush=True)
     report["table"] = summary([rows[cell] for cell in wanted])

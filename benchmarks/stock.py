@@ -105,6 +105,11 @@ def flops_per_epoch(task: Classification, config: Mapping[str, Any], samples: in
     return 3 * forward_flops(task.model(config), example) * samples
 
 
+def size(task: Classification, space: SearchSpace, config: Mapping[str, Any]) -> float:
+    """FLOPs of a configuration's model over those of the reference's."""
+    return flops_per_epoch(task, config, 1) / flops_per_epoch(task, space.reference(), 1)
+
+
 @dataclass(frozen=True)
 class DefineByRun:
     """Our space as the function that OptunaSearch takes; a class, since OptunaSearch pickles it."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
 import numpy as np
 
 from autotune.errors import ConfigurationError, SpaceError, unknown
-from autotune.events import Config, Event
+from autotune.events import SEARCH, Config, Event, Proposed
 from autotune.searching.base import Searcher
 from autotune.searching.standing import Standing
 from autotune.searching.tpe import TPE
@@ -118,11 +118,9 @@ class Prior(Searcher[PriorState]):
 
     def apply(self, state: PriorState, event: Event) -> PriorState:
         """The searcher sees every event."""
-        known = len(state.standing.configs)
         state.standing.apply(event)
-        if len(state.standing.configs) > known:
-            trial = next(reversed(state.standing.configs))
-            state.near[trial] = self._is_near(state.space, state.standing.configs[trial])
+        if isinstance(event, Proposed) and event.phase == SEARCH:
+            state.near[event.trial] = self._is_near(state.space, event.config)
         state.inner = self.searcher.apply(state.inner, event)
         return state
 
@@ -150,19 +148,22 @@ class Prior(Searcher[PriorState]):
     ) -> dict[str, Any]:
         """A configuration with drawn values where there are beliefs, and else its own where it has any."""
         quantiles = {key: float(drawing.random()) for _, key, _ in space.places()} | space.quantiles(config)
-        for name, key, dim in space.places():
-            belief = self.beliefs.get(name)
-            if belief is not None and _refusal(dim, belief.value) is None:
-                quantiles[key] = dim.quantile(belief.value) if likeliest else belief.draw(dim, drawing)
+        for key, dim, belief in self._held(space):
+            quantiles[key] = dim.quantile(belief.value) if likeliest else belief.draw(dim, drawing)
         return space.at(quantiles)
 
     def _is_near(self, space: SearchSpace, config: Config) -> bool:
-        distances = []
+        values = space.optuna_of(config)
+        held = [(key, dim, belief) for key, dim, belief in self._held(space) if key in values]
+        distances = [belief.distance(dim, values[key]) for key, dim, belief in held]
+        return bool(distances) and math.fsum(distances) / len(distances) <= NEAR
+
+    def _held(self, space: SearchSpace) -> Iterator[tuple[str, Dimension, Belief]]:
+        """The places in the space at which a belief can be true, with their keys."""
         for name, key, dim in space.places():
             belief = self.beliefs.get(name)
-            if belief is not None and key in space.optuna_of(config) and _refusal(dim, belief.value) is None:
-                distances.append(belief.distance(dim, config[name]))
-        return bool(distances) and math.fsum(distances) / len(distances) <= NEAR
+            if belief is not None and _refusal(dim, belief.value) is None:
+                yield key, dim, belief
 
 
 def _refusal(dim: Dimension, value: Any) -> str | None:

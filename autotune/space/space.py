@@ -98,14 +98,8 @@ class SearchSpace:
 
     def quantiles(self, config: Config) -> dict[str, float]:
         """Undo `at`: a valid configuration's coordinates by key, those alone that it has."""
-        found: dict[str, float] = {}
-
-        def choose(name: str, key: str, dim: Dimension) -> Scalar:
-            found[key] = dim.quantile(config[name])
-            return config[name]  # type: ignore[no-any-return]  # configurations hold scalars
-
-        tree.resolve(self.parameters, choose)
-        return found
+        dims = {key: dim for _, key, dim in self.places()}
+        return {key: dims[key].quantile(value) for key, value in self.optuna_of(config).items()}
 
     def chosen(self, choose: Callable[[str, Dimension], Scalar]) -> dict[str, Any]:
         """The configuration that results when `choose(name, dimension)` gives every value asked for."""

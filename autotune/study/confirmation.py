@@ -12,7 +12,7 @@ from typing import Any, Final
 from autotune.evaluation.comparison import Answer, compare
 from autotune.events import CONFIRM, SEARCH, Config
 from autotune.history import History, Trial
-from autotune.policy import BASELINES
+from autotune.policy import BASELINES, settings_of
 from autotune.study.plan import Confirm
 
 FIRST: Final = 2  # seeds of every candidate, before the field is narrowed
@@ -71,9 +71,7 @@ def _beats(waiting: Trial, other: Trial) -> bool:
 
 
 def _under(config: Config, arm: str) -> Config:
-    settings = {
-        key: value for key, value in config.items() if key != "policy" and not key.startswith("policy.")
-    }
+    settings = settings_of(config)
     if arm == "full":
         return {**settings, "policy": arm}
     return {**settings, "policy": arm, "policy.fraction": config.get("policy.fraction", DEFAULT_FRACTION)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from autotune.events import SEARCH, Assigned, Config, Event, Failed, Reported
 from autotune.history import History, Trial
-from autotune.policy import POLICY, PREFIX
+from autotune.policy import settings_of
 from autotune.scheduling.base import Promote
 
 
@@ -88,6 +88,4 @@ class Purse:
 
 
 def _settings(config: Config) -> str:
-    """A configuration without its policy."""
-    kept = (one for one in config.items() if one[0] != POLICY and not one[0].startswith(PREFIX))
-    return str(sorted(kept))
+    return str(sorted(settings_of(config).items()))

@@ -109,6 +109,15 @@ def test_a_policy_waits_for_a_leader_at_the_rung_where_it_is_judged_first():
     assert "small_loss" in turns[6:]  # its warm-up ends beyond the second rung
 
 
+def turns_after(searcher, state):
+    """The policies, baselines aside, that are tried in many more trials, all of which do badly."""
+    seen = set()
+    for trial in range(1, 30):
+        config, state = answered(searcher, state, trial, score=-1.0)
+        seen.add(config["policy"])
+    return seen - {"full", "fresh_random"}
+
+
 @pytest.mark.parametrize(
     ("budget", "expected"),
     [
@@ -123,11 +132,7 @@ def test_turns_take_no_more_than_their_share_of_the_budget(budget, expected):
     searcher = FairStart(RandomSearch(), settle=1, reduction=3, share=1 / 3)
     state = begin(searcher, POLICIES, rungs=RUNGS, plan={"budget": budget})
     _, state = answered(searcher, state, 0, score=9.0, rung=2)
-    seen = set()
-    for trial in range(1, 30):
-        config, state = answered(searcher, state, trial, score=-1.0)
-        seen.add(config["policy"])
-    assert seen - {"full", "fresh_random"} == expected
+    assert turns_after(searcher, state) == expected
 
 
 def test_turns_are_charged_at_the_size_of_the_leaders_model():
@@ -139,11 +144,7 @@ def test_turns_are_charged_at_the_size_of_the_leaders_model():
         state = searcher.apply(state, Proposed(0, config, 0, "test"))
         ledger = Ledger({Label.TRAIN: Charge(size * 900.0, 1.0)})
         state = searcher.apply(state, Reported(0, 0, 2, 9.0, 1.0, {}, ledger))
-        seen = set()
-        for trial in range(1, 30):
-            config, state = answered(searcher, state, trial, score=-1.0)
-            seen.add(config["policy"])
-        assert seen - {"full", "fresh_random"} == expected
+        assert turns_after(searcher, state) == expected
 
 
 def test_a_fair_start_without_a_leader_leaves_the_others_waiting():
