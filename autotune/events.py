@@ -139,8 +139,25 @@ class Interrupted:
 
 
 @dataclass(frozen=True)
+class Held:
+    """Machines were held since the last such event of this driver, whether trials ran there or not.
+
+    Attributes:
+        machines: Seconds of machines, by type; a bill is of these.
+        places: Seconds of places for a trial, by type: a machine may have several.
+    """
+
+    machines: Mapping[str, float] = field(default_factory=dict)
+    places: Mapping[str, float] = field(default_factory=dict)
+
+    def __sub__(self, other: Held) -> Held:
+        """What was held since another moment of the same driver."""
+        return Held(_since(self.machines, other.machines), _since(self.places, other.places))
+
+
+@dataclass(frozen=True)
 class BudgetSpent:
-    """A limit that no log can foresee (wall clock, a person) ended the search."""
+    """A limit that no log can foresee (wall clock, money, a person) ended the search or its confirmation."""
 
     reason: str
 
@@ -182,7 +199,7 @@ class Concluded:
 
 Event: TypeAlias = (
     Opened | DriverStarted | Proposed | Assigned | Reported | Failed | Interrupted
-    | BudgetSpent | PhaseStarted | TestRead | Concluded
+    | Held | BudgetSpent | PhaseStarted | TestRead | Concluded
 )  # fmt: skip
 Outcome: TypeAlias = Reported | Failed | Interrupted  # what an engine answers to an assignment
 
@@ -190,7 +207,7 @@ _KINDS: Final[dict[str, type[Any]]] = {
     cls.__name__: cls
     for cls in (
         Opened, DriverStarted, Proposed, Assigned, Reported, Failed, Interrupted,
-        BudgetSpent, PhaseStarted, TestRead, Concluded,
+        Held, BudgetSpent, PhaseStarted, TestRead, Concluded,
     )
 }  # fmt: skip
 
@@ -239,3 +256,7 @@ def strict(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [strict(item) for item in value]
     return value
+
+
+def _since(now: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
+    return {name: seconds - before.get(name, 0.0) for name, seconds in now.items()}

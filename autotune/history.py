@@ -18,6 +18,7 @@ from autotune.events import (
     DriverStarted,
     Event,
     Failed,
+    Held,
     Interrupted,
     Opened,
     PhaseStarted,
@@ -93,7 +94,11 @@ class History:
         lost: What interrupted assignments had spent in vain, by phase; no budget counts it, so that no
             decision depends on what was interrupted.
         seconds: Device-seconds of both by phase and type of machine.
+        machines: Seconds that machines were held, by phase and type; empty where the engine does not tell.
+        places: The same of places for a trial.
         reads: Test scores by confirmed trial.
+        stopped: Why a limit ended the search before its scheduler or searcher did.
+        cut: Why a limit ended the confirmation before all seeds were trained.
     """
 
     study: Mapping[str, Any] = field(default_factory=dict)
@@ -110,8 +115,11 @@ class History:
     spent: dict[str, Ledger] = field(default_factory=dict)
     lost: dict[str, Ledger] = field(default_factory=dict)
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+    machines: dict[str, dict[str, float]] = field(default_factory=dict)
+    places: dict[str, dict[str, float]] = field(default_factory=dict)
     reads: dict[int, TestRead] = field(default_factory=dict)
     stopped: str | None = None
+    cut: str | None = None
     concluded: Concluded | None = None
     last_rung: int = 0
 
@@ -149,8 +157,15 @@ class History:
             case TestRead():
                 self._answered(event).status = Status.DONE
                 self.reads[event.trial] = event
-            case BudgetSpent():
+            case Held():
+                for name, seconds in event.machines.items():
+                    _add(self.machines, self.phase, name, seconds)
+                for name, seconds in event.places.items():
+                    _add(self.places, self.phase, name, seconds)
+            case BudgetSpent() if self.phase == SEARCH:
                 self.stopped = event.reason
+            case BudgetSpent():
+                self.cut = event.reason
             case PhaseStarted():
                 self.phase = event.phase
                 self.reasons[event.phase] = event.reason
@@ -170,8 +185,7 @@ class History:
     def _charge(self, account: dict[str, Ledger], event: Reported | Failed | TestRead | Interrupted) -> None:
         account[self.phase] = account.get(self.phase, Ledger()) + event.ledger
         if seconds := event.ledger.total.seconds:
-            by_node = self.seconds.setdefault(self.phase, {})
-            by_node[event.node] = by_node.get(event.node, 0.0) + seconds
+            _add(self.seconds, self.phase, event.node, seconds)
 
     def first_due(self) -> int | None:
         """The assignment in flight that ends first in virtual time; the lower id where two end together."""
@@ -189,3 +203,8 @@ class History:
         """How many search trials there are of each status."""
         found = [trial.status for trial in self.of_phase(SEARCH)]
         return {self.called(status): found.count(status) for status in Status}
+
+
+def _add(account: dict[str, dict[str, float]], phase: str, node: str, seconds: float) -> None:
+    by_node = account.setdefault(phase, {})
+    by_node[node] = by_node.get(node, 0.0) + seconds

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -103,6 +104,17 @@ def live_nodes() -> list[dict[str, Any]]:
     """What Ray knows about the nodes of the cluster, dead ones included."""
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's own
     return nodes
+
+
+def booting() -> dict[str, int]:
+    """Machines by type that the autoscaler holds and that have not joined; none without an autoscaler."""
+    from ray.autoscaler.v2.sdk import get_cluster_status  # Ray's own, and it may change: hence the net below
+
+    try:
+        status = get_cluster_status(ray.get_runtime_context().gcs_address)
+        return dict(Counter(node.ray_node_type_name for node in status.pending_nodes))
+    except Exception:  # what is not known is left out of the bill, and ends no study
+        return {}
 
 
 @contextmanager

@@ -14,13 +14,14 @@ import ray
 from ray import tune
 
 from autotune.cluster.adapters import AssignmentSearcher, Desk, Dispatch, ReactionScheduler
-from autotune.cluster.connection import connect, live_nodes, slots, switches
+from autotune.cluster.connection import booting, connect, live_nodes, slots, switches
 from autotune.cluster.exchange import Exchange
+from autotune.cluster.rent import Rent
 from autotune.cluster.trainable import AssignmentTrainable
 from autotune.engines.base import Engine
 from autotune.engines.watchdog import PATIENCE_S, check_limit
 from autotune.errors import ConfigurationError, StudyError
-from autotune.events import Outcome
+from autotune.events import Held, Outcome
 from autotune.work import Assignment, Remains, Workload
 
 _PICKLE_LIMIT: Final = 16 * 2**20
@@ -73,13 +74,16 @@ class RayEngine(Engine):
         self._folder: Path | None = None
         self._owned = False
         self._bulk: Any = None
-        self._seen = (-_REFRESH_S, 0)  # when the cluster was last looked at, and its slots then
+        self._looked, self._fits = -_REFRESH_S, 0  # when the cluster was last looked at, and its slots then
+        self._rent: Rent | None = None
+        self._held = Held()
 
     def start(self, workload: Workload) -> None:
         """Connect, put the data into the object store once, and let Tune run in a thread of its own."""
         payload = pickled(workload)
         self._owned = connect(self._address, self._resources, self._workers)
         self._check_fit()
+        self._rent = Rent(self._resources, time.monotonic())
         self._bulk = ray.put(dict(workload.bulk))
         self._folder = Path(tempfile.mkdtemp(prefix="autotune-tune-"))
         shelf = ray.put(payload)
@@ -112,13 +116,14 @@ class RayEngine(Engine):
         """What the cluster holds now, and the lookahead."""
         if self._workers is not None:
             return self._workers + (self._lookahead or 0)
-        looked, fits = self._seen
-        now = time.monotonic()
-        if now - looked >= _REFRESH_S and ray.is_initialized():
-            fits = slots(live_nodes(), self._resources)
-            self._seen = (now, fits)
+        self._look()
         ahead = self._lookahead if self._lookahead is not None else (0 if self._owned else 4)
-        return max(1, fits + ahead)
+        return max(1, self._fits + ahead)
+
+    def held(self) -> Held:
+        """All machines of the cluster since `start`, those included that are still booting."""
+        self._look()
+        return self._held
 
     def close(self) -> None:
         """Stop all work; shut the cluster down if it is our own."""
@@ -133,6 +138,15 @@ class RayEngine(Engine):
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+    def _look(self) -> None:
+        """Take in what the cluster holds, at most once a second."""
+        now = time.monotonic()
+        if self._rent is None or now - self._looked < _REFRESH_S or not ray.is_initialized():
+            return
+        nodes, self._looked = live_nodes(), now
+        self._fits = slots(nodes, self._resources)
+        self._held = self._rent.look(nodes, now, {} if self._owned else booting())
 
     def _check_fit(self) -> None:
         """On our own cluster, which cannot grow, a trial that fits nowhere would wait for ever."""

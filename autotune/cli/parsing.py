@@ -14,6 +14,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 RETRY: Final = 3
 CONFIGURATION: Final = 4
+BUDGET: Final = 5
 CODES: Final = """\
 exit codes:
   0  done
@@ -22,6 +23,7 @@ exit codes:
   3  try again: another driver owns the study, it was interrupted (SIGINT, SIGTERM), storage refused
   4  configuration: the study file, the task or the data cannot work, or the folder holds another study, none,
      or one of a newer format; nothing was spent
+  5  the budget was reached before the winner was confirmed with all seeds; the report tells what is known
 """
 _SHAPE: Final = argparse.RawDescriptionHelpFormatter
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from autotune.cli.output import Stopped, aside, print_json, stoppable
-from autotune.cli.parsing import DONE, FAILED, RETRY, Commands
+from autotune.cli.parsing import BUDGET, DONE, FAILED, RETRY, Commands
 
 if TYPE_CHECKING:
     from autotune.space.dimensions import Dimension
@@ -92,7 +92,8 @@ def _driven(load: Callable[[], Study], quiet: bool) -> tuple[int, dict[str, Any]
     page = study.path / "result" / "report.html"
     said = summary(study.path)
     document = {**result.to_json(), "summary": said.splitlines(), "report": str(page)}
-    return (FAILED if result.best_config is None else DONE), document, f"{said}\nreport: {page}"
+    code = BUDGET if result.cut else FAILED if result.best_config is None else DONE
+    return code, document, f"{said}\nreport: {page}"
 
 
 def status(given: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from autotune.events import Outcome
+from autotune.events import Held, Outcome
 from autotune.work import Assignment, Workload
 
 
@@ -44,3 +44,7 @@ class Engine(ABC):
     @abstractmethod
     def close(self) -> None:
         """Stop all work and let everything go; safe to call twice."""
+
+    def held(self) -> Held:
+        """What machines were held since `start`, busy or not; nothing where an engine cannot tell."""
+        return Held()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import final
 
 from autotune.engines.base import Engine
 from autotune.engines.watchdog import PATIENCE_S, check_limit, watched
 from autotune.errors import HungError
-from autotune.events import Failed, Outcome
+from autotune.events import Failed, Held, Outcome
 from autotune.work import Assignment, Worker, Workload
 
 
@@ -26,9 +27,11 @@ class InProcess(Engine):
         self.watchdog_s = watchdog_s
         self._queue: deque[Assignment] = deque()
         self._worker: Worker | None = None
+        self._began: float | None = None
 
     def start(self, workload: Workload) -> None:
         """Build the one worker."""
+        self._began = time.monotonic()
         self._worker = workload.worker(workload.bulk)
 
     def submit(self, assignment: Assignment) -> None:
@@ -53,6 +56,13 @@ class InProcess(Engine):
     def capacity(self) -> int:
         """One."""
         return 1
+
+    def held(self) -> Held:
+        """This machine, with its one place."""
+        if self._began is None or self._worker is None:
+            return Held()
+        seconds = {self._worker.node: time.monotonic() - self._began}
+        return Held(seconds, seconds)
 
     def close(self) -> None:
         """Let the worker go."""

@@ -52,12 +52,15 @@ class Bill:
         machines: Amount by type of machine, those that have a price and were used.
         unpriced: Types of machine that were used and have no price: the bill leaves them out.
         unused: Types of machine that have a price and were never used; a misspelt one is here.
+        idle: Of the amounts, what was paid for places where no trial ran, and for booting machines; None
+            where only the seconds of trials are known, so that a machine with two of them is billed twice.
     """
 
     phases: Mapping[str, float]
     machines: Mapping[str, float]
     unpriced: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    idle: float | None = None
 
     @property
     def total(self) -> float:
@@ -72,25 +75,36 @@ class Bill:
             "machines": dict(self.machines),
             "unpriced": list(self.unpriced),
             "unused": list(self.unused),
+            "idle": self.idle,
         }
 
 
 def bill(history: History) -> Bill | None:
-    """The bill so far, at the prices that were given last; None without prices."""
+    """The bill so far, at the prices that were given last; None without prices.
+
+    Of a type of machine whose time the engine told, all of that time is paid, idle or not; of others, and of
+    drivers before the engine could tell, the seconds of trials.
+    """
     prices = history.prices
     if not prices:
         return None
     amounts: dict[str, float] = {}
     machines: dict[str, float] = {}
-    for phase, nodes in history.seconds.items():
+    idle = 0.0
+    for phase in dict.fromkeys((*history.seconds, *history.machines)):
         amounts[phase] = 0.0
-        for node, seconds in nodes.items():
-            amount = seconds / 3600 * prices.get(node, 0.0)
+        busy, held = history.seconds.get(phase, {}), history.machines.get(phase, {})
+        for node in dict.fromkeys((*busy, *held)):
+            amount = held.get(node, busy.get(node, 0.0)) / 3600 * prices.get(node, 0.0)
             amounts[phase] += amount
             machines[node] = machines.get(node, 0.0) + amount
+            if node in held:
+                places = history.places.get(phase, {}).get(node, 0.0)
+                idle += amount * (max(0.0, 1.0 - busy.get(node, 0.0) / places) if places else 1.0)
     return Bill(
         amounts,
         {node: amount for node, amount in machines.items() if node in prices},
         unpriced=tuple(sorted(set(machines) - set(prices))),
         unused=tuple(sorted(set(prices) - set(machines))),
+        idle=idle if history.machines else None,
     )

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from autotune.events import SEARCH, Concluded, Event, Failed, Interrupted, PhaseStarted
 from autotune.history import History
+from autotune.report.account import Bill
 from autotune.report.numbers import duration, epochs, money, number
 from autotune.report.progress import Progress, progress
 from autotune.report.view import StudyView
@@ -145,7 +146,7 @@ def line(
     if left is not None:
         parts.append(f"search ends in about {duration(left)}")
     if state.bill is not None:
-        parts.append(f"bill {money(state.bill.total)}")
+        parts.append(f"bill {_owed(state, state.bill)}")
     return "; ".join(part for part in parts if part)
 
 
@@ -164,6 +165,11 @@ def _spent(state: Progress) -> str:
     budget = f" of {epochs(limit)}" if limit else ""
     others = state.epochs - search
     return f"{epochs(search)}{budget} on the search" + (f", {epochs(others)} after it" if others else "")
+
+
+def _owed(state: Progress, bill: Bill) -> str:
+    limit = state.budget.get("usd")
+    return money(bill.total) + (f" of {money(limit)}" if limit else "")
 
 
 def _panel(state: Progress, elapsed: float, left: float | None, failures: Mapping[str, int]) -> Panel:
@@ -191,6 +197,6 @@ def _panel(state: Progress, elapsed: float, left: float | None, failures: Mappin
     grid.add_row("time", f"{duration(elapsed)}{'; ' if used else ''}{used}{eta}")
     if state.bill is not None:
         said = gaps(state.bill)
-        grid.add_row("bill", money(state.bill.total) + (f" ({said})" if said else ""))
+        grid.add_row("bill", _owed(state, state.bill) + (f" ({said})" if said else ""))
     title = Text.assemble((state.name, "bold"), " ", (PHASES.get(state.phase, state.phase), "dim"))
     return Panel(grid, title=title, title_align="left", border_style="dim")

@@ -109,5 +109,5 @@ def progress(history: History, metric: str, sign: int, hours: float = 0.0) -> Pr
 
 def _share(budget: Mapping[str, float], epochs: float, trials: int, hours: float) -> float | None:
     used = {"epochs": epochs, "trials": trials, "hours": hours}
-    shares = [used[name] / limit for name, limit in budget.items() if limit]
+    shares = [used[name] / limit for name, limit in budget.items() if limit and name in used]
     return min(1.0, max(shares)) if shares else None

@@ -181,9 +181,9 @@ class StudyView:
 
 
 def limits(study: Mapping[str, Any]) -> dict[str, float]:
-    """The limits on the search in a study's identity, by name."""
+    """The limits on the search, and on the whole study, in a study's identity, by name."""
     budget = study.get("plan", {}).get("budget", {})
-    return {name: budget[name] for name in ("epochs", "trials", "hours") if budget.get(name) is not None}
+    return {name: limit for name, limit in budget.items() if name != "kind" and limit is not None}
 
 
 def _named(study: Mapping[str, Any], key: str) -> Any:

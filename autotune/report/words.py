@@ -29,7 +29,8 @@ def summary(study: StudyView | str | Path) -> str:
         LogError: When its log is damaged.
     """
     view = study if isinstance(study, StudyView) else StudyView.load(study)
-    lines = [headline(view), *comparisons(view), not_better(view), untried(view), removed(view), *cost(view)]
+    claims = [headline(view), *comparisons(view), not_better(view)]
+    lines = [*claims, cut_short(view), untried(view), removed(view), *cost(view)]
     return "\n".join(line for line in lines if line)
 
 
@@ -44,6 +45,13 @@ def headline(view: StudyView) -> str:
     if winner.get("origin") is None:
         who = "a baseline, the leader's settings under"
     return f"The winner is {who} policy {winner['arm']}: {_result(view, winner)}."
+
+
+def cut_short(view: StudyView) -> str:
+    """That the budget ended the confirmation early; empty when it did not."""
+    if view.history.cut is None:
+        return ""
+    return f"The confirmation ended before all of its seeds were trained: {view.history.cut}."
 
 
 def _unfinished(view: StudyView) -> str:
@@ -187,8 +195,10 @@ def cost(view: StudyView) -> list[str]:
 
 
 def gaps(bill: Bill) -> str:
-    """What keeps a bill from being whole, or its prices from being right; empty when nothing does."""
+    """What of a bill bought no work, and what keeps it from being whole or right; empty when nothing does."""
     said = []
+    if bill.idle:
+        said.append(f"{money(bill.idle)} of it for machines that booted or had nothing to do")
     if bill.unpriced:
         said.append(f"no price was given for {', '.join(bill.unpriced)}: its time is left out")
     if bill.unused:

@@ -14,7 +14,7 @@ from autotune.engines.base import Engine
 from autotune.errors import ConfigurationError, FolderError, unknown
 from autotune.events import Event, Opened, strict
 from autotune.space import SearchSpace
-from autotune.study.plan import Plan
+from autotune.study.plan import Budget, Plan
 from autotune.task import CustomLoop, ModelTask, Task
 from autotune.work import Workload
 
@@ -86,6 +86,19 @@ def check_prices(prices: object) -> dict[str, float] | None:
     return {name: float(price) for name, price in prices.items()}
 
 
+def check_money(budget: Budget, prices: Mapping[str, float]) -> None:
+    """Refuse a budget in money that nothing could ever reach.
+
+    Raises:
+        ConfigurationError: When no type of machine has a price above 0.
+    """
+    if budget.usd is not None and not any(prices.values()):
+        raise ConfigurationError(
+            f"budget.usd is {budget.usd:g}, but no type of machine has a price; give "
+            "prices={'local': 1.80}, per hour, by the autoscaler's name for each type (`local` without one)"
+        )
+
+
 def check_same_study(opened: Event, identity: Mapping[str, Any], path: Path) -> None:
     """Refuse a folder that another study began; its name may change, since folders are moved and copied.
 
@@ -94,7 +107,7 @@ def check_same_study(opened: Event, identity: Mapping[str, Any], path: Path) -> 
     """
     if not isinstance(opened, Opened):
         raise FolderError(f"the log in {path} does not begin with a study; choose another path")
-    was, now = strict(opened.study), strict(identity)
+    was, now = _said(strict(opened.study)), _said(strict(identity))
     differing = [key for key in now if key != "name" and was.get(key) != now[key]]
     if differing:
         details = [text for key in differing for text in _differences(key, was.get(key), now[key])]
@@ -102,6 +115,13 @@ def check_same_study(opened: Event, identity: Mapping[str, Any], path: Path) -> 
             f"{path} holds another study: {', '.join(differing)} differ ({'; '.join(details[:_NAMED])}); "
             "choose another path, or go back to what it was started with to continue it"
         )
+
+
+def _said(value: Any) -> Any:
+    """Without what is None: an option that is newer than the log was not set in it."""
+    if isinstance(value, Mapping):
+        return {key: _said(one) for key, one in value.items() if one is not None}
+    return value
 
 
 def _differences(name: str, was: Any, now: Any) -> Iterator[str]:

@@ -97,13 +97,20 @@ class Confirmed:
 
 
 def confirmed(history: History, chosen: Sequence[Candidate]) -> list[Confirmed]:
-    """Each candidate with its repetitions: `FIRST` of all, seed by seed, and those of finalists."""
+    """Each candidate with its repetitions: `FIRST` of all, seed by seed, and those of finalists.
+
+    Where a limit cut the confirmation, a seed that not all of them have is left out: it would be unpaired.
+    """
     trials = history.of_phase(CONFIRM)
     first, further = trials[: FIRST * len(chosen)], trials[FIRST * len(chosen) :]
+    if history.cut is not None and chosen:
+        first = first[: len(first) - len(first) % len(chosen)]
     entries = [Confirmed(one, tuple(first[index :: len(chosen)])) for index, one in enumerate(chosen)]
     if not further:
         return entries
     last = finalists(entries)
+    if history.cut is not None:
+        further = further[: len(further) - len(further) % len(last)]
     more = {id(one): tuple(further[index :: len(last)]) for index, one in enumerate(last)}
     return [Confirmed(one.candidate, one.trials + more.get(id(one), ())) for one in entries]
 

@@ -117,6 +117,8 @@ class Director:
         return [PhaseStarted(CONFIRM, reason or "the scheduler has nothing left to do")]
 
     def _confirm(self) -> list[Event]:
+        if self.history.cut is not None:
+            return [] if self.history.in_flight else [PhaseStarted(VERDICT, self.history.cut)]
         chosen, seeds = self.chosen(), self.plan.confirm.seeds
         done = len(self.history.of_phase(CONFIRM))
         if done < FIRST * len(chosen):

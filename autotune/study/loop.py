@@ -12,19 +12,22 @@ from autotune.errors import StudyError, StudyFailedError
 from autotune.events import (
     CONFIRM,
     DONE,
-    SEARCH,
     VERDICT,
     Assigned,
     BudgetSpent,
+    Concluded,
     Event,
     Failed,
+    Held,
     Interrupted,
     Outcome,
+    PhaseStarted,
     Reported,
     TestRead,
 )
 from autotune.history import History, Status, Trial
 from autotune.study.director import Director
+from autotune.study.limits import Clock, exceeded
 from autotune.study.plan import Plan
 from autotune.work import Assignment
 
@@ -33,6 +36,7 @@ ALIKE: Final = 10  # so many first trials failing in the same way end the study
 ALIKE_CONFIRMING: Final = 3  # and so many confirmations, whose settings are known to work
 NUMBER: Final = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
 POLL_S: Final = 1.0
+HELD_S: Final = 15.0  # how often what is held is noted: as much a killed driver leaves out of the bill
 
 
 class Written(Protocol):
@@ -53,8 +57,11 @@ class Loop:
         self._log = log
         self._engine = engine
         self._workers = plan.ordered_workers
-        hours = plan.budget.hours
-        self._deadline = None if hours is None else time.monotonic() + hours * 3600
+        self._plan = plan
+        self._began = time.monotonic()
+        self._since: dict[int, float] = {}  # when each assignment in flight was submitted
+        self._told = Held()  # of what the engine has held, that which is in the log
+        self._told_at = self._began
         self._observe = observe
         self._ready: dict[int, Outcome] = {}
         self._ends: Set[str] = {DONE}
@@ -76,7 +83,8 @@ class Loop:
                 self._receive(outcome)
             while (ready := self._next_ready()) is not None:
                 self._react(_as_read(self._ready.pop(ready), self._history.phase))
-            self._watch_clock()
+            if time.monotonic() - self._told_at >= HELD_S:
+                self._react(*self._newly_held())
 
     def _receive(self, outcome: Outcome) -> None:
         if outcome.assignment not in self._history.in_flight:
@@ -98,6 +106,10 @@ class Loop:
         while len(self._history.in_flight) < limit and self._history.phase not in self._ends:
             if not (decided := self._director.decide()):
                 break
+            if isinstance(decided[0], PhaseStarted | Concluded):  # what was held so far was for this phase
+                self._take_in(self._newly_held(), committed)
+            elif reason := self._exceeded(decided):
+                decided = [BudgetSpent(reason)]
             self._take_in(decided, committed)
         self._log.append(*committed)  # one synchronisation of the disk for a fact and what follows from it
         for event in committed:
@@ -114,12 +126,22 @@ class Loop:
             committed.append(event)
 
     def _submit(self, assigned: Assigned) -> None:
+        self._since[assigned.assignment] = time.monotonic()
         self._engine.submit(assignment_of(self._history, assigned))
 
-    def _watch_clock(self) -> None:
-        over = self._deadline is not None and time.monotonic() > self._deadline
-        if over and self._history.phase == SEARCH and self._history.stopped is None:
-            self._react(BudgetSpent("the hours of the budget are over"))
+    def _newly_held(self) -> list[Event]:
+        """What the engine has held since this was last told."""
+        held = self._engine.held()
+        news, self._told, self._told_at = held - self._told, held, time.monotonic()
+        return [news] if any(news.machines.values()) else []
+
+    def _exceeded(self, decided: Sequence[Event]) -> str | None:
+        """Why the budget does not cover what was decided; None when it does."""
+        now = time.monotonic()
+        self._since = {one: at for one, at in self._since.items() if one in self._history.in_flight}
+        clock = Clock(now - self._began, sum(now - at for at in self._since.values()))
+        given = self._plan.budget, self._plan.confirm, self._director.arms
+        return exceeded(self._history, decided, *given, clock)
 
 
 def assignment_of(history: History, assigned: Assigned) -> Assignment:

@@ -17,23 +17,32 @@ from autotune.searching.fair import FairStart
 
 @dataclass(frozen=True)
 class Budget:
-    """When the search ends; whichever limit is reached first. Confirmation comes on top.
+    """When the search ends; whichever limit is reached first.
+
+    `epochs`, `trials` and `hours` are for the search, and confirmation comes on top. `usd`, `gpu_hours` and
+    `wall` are for the whole study: the search ends early enough to confirm its winner with what is left.
 
     Attributes:
         epochs: Reference epoch-equivalents, everything included but what is computed once for all trials.
         trials: Configurations tried.
         hours: Wall-clock hours of this driver.
+        usd: Money, in the currency of the study's prices, idle machines included where the engine knows them.
+        gpu_hours: Hours of what a trial occupies, be it a GPU or a core, summed over the trials.
+        wall: Wall-clock hours of this driver, for the whole study.
     """
 
     epochs: float | None = None
     trials: int | None = None
     hours: float | None = None
+    usd: float | None = None
+    gpu_hours: float | None = None
+    wall: float | None = None
 
     def __post_init__(self) -> None:
-        limits = (self.epochs, self.trials, self.hours)
-        if all(limit is None for limit in limits):
-            raise ConfigurationError("budget must set at least one of epochs, trials and hours")
-        for name, limit in zip(("epochs", "trials", "hours"), limits, strict=True):
+        limits = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        if all(limit is None for limit in limits.values()):
+            raise ConfigurationError(f"budget must set at least one of {', '.join(limits)}")
+        for name, limit in limits.items():
             number = isinstance(limit, int | float) and not isinstance(limit, bool)
             if limit is not None and not (number and 0 < limit < math.inf):
                 raise ConfigurationError(f"budget.{name} must be a finite number above 0, got {limit!r}")

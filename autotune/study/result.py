@@ -59,6 +59,11 @@ class Result:
         return winner["config"] if winner else None
 
     @property
+    def cut(self) -> str | None:
+        """Why the budget ended the confirmation before all its seeds; None when it did not."""
+        return self.history.cut
+
+    @property
     def reference_flops(self) -> float:
         """FLOPs of one reference epoch-equivalent."""
         return float(self.history.study["reference_flops"])
@@ -85,4 +90,5 @@ class Result:
             "bill": None if (owed := self.bill()) is None else owed.to_json(),
             "best_config": None if self.best_config is None else dict(self.best_config),
             "verdict": dict(self.verdict),
+            "cut": self.cut,
         }

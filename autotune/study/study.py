@@ -22,7 +22,7 @@ from autotune.policy import entry_fidelity
 from autotune.report.page import write_page
 from autotune.selection import own_selectors
 from autotune.space import SearchSpace
-from autotune.study.arguments import check_arguments, check_prices, check_same_study
+from autotune.study.arguments import check_arguments, check_money, check_prices, check_same_study
 from autotune.study.director import Director, replay
 from autotune.study.export import export
 from autotune.study.loop import Loop, Observer, assignment_of
@@ -194,6 +194,7 @@ class Study:
             self._write_enclosed()
             facts.insert(0, Opened(identity))
         facts += _lost(director.history, workload)
+        check_money(self._plan.budget, director.history.prices if self._prices is None else self._prices)
         log.append(*facts)
         for fact in facts:
             director.apply(fact)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -184,7 +185,8 @@ def _study(
 def _plan(node: Node, space: SearchSpace) -> Plan:
     parts = node.items(PLAN)
     if "budget" not in parts:
-        raise node.error("budget is missing; set at least one of epochs, trials and hours")
+        limits = ", ".join(one.name for one in dataclasses.fields(Budget))
+        raise node.error(f"budget is missing; set at least one of {limits}")
     given: dict[str, Any] = {"budget": parts["budget"].build(Budget), "searcher": _searcher(parts, space)}
     if "scheduler" in parts:
         given["scheduler"] = _plug_in(parts["scheduler"], "scheduler", SCHEDULERS)

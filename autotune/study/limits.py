@@ -1,0 +1,104 @@
+"""When a study must begin nothing more, so that what it may cost covers confirming its winner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from autotune.events import CONFIRM, SEARCH, Assigned, Event
+from autotune.history import History
+from autotune.policy import BASELINES
+from autotune.report.account import bill
+from autotune.study.confirmation import FIRST
+from autotune.study.plan import Budget, Confirm
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What a driver knows of time that no log tells.
+
+    Attributes:
+        wall_s: Seconds since the driver began.
+        running_s: Seconds that the assignments in flight have taken so far, all together.
+    """
+
+    wall_s: float = 0.0
+    running_s: float = 0.0
+
+
+def exceeded(
+    history: History,
+    decided: Iterable[Event],
+    budget: Budget,
+    confirm: Confirm,
+    arms: Sequence[str],
+    clock: Clock,
+) -> str | None:
+    """Why what was decided must not be begun; None where the budget covers it.
+
+    In the search a limit on the whole study is reached when that, finishing what runs, and training every
+    candidate with all seeds takes more than is left, at the pace so far, of which idle and booting machines
+    are part. In the confirmation only that and what runs are still to come.
+    """
+    if history.phase not in (SEARCH, CONFIRM):
+        return None
+    if budget.hours is not None and history.phase == SEARCH and clock.wall_s > budget.hours * 3600:
+        return "the hours of the budget are over"
+    busy = _busy(history) + clock.running_s
+    begun = sum(one.until - one.since for one in decided if isinstance(one, Assigned))
+    ahead = max(0.0, _in_flight(history) - clock.running_s) + begun * _pace(history)
+    if history.phase == SEARCH:
+        ahead += confirmation_s(history, confirm, arms)
+    for name, limit, spent in _limited(history, budget, clock):
+        expected = spent * (1.0 + ahead / busy) if busy else spent
+        if expected > limit:
+            return f"{name}={limit:g} of the budget: {spent:.4g} are spent, and {_REST[history.phase]}"
+    return None
+
+
+_REST = {
+    SEARCH: "the rest is kept for what runs and for confirming the winner",
+    CONFIRM: "another training would take more than the rest",
+}
+
+
+def confirmation_s(history: History, confirm: Confirm, arms: Sequence[str]) -> float:
+    """Device-seconds, at most, of confirming the winner; 0 as long as no trial has told its pace."""
+    baselines = sum(arm in arms for arm in BASELINES) if len(arms) > 1 else 0  # one arm has no rivals
+    first = FIRST * (confirm.leaders + 2 * baselines)
+    last = max(0, confirm.seeds - FIRST) * (2 + baselines)
+    rungs = history.study.get("rungs") or [0.0]
+    return (first + last) * float(rungs[-1]) * _pace(history)
+
+
+def _limited(history: History, budget: Budget, clock: Clock) -> Iterator[tuple[str, float, float]]:
+    """Each limit on the whole study by name, with what of it is spent."""
+    if budget.usd is not None:
+        owed = bill(history)
+        yield "usd", budget.usd, owed.total if owed else 0.0
+    if budget.gpu_hours is not None:
+        yield "gpu_hours", budget.gpu_hours, (_busy(history) + clock.running_s) / 3600
+    if budget.wall is not None:
+        yield "wall", budget.wall, clock.wall_s / 3600
+
+
+def _busy(history: History) -> float:
+    """Device-seconds of everything that was answered or lost."""
+    return sum(seconds for nodes in history.seconds.values() for seconds in nodes.values())
+
+
+def _in_flight(history: History) -> float:
+    """Device-seconds that the assignments in flight take from their beginning."""
+    return sum(one.until - one.since for one in history.in_flight.values()) * _pace(history)
+
+
+def _pace(history: History) -> float:
+    """Device-seconds per epoch-equivalent of a trial's own, among those at the highest rung that was reached.
+
+    Those are the largest and last, where what a start costs weighs least.
+    """
+    reached = [trial for trial in history.trials.values() if trial.fidelity > 0]
+    top = max((trial.rung for trial in reached), default=-1)
+    found = [trial.ledger.total.seconds / trial.fidelity for trial in reached if trial.rung == top]
+    return median(found) if found else 0.0
