@@ -1,4 +1,4 @@
-"""What a cluster's machines are held for: booting ones are paid, dead ones are not, places follow resources."""
+"""What machines are held for: booting ones are paid, dead ones are not, and how many trials have place."""
 
 import pytest
 

@@ -66,6 +66,7 @@ def test_a_machine_without_a_price_and_a_price_without_a_machine_are_named():
         "machines": {},
         "unpriced": ["local"],
         "unused": ["gpu"],
+        "idle": None,
     }
 
 

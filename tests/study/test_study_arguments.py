@@ -74,7 +74,7 @@ def test_prices_given_in_python_are_found_by_every_reader_and_may_change(tmp_pat
     result = Study(WORK, SPACE, tmp_path, PLAN, prices={"local": 3600}).run()
     spent = sum(ledger.total.seconds for ledger in result.history.spent.values())
     bill = result.bill()
-    assert 0 < bill.total - bill.idle == pytest.approx(spent)  # this machine is paid while nothing trains, too
+    assert 0 < bill.total - bill.idle == pytest.approx(spent)  # it is paid while nothing trains, too
     assert result.to_json()["bill"] == result.bill().to_json()
     assert Result.load(tmp_path).bill() == StudyView.load(tmp_path).bill == result.bill()
     assert "cost at the given prices" in (tmp_path / "result" / "report.html").read_text()
