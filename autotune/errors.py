@@ -12,6 +12,7 @@ AutotuneError
 │   ├── LogError                         a trial log that is damaged
 │   ├── LockedError                      another driver owns the study; CLI exit code 3
 │   └── StudyFailedError                 every one of the first trials failed alike
+├── ClusterError (ConnectionError)       a cluster that cannot be reached; CLI exit code 3
 ├── StorageError (OSError)               a path that cannot be read or written; CLI exit code 3
 ├── CheckpointError (RuntimeError)       a checkpoint that is incomplete or does not fit the model
 └── TrialError (RuntimeError)            ends one trial, never the study
@@ -78,6 +79,10 @@ class LockedError(StudyError):
 
 class StudyFailedError(StudyError):
     """Every one of the first trials failed in the same way."""
+
+
+class ClusterError(AutotuneError, ConnectionError):
+    """A cluster cannot be reached, or does not answer as one should."""
 
 
 class StorageError(AutotuneError, OSError):

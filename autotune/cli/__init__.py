@@ -6,10 +6,10 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from autotune.cli import audits, simulations, studies, subsets
+from autotune.cli import audits, jobs, simulations, studies, subsets
 from autotune.cli.output import say
 from autotune.cli.parsing import CONFIGURATION, DONE, FAILED, RETRY, Commands, Parser, top_parser
-from autotune.errors import AutotuneError, ConfigurationError, LockedError, StorageError
+from autotune.errors import AutotuneError, ClusterError, ConfigurationError, LockedError, StorageError
 
 
 def parser() -> Parser:
@@ -17,6 +17,7 @@ def parser() -> Parser:
     top = top_parser()
     commands = Commands(top)
     studies.add(commands)
+    jobs.add(commands)
     subsets.add(commands)
     audits.add(commands)
     simulations.add(commands)
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         top.error("a command is missing; see autotune --help")
     try:
         return int(given.act(given))
-    except (LockedError, StorageError) as error:
+    except (LockedError, StorageError, ClusterError) as error:
         return say(error, RETRY)
     except ConfigurationError as error:
         return say(error, CONFIGURATION)

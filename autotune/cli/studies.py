@@ -23,6 +23,7 @@ def add(commands: Commands) -> None:
 
     def runs(one: argparse.ArgumentParser) -> None:
         one.add_argument("--engine", choices=ENGINES, help="who runs the trials; the file's when absent")
+        one.add_argument("--address", metavar="A", help="the Ray cluster to join: auto, or HOST:PORT")
         one.add_argument("--quiet", action="store_true", help="show no progress")
 
     one = commands.add("run", "Run the study of a YAML file, or continue it.", run)
@@ -47,7 +48,7 @@ def run(given: argparse.Namespace) -> int:
     def load() -> Study:
         from autotune.study.yaml_form import load_study
 
-        return load_study(given.study, given.path, given.engine)
+        return load_study(given.study, given.path, given.engine, given.address)
 
     return _drive(load, given)
 
@@ -58,7 +59,7 @@ def resume(given: argparse.Namespace) -> int:
     def load() -> Study:
         from autotune.study import yaml_form
 
-        return yaml_form.resume(given.path, given.engine)
+        return yaml_form.resume(given.path, given.engine, given.address)
 
     return _drive(load, given)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from autotune.engines.base import Engine
 from autotune.errors import ConfigurationError, FolderError, unknown
 from autotune.importing import import_module
 from autotune.log import has_begun, no_study
@@ -37,6 +38,7 @@ from autotune.training.rules import TrialRules
 COPY: Final = "study.yaml"
 LAUNCH: Final = "launch.json"  # beside the copy: what importing its task needs, and the engine
 KEYS: Final = ("task", "task_arguments", "plugins", "space", "plan", "engine", "rules", "prices")
+RAY_OPTIONS: Final = ("workers", "resources_per_trial", "address", "lookahead", "watchdog_s", "crashes")
 PLAN: Final = (
     "budget", "scheduler", "searcher", "beliefs", "fair_start", "starting_points", "confirm", "seed",
     "ordered_workers",
@@ -61,6 +63,8 @@ class StudyFile:
     Attributes:
         task: `package.module:function`, and where it stands.
         arguments: What the function is called with, by name.
+        engine: Who runs the trials.
+        options: What Ray's engine is built with.
         prices: Price per hour by type of machine; None where the file says nothing.
         text: All of it.
     """
@@ -70,6 +74,7 @@ class StudyFile:
     plan: Plan
     arguments: Mapping[str, Node] = field(default_factory=dict)
     engine: str = "inprocess"
+    options: Mapping[str, Any] = field(default_factory=dict)
     rules: TrialRules | None = None
     prices: Mapping[str, float] | None = None
     text: str = ""
@@ -99,9 +104,7 @@ def read_study(source: str | Path, importable: Sequence[Path] = ()) -> StudyFile
             import_module(name, folders)  # registers selectors that the space may name
     space = SearchSpace.from_yaml(text, str(source), section="space")
     plan = _plan(parts["plan"], space)
-    engine = parts["engine"].typed(str) if "engine" in parts else "inprocess"
-    if engine not in ENGINES:
-        raise parts["engine"].error(unknown("engine", engine, ENGINES))
+    engine, options = _engine_named(parts["engine"]) if "engine" in parts else ("inprocess", {})
     horizon = {"horizon": plan.scheduler.rungs[-1]}
     if "rules" in parts and (given := parts["rules"].items().get("horizon")) is not None:
         raise given.error("the horizon is the scheduler's; remove it here, and set it there")
@@ -111,19 +114,23 @@ def read_study(source: str | Path, importable: Sequence[Path] = ()) -> StudyFile
         plan=plan,
         arguments=parts["task_arguments"].items() if "task_arguments" in parts else {},
         engine=engine,
+        options=options,
         rules=parts["rules"].build(TrialRules, horizon) if "rules" in parts else None,
         prices=_prices(parts["prices"]) if "prices" in parts else None,
         text=text,
     )
 
 
-def load_study(source: str | Path, path: str | Path | None = None, engine: str | None = None) -> Study:
+def load_study(
+    source: str | Path, path: str | Path | None = None, engine: str | None = None, address: str | None = None
+) -> Study:
     """The study of a file; once it has begun, a copy in its folder lets it be resumed from there.
 
     Args:
         source: The file.
         path: The study's folder; `runs/NAME` for `NAME.yaml` when None.
         engine: Replaces the file's.
+        address: Of the Ray cluster to join; replaces the file's.
 
     Raises:
         ConfigurationError: With file, line and column of what cannot be used.
@@ -132,13 +139,13 @@ def load_study(source: str | Path, path: str | Path | None = None, engine: str |
     found = read_study(source)
     folder = Path(path) if path is not None else Path("runs") / origin.stem
     importable = list(dict.fromkeys([origin.parent, Path.cwd()]))
-    study = _study(found, folder, engine, importable, found.prices)
-    launch = {"folders": [str(one) for one in importable], "engine": engine}
+    study = _study(found, folder, _engine(found, engine, address), importable, found.prices)
+    launch = {"folders": [str(one) for one in importable], "engine": engine, "address": address}
     study.enclose({LAUNCH: json.dumps(launch, indent=2) + "\n", COPY: found.text})
     return study
 
 
-def resume(path: str | Path, engine: str | None = None) -> Study:
+def resume(path: str | Path, engine: str | None = None, address: str | None = None) -> Study:
     """The study that was started from YAML in this folder.
 
     Raises:
@@ -157,7 +164,8 @@ def resume(path: str | Path, engine: str | None = None) -> Study:
         launch = {}
     folders = [Path(one) for one in launch.get("folders", ())]
     found = read_study(copy, folders)
-    return _study(found, folder, engine or launch.get("engine"), [*folders, Path.cwd()])
+    engine, address = engine or launch.get("engine"), address or launch.get("address")
+    return _study(found, folder, _engine(found, engine, address), [*folders, Path.cwd()])
 
 
 def _text(path: Path) -> str:
@@ -173,13 +181,43 @@ def _text(path: Path) -> str:
 def _study(
     found: StudyFile,
     folder: Path,
-    engine: str | None,
+    engine: str | Engine,
     importable: list[Path],
     prices: Mapping[str, float] | None = None,  # the log of a study that has begun knows them
 ) -> Study:
     objective = make_task(found.task, found.arguments, importable)
-    engine = engine or found.engine
     return Study(objective, found.space, folder, found.plan, engine, found.rules, prices=prices)
+
+
+def _engine_named(node: Node) -> tuple[str, dict[str, Any]]:
+    """`name`, or `{ray: {its options}}`."""
+    if not node.is_mapping:
+        name = node.typed(str)
+        if name not in ENGINES:
+            raise node.error(unknown("engine", name, ENGINES))
+        return name, {}
+    below = node.items(("ray",)).get("ray")
+    if below is None:
+        raise node.error("expected an engine's name, or `{ray: {workers: 4}}`")
+    return "ray", {name: one.value() for name, one in below.items(RAY_OPTIONS).items()}
+
+
+def _engine(found: StudyFile, name: str | None, address: str | None) -> str | Engine:
+    """The engine that a command names, else the file's; the file's options are for the engine it names."""
+    name = name or found.engine
+    options = dict(found.options) if name == found.engine else {}
+    if address is not None:
+        if name != "ray":
+            raise ConfigurationError(
+                f"address is of a Ray cluster, and the engine is {name}; add --engine ray"
+            )
+        options["address"] = address
+    if not options:
+        return name
+    from autotune.cluster.engine import RayEngine  # Ray is slow to import, and not always wanted
+
+    engine: Engine = RayEngine(**options)
+    return engine
 
 
 def _plan(node: Node, space: SearchSpace) -> Plan:

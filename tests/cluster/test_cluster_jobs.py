@@ -1,0 +1,123 @@
+"""A submitted study: once however often it is asked for, again when it was lost, never in another's place."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from autotune.cli.jobs import code_of
+from autotune.cluster.jobs import Standing, State, find, study_id, submit
+from autotune.errors import ClusterError, ConfigurationError
+
+
+class FakeJobs:
+    """A cluster's jobs, as Ray's client tells of them."""
+
+    def __init__(self):
+        self.known = {}
+        self.refuse = False
+
+    def submit_job(self, *, entrypoint, submission_id, runtime_env, metadata):
+        if self.refuse or submission_id in self.known:
+            raise RuntimeError("Request failed with status code 500")
+        self.known[submission_id] = SimpleNamespace(
+            submission_id=submission_id, entrypoint=entrypoint, runtime_env=runtime_env, metadata=metadata,
+            status="RUNNING", driver_exit_code=None, message="",
+        )  # fmt: skip
+        return submission_id
+
+    def get_job_info(self, job_id):
+        return self.known[job_id]
+
+    def list_jobs(self):
+        return [SimpleNamespace(submission_id=None, metadata=None), *self.known.values()]
+
+    def get_job_logs(self, job_id):
+        return f"of {job_id}"
+
+    def stop_job(self, job_id):
+        self.known[job_id].status = "STOPPED"
+        return True
+
+
+@pytest.fixture
+def study(tmp_path):
+    file = tmp_path / "my study.yaml"
+    file.write_text("task: a.b:c\n")
+    return file
+
+
+def test_submitting_twice_is_submitting_once(study):
+    jobs = FakeJobs()
+    first, second = submit(study, "s3://bucket/digits", jobs), submit(study, "s3://bucket/digits/", jobs)
+    assert first.id == second.id == f"{study_id('s3://bucket/digits')}-1"
+    [job] = jobs.known.values()
+    assert job.entrypoint == (
+        "python -m autotune run 'my study.yaml' --path s3://bucket/digits --engine ray --address auto --json"
+    )
+    assert job.runtime_env == {"working_dir": str(study.parent)}
+    assert first.poll() == Standing(State.RUNNING)
+
+
+@pytest.mark.parametrize(("status", "again"), [("FAILED", True), ("STOPPED", True), ("SUCCEEDED", False)])
+def test_what_did_not_succeed_is_submitted_again(study, status, again):
+    jobs = FakeJobs()
+    first = submit(study, "/shared/a", jobs)
+    jobs.known[first.id].status = status
+    second = submit(study, "/shared/a", jobs)
+    assert (second.id != first.id) == again
+    assert find("/shared/a", jobs).id == find(second.id, jobs).id == second.id
+
+
+def test_ten_attempts_are_counted_as_numbers(study):
+    jobs = FakeJobs()
+    for _ in range(11):
+        last = submit(study, "/shared/a", jobs)
+        last.cancel()
+    assert last.id.endswith("-11")
+    assert last.poll().state is State.STOPPED
+
+
+def test_another_study_for_the_same_folder_is_refused(study):
+    jobs = FakeJobs()
+    submit(study, "/shared/a", jobs)
+    study.write_text("task: a.b:d\n")
+    with pytest.raises(ConfigurationError, match="submitted with another study file"):
+        submit(study, "/shared/a", jobs)
+    assert submit(study, "/shared/b", jobs).id != find("/shared/a", jobs).id
+
+
+def test_a_cluster_that_takes_no_job_is_a_reason_to_try_again(study):
+    jobs = FakeJobs()
+    jobs.refuse = True
+    with pytest.raises(ClusterError, match="takes no job"):
+        submit(study, "/shared/a", jobs)
+
+
+def test_who_comes_second_at_the_same_moment_gets_the_same_job(study):
+    jobs = FakeJobs()
+    listed, jobs.list_jobs = jobs.list_jobs, lambda: []
+    first = submit(study, "/shared/a", jobs)
+    answers = iter([[], listed()])
+    jobs.list_jobs = lambda: next(answers)
+    assert submit(study, "/shared/a", jobs).id == first.id
+
+
+def test_a_file_that_is_not_there_and_a_job_that_is_not_are_named(study):
+    with pytest.raises(ConfigurationError, match=r"cannot read .*none.yaml: No such file"):
+        submit(study.parent / "none.yaml", "/shared/a", FakeJobs())
+    with pytest.raises(ConfigurationError, match="no job of '/shared/a'; name a study's folder"):
+        find("/shared/a", FakeJobs())
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, 0), (1, 1), (4, 4), (5, 5), (None, 3), (-9, 3), (137, 3)])
+def test_an_exit_code_of_the_study_is_handed_on_and_a_lost_one_means_try_again(code, expected):
+    assert code_of(Standing(State.FAILED, code)) == expected
+
+
+def test_waiting_ends_when_the_job_does_or_the_time(study):
+    jobs = FakeJobs()
+    handle = submit(study, "/shared/a", jobs)
+    assert handle.wait(timeout_s=0.0).state is State.RUNNING
+    jobs.known[handle.id].status = "SUCCEEDED"
+    assert handle.wait().state is State.DONE
+    assert handle.logs() == f"of {handle.id}"
