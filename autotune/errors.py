@@ -14,6 +14,7 @@ AutotuneError
 │   └── StudyFailedError                 every one of the first trials failed alike
 ├── ClusterError (ConnectionError)       a cluster that cannot be reached; CLI exit code 3
 ├── StorageError (OSError)               a path that cannot be read or written; CLI exit code 3
+│   └── RefusedError                     a store that answers, and says no
 ├── CheckpointError (RuntimeError)       a checkpoint that is incomplete or does not fit the model
 └── TrialError (RuntimeError)            ends one trial, never the study
     ├── DivergedError                    a loss that is no longer finite
@@ -87,6 +88,10 @@ class ClusterError(AutotuneError, ConnectionError):
 
 class StorageError(AutotuneError, OSError):
     """A path cannot be read or written."""
+
+
+class RefusedError(StorageError):
+    """A store answers, and says no: it knows no such bucket, or grants no permission."""
 
 
 class CheckpointError(AutotuneError, RuntimeError):

@@ -16,12 +16,17 @@ from autotune.errors import StorageError
 
 MANIFEST: Final = "manifest.json"
 _PARTIAL: Final = ".partial-"
-_HASHES: Final = "sha256"
+HASHES: Final = "sha256"
 
 
 def partial(folder: Path) -> Path:
     """A name in a folder that nobody takes for finished; see `sweep`."""
     return folder / f"{_PARTIAL}{uuid.uuid4().hex}"
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a name was given by `partial`."""
+    return path.name.startswith(_PARTIAL)
 
 
 def sweep(folder: Path) -> None:
@@ -49,11 +54,11 @@ def publish(target: Path, files: Mapping[str, bytes], facts: Mapping[str, Any]) 
     for name, content in files.items():
         _write(place / name, content)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    _write(place / MANIFEST, json.dumps({**facts, _HASHES: hashes}).encode())
+    _write(place / MANIFEST, json.dumps({**facts, HASHES: hashes}).encode())
     if target.exists():  # maybe damaged, so replace it
         target.rename(partial(target.parent))
     place.rename(target)
-    _sync(target.parent)
+    synchronise(target.parent)
 
 
 def manifest(folder: Path) -> dict[str, Any] | None:
@@ -62,7 +67,7 @@ def manifest(folder: Path) -> dict[str, Any] | None:
         facts = json.loads((folder / MANIFEST).read_bytes())
     except (OSError, ValueError):
         return None
-    return facts if isinstance(facts, dict) and isinstance(facts.get(_HASHES), dict) else None
+    return facts if isinstance(facts, dict) and isinstance(facts.get(HASHES), dict) else None
 
 
 def contents(folder: Path, *names: str) -> dict[str, bytes] | None:
@@ -73,7 +78,7 @@ def contents(folder: Path, *names: str) -> dict[str, bytes] | None:
     except OSError:
         return None
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    return files if facts and all(facts[_HASHES].get(name) == hashes[name] for name in names) else None
+    return files if facts and all(facts[HASHES].get(name) == hashes[name] for name in names) else None
 
 
 @contextmanager
@@ -121,7 +126,7 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
+def synchronise(folder: Path) -> None:
     """Make the names in a folder survive a crash, where the system lets folders be synchronised."""
     if os.name != "posix":
         return

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from autotune.events import Config, Outcome
 from autotune.ledger import Ledger
+from autotune.storage.location import Location
 
 Beat: TypeAlias = Callable[[], None]  # called whenever a trial makes progress
 
@@ -89,6 +90,11 @@ class Workload(ABC):
     def reference_flops(self) -> float:
         """FLOPs of one reference epoch-equivalent: forward and backward over the whole training split."""
         return 1.0
+
+    @property
+    def storage(self) -> Location | None:
+        """What every worker must be able to read and write; None when there is nothing."""
+        return None
 
     @property
     def has_test(self) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import autotune.log
+import autotune.log.form
 from autotune.errors import FolderError, LockedError, LogError, StorageError
 from autotune.events import Assigned, DriverStarted, Opened, Proposed, Reported, from_json, to_json
 from autotune.ledger import Charge, Label, Ledger
@@ -156,7 +156,7 @@ def test_an_unknown_event_is_refused():
 
 
 def test_a_missing_segment_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr("autotune.log.ROLL_BYTES", 200)
+    monkeypatch.setattr("autotune.log.local.ROLL_BYTES", 200)
     log = TrialLog(tmp_path)
     for n in range(6):
         log.append(reported(n))
@@ -222,13 +222,13 @@ def test_a_reader_that_meets_a_commit_half_way_sees_no_damage(tmp_path, monkeypa
     (path,) = written(tmp_path)
     whole = path.read_text()
     path.write_text(whole[:-20])
-    parse = autotune.log._parse
+    parse = autotune.log.form._parse
 
     def writing_on(line, tail):
         if not line.endswith("\n"):
             path.write_text(whole)
         return parse(line, tail)
 
-    monkeypatch.setattr(autotune.log, "_parse", writing_on)
+    monkeypatch.setattr(autotune.log.form, "_parse", writing_on)
     assert list(read_events(tmp_path)) == [OPENED]
     assert list(read_events(tmp_path)) == [OPENED, reported(0)]

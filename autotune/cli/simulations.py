@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from autotune.cli.output import answer
 from autotune.cli.parsing import Commands
 from autotune.report.numbers import duration
+from autotune.storage.location import locate
 
 if TYPE_CHECKING:
     from autotune.simulation.curves import Curves
@@ -23,7 +24,7 @@ def add(commands: Commands) -> None:
     text = "Run a search in virtual time: how long, how busy, how much, with how many workers."
     one = commands.add("simulate", text, simulate)
     source = one.add_mutually_exclusive_group(required=True)
-    source.add_argument("--study", type=Path, metavar="PATH", help="an earlier study: its trials, its plan")
+    source.add_argument("--study", metavar="PATH", help="an earlier study: its trials, its plan")
     source.add_argument("--lcbench", nargs=2, metavar=("FOLDER", "TASK"), help="the surrogate of LCBench")
     source.add_argument("--taskset", type=Path, metavar="FILE", help="a task of TaskSet")
     one.add_argument(
@@ -72,7 +73,7 @@ def _asked(given: argparse.Namespace) -> tuple[Curves, Plan]:
     if given.study is not None:
         if given.plan is not None:
             raise ConfigurationError("--plan and --study exclude each other: a study has its own plan")
-        recorded = Recorded(given.study)
+        recorded = Recorded(locate(given.study))
         curves: Curves = recorded
         plan = recorded.plan()
     else:

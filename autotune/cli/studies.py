@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from autotune.cli.output import Stopped, aside, print_json, stoppable
 from autotune.cli.parsing import BUDGET, DONE, FAILED, RETRY, Commands
+from autotune.storage.location import locate
 
 if TYPE_CHECKING:
     from autotune.space.dimensions import Dimension
@@ -28,15 +29,15 @@ def add(commands: Commands) -> None:
 
     one = commands.add("run", "Run the study of a YAML file, or continue it.", run)
     one.add_argument("study", metavar="STUDY.yaml", type=Path)
-    one.add_argument("--path", type=Path, metavar="DIR", help="the study's folder (default: runs/NAME)")
+    one.add_argument("--path", metavar="DIR", help="the study's folder or address (default: runs/NAME)")
     runs(one)
     one = commands.add("resume", "Continue a study that `run` started.", resume)
-    one.add_argument("path", metavar="PATH", type=Path)
+    one.add_argument("path", metavar="PATH")
     runs(one)
     one = commands.add("status", "Say where a study stands, while it runs or afterwards.", status)
-    one.add_argument("path", metavar="PATH", type=Path)
+    one.add_argument("path", metavar="PATH")
     one = commands.add("report", "Write a study's report, finished or not.", report)
-    one.add_argument("path", metavar="PATH", type=Path)
+    one.add_argument("path", metavar="PATH")
     one.add_argument("--out", type=Path, metavar="FILE", help="(default: PATH/result/report.html)")
     one = commands.add("show-space", "Show what a study's YAML file searches.", show_space)
     one.add_argument("study", metavar="STUDY.yaml", type=Path)
@@ -107,7 +108,7 @@ def status(given: argparse.Namespace) -> int:
     view = StudyView.load(given.path)
     state = progress(view.history, view.metric, view.sign)
     if given.json:
-        print_json({**state.to_json(), "path": str(given.path), "done": view.done})
+        print_json({**state.to_json(), "path": str(locate(given.path)), "done": view.done})
         return DONE
     print(line(state))
     print(summary(view))
@@ -122,10 +123,10 @@ def report(given: argparse.Namespace) -> int:
     from autotune.study.result import Result
 
     page = write_page(given.path, given.out)
-    view = StudyView.load(given.path)
+    view, place = StudyView.load(given.path), locate(given.path)
     if given.json:
         said = {"summary": summary(view).splitlines(), "report": str(page)}
-        print_json({**Result(given.path, view.history).to_json(), **said})
+        print_json({**Result(place, view.history).to_json(), **said})
     else:
         print(f"{summary(view)}\nreport: {page}")
     return DONE

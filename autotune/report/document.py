@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 from importlib.resources import files
-from pathlib import Path
 from string import Template
 
-from autotune.folders import replacing
 from autotune.report.charts.svg import Markup, escape
+from autotune.storage.location import Location
+from autotune.storage.opening import write_text
 
 
 def document(title: str, body: Markup, *, pictures: bool = False) -> str:
@@ -30,14 +30,13 @@ def document(title: str, body: Markup, *, pictures: bool = False) -> str:
     )
 
 
-def write_document(text: str, target: Path) -> Path:
+def write_document(text: str, target: Location) -> Location:
     """Write a page; a reader never sees half of it.
 
     Raises:
         StorageError: When the file cannot be written.
     """
-    with replacing(target, "choose another --out") as half:
-        half.write_text(text, encoding="utf-8")
+    write_text(target, text, "choose another --out")
     return target
 
 

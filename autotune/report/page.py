@@ -8,9 +8,10 @@ from autotune.report import sections
 from autotune.report.charts.svg import Markup, colour, escape, join, tag
 from autotune.report.document import document, write_document
 from autotune.report.view import StudyView
+from autotune.storage.location import Location, Remote, locate
 
 
-def write_page(path: str | Path, out: str | Path | None = None) -> Path:
+def write_page(path: str | Path | Remote, out: str | Path | None = None) -> Location:
     """Write the report of the study in a folder, finished or not.
 
     Args:
@@ -22,7 +23,7 @@ def write_page(path: str | Path, out: str | Path | None = None) -> Path:
         LogError: When its log is damaged.
         StorageError: When the file cannot be written.
     """
-    target = Path(path) / "result" / "report.html" if out is None else Path(out)
+    target = locate(path) / "result" / "report.html" if out is None else Path(out)
     return write_document(page(StudyView.load(path)), target)
 
 

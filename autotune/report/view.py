@@ -16,6 +16,7 @@ from autotune.ledger import Ledger
 from autotune.log import no_study, read_commits
 from autotune.report.account import WASTED, Bill, bill, fates, phases
 from autotune.space import SearchSpace
+from autotune.storage.location import Location, Remote, locate
 
 
 class Point(NamedTuple):
@@ -43,26 +44,26 @@ class StudyView:
     history: History = field(default_factory=History)
     points: list[Point] = field(default_factory=list)
     wall_s: float = 0.0
-    path: Path | None = None
+    path: Location | None = None
 
     @classmethod
-    def load(cls, path: str | Path) -> StudyView:
+    def load(cls, path: str | Path | Remote) -> StudyView:
         """Read a study's folder, finished or not, without owning it.
 
         Raises:
             FolderError: When there is no study, or one of a newer format.
             LogError: When its log is damaged.
         """
-        view, since = cls(), 0.0
-        for commit in read_commits(Path(path) / "log"):
+        view, since, place = cls(), 0.0, locate(path)
+        for commit in read_commits(place / "log"):
             since = commit.time_s if isinstance(commit.events[0], Opened | DriverStarted) else since
             view.wall_s += max(0.0, commit.time_s - since)  # clocks of machines differ; time never runs back
             since = max(since, commit.time_s)
             for event in commit.events:
                 view.apply(event)
         if not view.history.study:
-            raise no_study(Path(path))
-        view.path = Path(path)
+            raise no_study(place)
+        view.path = place
         return view
 
     @classmethod

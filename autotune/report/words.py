@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from autotune.history import Status
 from autotune.report.account import Bill
 from autotune.report.numbers import duration, epochs, money, number, setting, share, signed
 from autotune.report.view import StudyView
+from autotune.storage.location import Location
 
 RIVALS: Final = {
     "fresh_random": "fresh random subsets at the same cost",
@@ -21,7 +21,7 @@ RIVALS: Final = {
 PHASES: Final = {SEARCH: "search", CONFIRM: "confirmation", VERDICT: "reading the test split"}
 
 
-def summary(study: StudyView | str | Path) -> str:
+def summary(study: StudyView | str | Location) -> str:
     """The whole story of a study or of the one in a folder, one paragraph per line.
 
     Raises:

@@ -7,7 +7,6 @@ import math
 from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import fmean
 from typing import final
 
@@ -17,6 +16,7 @@ from autotune.log import has_begun, no_study, read_events
 from autotune.searching.base import Searcher
 from autotune.simulation.curves import Curves
 from autotune.space import SearchSpace
+from autotune.storage.location import Location
 from autotune.study.plan import Budget, Plan
 from autotune.study.yaml_form import SCHEDULERS
 
@@ -50,7 +50,7 @@ class Recorded(Curves):
         ConfigurationError: When its search has no result, or its scheduler is not known here.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         if not has_begun(path / "log"):
             raise no_study(path)
         self._curves: dict[str, _Curve] = defaultdict(_Curve)

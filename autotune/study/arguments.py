@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from torch import nn
@@ -14,6 +13,7 @@ from autotune.engines.base import Engine
 from autotune.errors import ConfigurationError, FolderError, unknown
 from autotune.events import Event, Opened, strict
 from autotune.space import SearchSpace
+from autotune.storage.location import Location
 from autotune.study.plan import Budget, Plan
 from autotune.task import CustomLoop, ModelTask, Task
 from autotune.work import Workload
@@ -99,7 +99,7 @@ def check_money(budget: Budget, prices: Mapping[str, float]) -> None:
         )
 
 
-def check_same_study(opened: Event, identity: Mapping[str, Any], path: Path) -> None:
+def check_same_study(opened: Event, identity: Mapping[str, Any], path: Location) -> None:
     """Refuse a folder that another study began; its name may change, since folders are moved and copied.
 
     Raises:

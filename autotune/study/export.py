@@ -15,11 +15,13 @@ import pyarrow.parquet as pq
 import yaml
 from safetensors.torch import save_file
 
-from autotune.checkpoint import CheckpointStore
+from autotune.checkpoint import open_checkpoints
 from autotune.errors import StorageError
 from autotune.events import strict
 from autotune.history import Trial
 from autotune.ledger import Label
+from autotune.storage.location import Location
+from autotune.storage.opening import staged
 from autotune.study.result import Result
 
 FORMAT: Final = 1
@@ -27,7 +29,7 @@ MODEL: Final = "model/"  # the state dict, in a checkpoint
 JUDGED: Final = "judged/"  # what stood in for some of it when the model was judged: averaged weights
 
 
-def export(result: Result) -> Path:
+def export(result: Result) -> Location:
     """Write `trials.parquet`, and once the study is done its winner's settings, model and manifest.
 
     Returns:
@@ -36,21 +38,23 @@ def export(result: Result) -> Path:
     Raises:
         StorageError: When it cannot be written.
     """
-    folder = result.path / "result"
+    target = result.path / "result"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(trials_table(result), folder / "trials.parquet")
-        if result.best_config is not None:
-            (folder / "config.yaml").write_text(yaml.safe_dump(dict(result.best_config), sort_keys=False))
-            model = _save_model(result, folder / "model.safetensors")
-            manifest = json.dumps({**_manifest(result), "model": model}, indent=2)
-            (folder / "manifest.json").write_text(manifest + "\n")
+        with staged(target) as folder:
+            pq.write_table(trials_table(result), folder / "trials.parquet")
+            if result.best_config is not None:
+                (folder / "config.yaml").write_text(yaml.safe_dump(dict(result.best_config), sort_keys=False))
+                model = _save_model(result, folder / "model.safetensors")
+                manifest = json.dumps({**_manifest(result), "model": model}, indent=2)
+                (folder / "manifest.json").write_text(manifest + "\n")
+    except StorageError:
+        raise
     except OSError as error:
         raise StorageError(
-            f"cannot write the result folder {folder}: {error.strerror or error}; free space or fix the "
+            f"cannot write the result folder {target}: {error.strerror or error}; free space or fix the "
             "path, then run the study again: nothing is lost"
         ) from error
-    return folder
+    return target
 
 
 def trials_table(result: Result) -> pa.Table:
@@ -87,7 +91,7 @@ def _save_model(result: Result, path: Path) -> Mapping[str, Any] | None:
     winner = result.verdict["winner"]
     scores = [float(score) for score in winner["validation"]]  # a log has `nan` for a seed that ended badly
     best = max(pair for pair in zip(scores, winner["trials"], strict=True) if math.isfinite(pair[0]))
-    checkpoint = CheckpointStore(result.path / "checkpoints").latest(best[1])
+    checkpoint = open_checkpoints(result.path / "checkpoints").latest(best[1])
     if checkpoint is None:
         return None
     weights = {

@@ -12,6 +12,7 @@ from autotune.history import History
 from autotune.ledger import Ledger
 from autotune.log import no_study, read_events
 from autotune.report.account import Bill, bill
+from autotune.storage.location import Location, Remote, locate
 
 
 @final
@@ -24,23 +25,23 @@ class Result:
         history: Every trial, and what was spent in each phase.
     """
 
-    path: Path
+    path: Location
     history: History = field(repr=False)
 
     @classmethod
-    def load(cls, path: str | Path) -> Result:
+    def load(cls, path: str | Path | Remote) -> Result:
         """Read a study's folder, finished or not, without owning it.
 
         Raises:
             FolderError: When there is no study, or one of a newer format.
             LogError: When its log is damaged.
         """
-        history = History()
-        for event in read_events(Path(path) / "log"):
+        history, place = History(), locate(path)
+        for event in read_events(place / "log"):
             history.apply(event)
         if not history.study:
-            raise no_study(Path(path))
-        return cls(Path(path), history)
+            raise no_study(place)
+        return cls(place, history)
 
     @property
     def done(self) -> bool:

@@ -15,13 +15,14 @@ from autotune.engines.base import Engine
 from autotune.engines.inprocess import InProcess
 from autotune.engines.watchdog import PATIENCE_S, watched
 from autotune.events import DONE, SEARCH, DriverStarted, Event, Interrupted, Opened
-from autotune.folders import replacing
 from autotune.history import History
-from autotune.log import TrialLog
+from autotune.log import StoredLog, TrialLog, open_log
 from autotune.policy import entry_fidelity
 from autotune.report.page import write_page
 from autotune.selection import own_selectors
 from autotune.space import SearchSpace
+from autotune.storage.location import Remote, absolute, locate
+from autotune.storage.opening import write_text
 from autotune.study.arguments import check_arguments, check_money, check_prices, check_same_study
 from autotune.study.director import Director, replay
 from autotune.study.export import export
@@ -44,7 +45,8 @@ class Study:
     Args:
         objective: A task, or a workload of one's own.
         space: What to search.
-        path: The study's folder; created when absent.
+        path: The study's folder; created when absent. Or a prefix in an object store, `s3://bucket/prefix`,
+            `gs://…`, `abfs://…`: see docs/storage.md.
         plan: Budget, scheduler, searcher, confirmation, seed.
         engine: `inprocess`, `ray`, or an engine.
         rules: How a trial trains; its horizon is the scheduler's last rung whatever it says.
@@ -62,18 +64,18 @@ class Study:
         self,
         objective: Task | Workload,
         space: SearchSpace,
-        path: str | Path,
+        path: str | Path | Remote,
         plan: Plan,
         engine: str | Engine = "inprocess",
         rules: TrialRules | None = None,
         *,
         prices: Mapping[str, float] | None = None,
-        shared: str | Path | None = None,
+        shared: str | Path | Remote | None = None,
     ) -> None:
         check_arguments(objective, space, plan, engine)
         self._prices = check_prices(prices)
-        self.path = Path(path)
-        self._shared = Path(shared) if shared else self.path / "shared"
+        self.path = locate(path)
+        self._shared = locate(shared) if shared else self.path / "shared"
         self._objective = objective
         self._space = space
         self._plan = plan
@@ -91,7 +93,7 @@ class Study:
         self._enclosed = {**self._enclosed, **texts}
 
     @classmethod
-    def resume(cls, path: str | Path, engine: str | None = None) -> Study:
+    def resume(cls, path: str | Path | Remote, engine: str | None = None) -> Study:
         """The study that `autotune run` started in this folder, ready to `run` on.
 
         A study that was started from Python is resumed by running its script again: its model is code, and
@@ -124,9 +126,9 @@ class Study:
             FolderError: When the folder holds another study, or one of a newer format.
             LogError: When its log is damaged.
             StudyFailedError: When all of the first trials failed alike.
-            StorageError: When the folder cannot be written.
+            StorageError: When the folder cannot be written; an object store that is away is waited for.
         """
-        log = TrialLog(self.path / "log")
+        log = open_log(self.path / "log")
         try:
             workload = self._workload(log.epoch)
             director = self._open(log, workload)
@@ -155,11 +157,11 @@ class Study:
             self._objective,
             self._objective.splits or Splits.make(data, seed=self._plan.seed),
             replace(self._rules, horizon=self._plan.scheduler.rungs[-1]),
-            (self.path / "checkpoints").resolve(),
+            absolute(self.path / "checkpoints"),
             epoch,
             self._space.reference(),
             seed=self._plan.seed,
-            shared=self._shared.resolve(),
+            shared=absolute(self._shared),
             selectors=own_selectors(self._space.options("policy")),
         )
 
@@ -176,7 +178,7 @@ class Study:
             test=workload.has_test,
         )
 
-    def _open(self, log: TrialLog, workload: Workload) -> Director:
+    def _open(self, log: TrialLog | StoredLog, workload: Workload) -> Director:
         """Replay the log, or begin it once everything was found to work."""
         past = log.read()
         opened = next(past, None)
@@ -202,12 +204,11 @@ class Study:
 
     def _write_enclosed(self) -> None:
         for name, text in self._enclosed.items():
-            with replacing(self.path / name, "choose another path") as half:
-                half.write_text(text, encoding="utf-8")
+            write_text(self.path / name, text, "choose another path")
 
     def _identity(self, workload: Workload) -> dict[str, Any]:
         return {
-            "name": self.path.absolute().name,  # a path may be written in several ways
+            "name": absolute(self.path).name,  # a path may be written in several ways
             "space": self._space.to_yaml(),
             "plan": self._plan.to_json(),
             "rungs": list(self._plan.scheduler.rungs),

@@ -28,6 +28,8 @@ from autotune.searching.sobol import Sobol
 from autotune.searching.starting import StartingPoints
 from autotune.searching.tpe import TPE
 from autotune.space import SearchSpace
+from autotune.storage.location import Location, Remote, locate
+from autotune.storage.opening import read_text
 from autotune.study.arguments import ENGINES, check_prices
 from autotune.study.plan import Budget, Confirm, Plan
 from autotune.study.study import Study
@@ -80,24 +82,26 @@ class StudyFile:
     text: str = ""
 
 
-def read_study(source: str | Path, importable: Sequence[Path] = ()) -> StudyFile:
+def read_study(source: str | Path, importable: Sequence[Path] = (), text: str | None = None) -> StudyFile:
     """Read a file, without importing its task; its plug-ins are imported.
 
     Args:
         source: The file.
         importable: Folders to import plug-ins from, before the file's own and the current one.
+        text: What it says, where `source` is only the name of a copy elsewhere.
 
     Raises:
         ConfigurationError: With file, line and column of what cannot be used.
         SpaceError: The same, for the space.
     """
-    text = _text(Path(source))
+    own = [] if text is not None else [Path(source).resolve().parent]
+    text = _text(Path(source)) if text is None else text
     top = Node.read(text, str(source))
     parts = top.items(KEYS)
     for name in ("task", "space", "plan"):
         if name not in parts:
             raise top.error(f"{name} is missing; a study needs task, space and plan")
-    folders = [*importable, Path(source).resolve().parent, Path.cwd()]
+    folders = [*importable, *own, Path.cwd()]
     for module in parts["plugins"].elements() if "plugins" in parts else ():
         name = module.typed(str)
         with module.here():
@@ -122,7 +126,10 @@ def read_study(source: str | Path, importable: Sequence[Path] = ()) -> StudyFile
 
 
 def load_study(
-    source: str | Path, path: str | Path | None = None, engine: str | None = None, address: str | None = None
+    source: str | Path,
+    path: str | Path | Remote | None = None,
+    engine: str | None = None,
+    address: str | None = None,
 ) -> Study:
     """The study of a file; once it has begun, a copy in its folder lets it be resumed from there.
 
@@ -137,7 +144,7 @@ def load_study(
     """
     origin = Path(source).resolve()
     found = read_study(source)
-    folder = Path(path) if path is not None else Path("runs") / origin.stem
+    folder = locate(path) if path is not None else Path("runs") / origin.stem
     importable = list(dict.fromkeys([origin.parent, Path.cwd()]))
     study = _study(found, folder, _engine(found, engine, address), importable, found.prices)
     launch = {"folders": [str(one) for one in importable], "engine": engine, "address": address}
@@ -145,25 +152,27 @@ def load_study(
     return study
 
 
-def resume(path: str | Path, engine: str | None = None, address: str | None = None) -> Study:
+def resume(
+    path: str | Path | Remote, engine: str | None = None, address: str | None = None
+) -> Study:
     """The study that was started from YAML in this folder.
 
     Raises:
         FolderError: When no study was started from YAML there.
         ConfigurationError: When its task can no longer be imported.
     """
-    folder = Path(path)
-    copy = folder / COPY
+    folder = locate(path)
     if not has_begun(folder / "log"):
         raise no_study(folder)
-    if not copy.is_file():
+    if (text := read_text(folder / COPY)) is None:
         raise FolderError(f"{folder} was started from Python: run its script again, and it continues")
     try:
-        launch = json.loads((folder / LAUNCH).read_text())
+        launch = json.loads(read_text(folder / LAUNCH) or "")
     except (OSError, ValueError):
         launch = {}
     folders = [Path(one) for one in launch.get("folders", ())]
-    found = read_study(copy, folders)
+    copy = folder / COPY
+    found = read_study(copy, folders) if isinstance(copy, Path) else read_study(str(copy), folders, text)
     engine, address = engine or launch.get("engine"), address or launch.get("address")
     return _study(found, folder, _engine(found, engine, address), [*folders, Path.cwd()])
 
@@ -180,7 +189,7 @@ def _text(path: Path) -> str:
 
 def _study(
     found: StudyFile,
-    folder: Path,
+    folder: Location,
     engine: str | Engine,
     importable: list[Path],
     prices: Mapping[str, float] | None = None,  # the log of a study that has begun knows them

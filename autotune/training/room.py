@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autotune.checkpoint import CheckpointStore
+from autotune.checkpoint import Checkpoints
 from autotune.data import Splits
 from autotune.errors import ConfigurationError
 from autotune.evaluation.judges import judges, nested_order
@@ -46,7 +46,7 @@ class Room:
     splits: Splits
     rules: TrialRules
     samples: Samples
-    store: CheckpointStore
+    store: Checkpoints
     epoch: int
     shared: SharedStore
     reference: Config = field(default_factory=dict)

@@ -148,7 +148,7 @@ class Session:
                 )
         room, assignment = self._room, self._assignment
         snapshot = self.snapshot
-        if snapshot is None and (saved := room.store.latest(assignment.trial)) is not None:
+        if snapshot is None and (saved := room.store.latest(assignment.trial, self._beat)) is not None:
             snapshot = Snapshot(saved.fidelity, saved.tensors, saved.state)
         if snapshot is not None:
             forward = float(snapshot.state["facts"]["forward"])
@@ -217,8 +217,7 @@ class Session:
         self.snapshot = taken = trial.snapshot()
         number, store = self._assignment.trial, self._room.store
         place = store.save(number, taken.fidelity, taken.tensors, taken.state, self._room.epoch)
-        if store.newest(number) == place:  # else a damaged one lies ahead, and pruning would keep that
-            store.prune(number)
+        store.prune(number, place)
 
     def observe(self, ids: Tensor, losses: Tensor) -> None:
         """Report the per-sample losses of a step: selectors that live on losses then need no extra pass.

@@ -4,7 +4,8 @@
 <path>/features-3f2a…/values.safetensors  manifest.json
 <path>/features-3f2a….lock
 ```
-Its name is a hash of everything that it was made from, so nothing is ever out of date.
+Its name is a hash of everything that it was made from, so nothing is ever out of date. In an object
+store there is the same, and each machine keeps what it has read in a scratch folder.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, TextIO, final
 
@@ -23,7 +25,13 @@ import safetensors
 from safetensors.torch import load, save
 from torch import Tensor
 
-from autotune.folders import contents, manifest, publish, storage
+from autotune.errors import StorageError
+from autotune.folders import HASHES, contents, manifest, publish, storage
+from autotune.storage.bundles import Bundles
+from autotune.storage.location import Remote, locate
+from autotune.storage.opening import store_at
+from autotune.storage.patient import OPENING_S, Patient
+from autotune.storage.scratch import scratch
 
 FORMAT: Final = 1
 WAIT_S: Final = 0.2  # between two looks at whether another worker is done
@@ -72,9 +80,16 @@ class SharedStore:
         path: The folder; made when the first values are written.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path | Remote) -> None:
+        self.place = locate(path)
         self._held: dict[str, Entry] = {}
+
+    @cached_property
+    def path(self) -> Path:
+        """The folder on this machine."""
+        if isinstance(self.place, Path):
+            return self.place
+        return scratch(str(self.place), Patient(store_at(self.place), patience_s=OPENING_S))
 
     def get(
         self,
@@ -87,7 +102,7 @@ class SharedStore:
         """The values, which are made if nobody has; of several workers of a node one does, and others wait.
 
         Where the file system keeps no locks, and on several nodes, more than one may make them, with the same
-        outcome.
+        outcome. While an object store is away they are made here, and others have to make them, too.
 
         Args:
             key: What they are made from.
@@ -116,13 +131,40 @@ class SharedStore:
         with storage("write to", self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         with _alone(self.path / f"{key.name}.lock", beat):
-            if (entry := self._read(key, least)) is not None:
+            if (entry := self._read(key, least) or self._fetched(key, least, beat)) is not None:
                 return entry
             values, flops = make()
             facts = {"format": FORMAT, "made_from": key.facts, "flops": flops, "owner": owner}
             with storage("write to", self.path):
                 publish(self.path / key.name, {_VALUES: save({"values": values.contiguous()})}, facts)
+            self._bring(key, beat)
         return Entry(values, flops, owner)
+
+    def _fetched(self, key: Key, least: int, beat: Callable[[], None]) -> Entry | None:
+        """What another machine has brought into the object store, from now on also here."""
+        if isinstance(self.place, Path):
+            return None
+        bundles = Bundles(Patient(store_at(self.place), beat, OPENING_S))
+        try:
+            bundle = bundles.newest(key.name)
+            facts = None if bundle is None else bundles.manifest(bundle)
+            files = None if bundle is None else bundles.contents(bundle, _VALUES)
+        except StorageError:
+            return None
+        if files is None or facts is None:
+            return None
+        with storage("write to", self.path):
+            publish(
+                self.path / key.name, files, {name: fact for name, fact in facts.items() if name != HASHES}
+            )
+        return self._read(key, least)
+
+    def _bring(self, key: Key, beat: Callable[[], None]) -> None:
+        if isinstance(self.place, Path):
+            return
+        with contextlib.suppress(StorageError):  # it can be made again
+            bundles = Bundles(Patient(store_at(self.place), beat, OPENING_S))
+            bundles.upload(self.path / key.name, key.name)
 
     def _read(self, key: Key, least: int) -> Entry | None:
         """What is there; None when it is not, or too little, or is damaged, or of another format."""

@@ -10,12 +10,13 @@ from typing import Any, final
 
 import torch
 
-from autotune.checkpoint import CheckpointStore
+from autotune.checkpoint import Checkpoints, open_checkpoints
 from autotune.data import Dataset, Splits
 from autotune.errors import CheckpointError, StorageError
 from autotune.events import Config, Failed, Outcome, Reported
 from autotune.ledger import Charge, Label, Ledger
 from autotune.selection import Selector, register
+from autotune.storage.location import Location, Remote, absolute, locate
 from autotune.task import Task
 from autotune.training import loop
 from autotune.training.attempts import MAX_STARTS, Attempts
@@ -56,11 +57,11 @@ class TrainingWorkload(Workload):
     task: Task
     splits: Splits
     rules: TrialRules
-    path: str | Path
+    path: str | Path | Remote
     epoch: int = 0
     reference: Config = field(default_factory=dict)
     seed: int = 0
-    shared: str | Path | None = None
+    shared: str | Path | Remote | None = None
     selectors: Mapping[str, type[Selector]] = field(default_factory=dict)
     _meta: Mapping[str, Any] = field(init=False, repr=False)
 
@@ -92,16 +93,16 @@ class TrainingWorkload(Workload):
             self.splits,
             self.rules,
             samples,
-            CheckpointStore(self.path),
+            open_checkpoints(self.path),
             self.epoch,
-            SharedStore(self.shared or Path(self.path) / "shared"),
+            SharedStore(self.shared or locate(self.path) / "shared"),
             self.reference,
             self.seed,
         )
 
     def forget(self, trial: int) -> None:
         """Remove its checkpoints."""
-        CheckpointStore(self.path).drop(trial)
+        open_checkpoints(self.path).drop(trial)
 
     def describe(self) -> dict[str, Any]:
         """Data, splits, metric and rules: a study never continues with others."""
@@ -114,6 +115,11 @@ class TrainingWorkload(Workload):
             "rules": asdict(self.rules),
         }
 
+    @property
+    def storage(self) -> Location:
+        """Where checkpoints go."""
+        return absolute(locate(self.path))
+
     @cached_property
     def reference_flops(self) -> float:
         """FLOPs of the reference configuration's forward and backward passes over the training split."""
@@ -121,7 +127,7 @@ class TrainingWorkload(Workload):
 
     def remains(self, assignment: Assignment) -> Remains:
         """What the assignment's last start had noted, and how much of it a checkpoint keeps."""
-        store = CheckpointStore(self.path)
+        store = open_checkpoints(self.path)
         spent, node = take(store.folder(assignment.trial), assignment.id)
         saved = _saved_account(store, assignment)
         return Remains(saved, _again(spent - saved), node)
@@ -152,8 +158,8 @@ class TrainingWorker(Worker):
                 blame, so none is failed for it.
         """
         store, number = self._room.store, assignment.trial
+        place = store.newest(number, beat)
         attempts = Attempts(store.folder(number))
-        place = store.newest(number)
         fidelity = 0.0 if place is None else place.fidelity
         starts = attempts.begin(fidelity, self._room.epoch)
         if starts >= MAX_STARTS:
@@ -183,6 +189,7 @@ class TrainingWorker(Worker):
         session = Session(self._room, assignment, beat, meter, hot)
         try:
             score = loop.scored(self._room.task, session)
+            self._room.store.flush(beat)  # what is answered must not be lost with this machine
         except (StorageError, CheckpointError):
             raise
         except Exception as error:  # whatever a trial does, the study goes on
@@ -210,7 +217,7 @@ def _again(lost: Ledger) -> Ledger:
     return lost.own + Ledger({Label.SHARED: Charge(0.0, seconds)} if seconds else {})
 
 
-def _saved_account(store: CheckpointStore, assignment: Assignment) -> Ledger:
+def _saved_account(store: Checkpoints, assignment: Assignment) -> Ledger:
     """What the assignment had spent by its newest checkpoint, and nobody has reported yet."""
     saved = store.state(assignment.trial)
     if saved is None or assignment.test or saved["facts"]["rung"] != assignment.rung:

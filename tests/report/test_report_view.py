@@ -111,7 +111,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path):
 
 def test_wall_clock_counts_drivers_and_not_the_pauses_between_them(tmp_path, monkeypatch):
     clock = iter([100.0, 101.0, 105.0, 1000.0, 1002.0])
-    monkeypatch.setattr("autotune.log.time.time", lambda: next(clock))
+    monkeypatch.setattr("autotune.log.local.time.time", lambda: next(clock))
     opened = Opened({"name": "s", "rungs": [1.0], "reference_flops": 1.0})
     first = TrialLog(tmp_path / "log")
     first.append(opened)

@@ -1,0 +1,18 @@
+"""The trial log: append-only, hash-chained, durable, with one writer at a time."""
+
+from autotune.log.form import Commit, Tail
+from autotune.log.local import TrialLog
+from autotune.log.opening import has_begun, no_study, open_log, read_commits, read_events
+from autotune.log.stored import StoredLog
+
+__all__ = [
+    "Commit",
+    "StoredLog",
+    "Tail",
+    "TrialLog",
+    "has_begun",
+    "no_study",
+    "open_log",
+    "read_commits",
+    "read_events",
+]
