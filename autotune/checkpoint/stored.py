@@ -66,7 +66,8 @@ class StoredCheckpoints(Checkpoints):
         spool = self._spool()
         place = spool.save(trial, fidelity, tensors, state, epoch)
         with self._lock:
-            spool.discard(trial, [one for one in (place, self._leaving) if one is not None])
+            later = [one for one in spool.places(trial) if one.order >= place.order]
+            spool.discard(trial, later if self._leaving is None else [*later, self._leaving])
         self._courier.send(trial, partial(self._bring, trial, epoch))
         return place
 

@@ -36,7 +36,9 @@ def write_page(audit: Audit, path: str | Path, title: str, describe: Describe | 
     Raises:
         StorageError: When the file cannot be written.
     """
-    return write_document(page(audit, title, describe), Path(path))
+    target = Path(path)
+    write_document(page(audit, title, describe), target)
+    return target
 
 
 def page(audit: Audit, title: str, describe: Describe | None = None) -> str:

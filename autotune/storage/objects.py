@@ -19,7 +19,8 @@ CONNECT_S: Final = 5.0
 RETRIES: Final = 2  # of obstore's own, so that a large upload survives a lost part
 AT_ONCE: Final = 16  # requests of `get_all`
 SETTLE_S: Final = 1.0  # in which a rival shows, where the store keeps no conditions
-_REFUSED: Final = ("PermissionDeniedError", "UnauthenticatedError", "InvalidPathError", "NotSupportedError")
+CODES: Final = ("NoSuchBucket", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+_REFUSED: Final = (*CODES, "401 Unauthorized", "403 Forbidden")
 
 
 @final
@@ -113,9 +114,16 @@ class ObjectStore(Store):
         except StorageError:
             raise
         except (obstore.exceptions.BaseError, OSError) as error:
-            refused = isinstance(error, FileNotFoundError | PermissionError)
-            refused = refused or type(error).__name__ in _REFUSED
-            kind = RefusedError if refused or "NoSuchBucket" in str(error) else StorageError
+            said = obstore.exceptions
+            no = (
+                FileNotFoundError,
+                PermissionError,
+                said.PermissionDeniedError,
+                said.UnauthenticatedError,
+                said.InvalidPathError,
+            )
+            refused = isinstance(error, no) or any(code in str(error) for code in _REFUSED)
+            kind = RefusedError if refused else StorageError
             raise kind(f"cannot {action} {self.place}: {_reason(error)}") from error
 
 
@@ -148,7 +156,6 @@ def _open(place: Remote) -> Any:
 def _reason(error: Exception) -> str:
     """What went wrong, without the request and the debugging that follow."""
     text = str(error).partition("\n\nDebug source")[0]
-    for code in ("NoSuchBucket", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
-        if code in text:
-            return code
+    if (code := next((code for code in CODES if code in text), None)) is not None:
+        return code
     return " ".join(text.rpartition(" - ")[2].split())[:200]

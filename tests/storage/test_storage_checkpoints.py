@@ -1,0 +1,120 @@
+"""Checkpoints in a store: complete or absent, whoever dies, and never waited for by training."""
+
+import tempfile
+import threading
+
+import pytest
+from test_storage_log import Died, Dying
+
+from autotune.checkpoint import StoredCheckpoints
+from autotune.storage.local import LocalStore
+from autotune.storage.location import Remote, locate
+from autotune.storage.opening import store_at
+from autotune.testing.checkpoints import TENSORS, CheckpointContract
+
+PLACE = Remote("s3://bucket", "checkpoints")
+
+
+def checkpoints(folder, wrap=lambda store: store):
+    return StoredCheckpoints(PLACE, wrap(LocalStore(folder)))
+
+
+@pytest.fixture
+def another_machine(tmp_path, monkeypatch):
+    """From here on nothing is left of what the machine kept for itself."""
+
+    def move():
+        monkeypatch.setattr("tempfile.tempdir", tempfile.mkdtemp(dir=tmp_path))
+
+    return move
+
+
+class TestStoredCheckpoints(CheckpointContract):
+    @pytest.fixture
+    def store(self, tmp_path):
+        self.objects = LocalStore(tmp_path / "objects")
+        return StoredCheckpoints(PLACE, self.objects)
+
+    def damage(self, place, file, change):
+        name = f"{place.path.key.removeprefix('checkpoints/')}/{file}"
+        changed = change(self.objects.get(name))
+        if changed is None:
+            self.objects.delete(name)
+        else:
+            self.objects.put(name, changed)
+
+
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("after", range(8))
+def test_a_machine_that_dies_at_any_request_leaves_the_one_before(tmp_path, another_machine, after, done):
+    store = checkpoints(tmp_path / "objects")
+    store.save(0, 1.0, TENSORS, {"at": 1}, epoch=1)
+    store.flush()
+    another_machine()
+    dying = checkpoints(tmp_path / "objects", lambda inner: Dying(inner, after, done))
+    told = False
+    try:
+        place = dying.save(0, 3.0, TENSORS, {"at": 3}, epoch=1)
+        dying.prune(0, place)
+        dying.flush()
+        told = True
+    except Died:
+        pass
+    another_machine()
+    store = checkpoints(tmp_path / "objects")
+    assert store.latest(0).state["at"] in ((3,) if told else (1, 3))
+    store.prune(0, store.save(0, 4.0, TENSORS, {"at": 4}, epoch=2))
+    store.flush()
+    assert [place.fidelity for place in store.places(0)] == [4.0]
+    left = LocalStore(tmp_path / "objects").names("trial-000000")
+    assert len(left) == 3  # also of what was not finished nothing is left
+
+
+def test_training_does_not_wait_for_a_store_that_is_away(server, another_machine):
+    place = locate(server.address("checkpoints"))
+    store = StoredCheckpoints(place, store_at(place))
+    store.probe()
+    server.break_down("503")
+    for fidelity in (1.0, 2.0, 3.0):
+        store.prune(0, store.save(0, fidelity, TENSORS, {"at": fidelity}, epoch=1))
+    assert len(list(store.folder(0).glob("e*"))) <= 2  # what is on its way, and the newest
+    beats = []
+    timer = threading.Timer(0.6, server.mend)
+    timer.start()
+    store.flush(lambda: beats.append(1))
+    timer.join()
+    assert beats
+    assert list(store.folder(0).glob("e*")) == []
+    another_machine()
+    there = StoredCheckpoints(place, store_at(place))
+    assert there.latest(0).state == {"at": 3.0}
+    assert [one.fidelity for one in there.places(0)] == [3.0]
+
+
+def test_what_a_dead_process_left_in_the_spool_is_brought_by_the_next(tmp_path, another_machine):
+    store = checkpoints(tmp_path / "objects")
+    store.save(0, 1.0, TENSORS, {"at": 1}, epoch=1)
+    store.flush()
+    store._spool().save(0, 2.0, TENSORS, {"at": 2}, epoch=1)  # and the process died
+    following = checkpoints(tmp_path / "objects")
+    assert following.latest(0).state == {"at": 2}
+    following.flush()
+    another_machine()
+    assert checkpoints(tmp_path / "objects").latest(0).state == {"at": 2}
+
+
+def test_a_study_that_begins_anew_at_an_address_does_not_meet_the_old_spool(tmp_path):
+    store = checkpoints(tmp_path / "objects")
+    store._spool().save(0, 2.0, TENSORS, {}, epoch=1)
+    LocalStore(tmp_path / "objects").delete(*LocalStore(tmp_path / "objects").names())
+    assert checkpoints(tmp_path / "objects").newest(0) is None
+
+
+def test_other_users_cannot_plant_a_checkpoint(tmp_path):
+    store = checkpoints(tmp_path / "objects")
+    top = store.folder(0).parents[1]
+    assert top.stat().st_mode & 0o077 == 0
+    top.chmod(0o777)
+    with pytest.raises(OSError, match="can be written by others"):
+        checkpoints(tmp_path / "objects").folder(0)
+    top.chmod(0o700)
