@@ -152,9 +152,7 @@ def load_study(
     return study
 
 
-def resume(
-    path: str | Path | Remote, engine: str | None = None, address: str | None = None
-) -> Study:
+def resume(path: str | Path | Remote, engine: str | None = None, address: str | None = None) -> Study:
     """The study that was started from YAML in this folder.
 
     Raises:
