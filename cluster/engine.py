@@ -16,12 +16,14 @@ from ray import tune
 from autotune.cluster.adapters import AssignmentSearcher, Desk, Dispatch, ReactionScheduler
 from autotune.cluster.connection import booting, connect, live_nodes, slots, switches
 from autotune.cluster.exchange import Exchange
+from autotune.cluster.reach import Mark, check_nodes
 from autotune.cluster.rent import Rent
 from autotune.cluster.trainable import AssignmentTrainable
 from autotune.engines.base import Engine
 from autotune.engines.watchdog import PATIENCE_S, check_limit
 from autotune.errors import ConfigurationError, StudyError
 from autotune.events import Held, Outcome
+from autotune.storage.location import Location
 from autotune.work import Assignment, Remains, Workload
 
 _PICKLE_LIMIT: Final = 16 * 2**20
@@ -76,20 +78,30 @@ class RayEngine(Engine):
         self._bulk: Any = None
         self._looked, self._fits = -_REFRESH_S, 0  # when the cluster was last looked at, and its slots then
         self._rent: Rent | None = None
+        self._mark: Mark | None = None
         self._held = Held()
 
     def start(self, workload: Workload) -> None:
-        """Connect, put the data into the object store once, and let Tune run in a thread of its own."""
+        """Connect, put the data into the object store once, and let Tune run in a thread of its own.
+
+        Raises:
+            ConfigurationError: When a node does not see the workload's storage, or it cannot be sent.
+            StorageError: When the driver cannot write there.
+            StudyError: When there is no cluster.
+        """
         payload = pickled(workload)
         self._owned = connect(self._address, self._resources, self._workers)
         self._check_fit()
+        self._check_reach(workload.storage)
         self._rent = Rent(self._resources, time.monotonic())
         self._bulk = ray.put(dict(workload.bulk))
         self._folder = Path(tempfile.mkdtemp(prefix="autotune-tune-"))
         shelf = ray.put(payload)
 
+        mark = self._mark
+
         def equip(actor: Any) -> None:
-            actor.equip.remote(shelf, self._bulk, self.watchdog_s)
+            actor.equip.remote(shelf, self._bulk, self.watchdog_s, mark)
 
         given = (equip, workload.remains)
         self._thread = threading.Thread(target=self._fit, args=given, name="autotune-tune", daemon=True)
@@ -135,6 +147,9 @@ class RayEngine(Engine):
         if self._owned and ray.is_initialized():
             ray.shutdown()
             self._owned = False
+        if self._mark is not None:
+            self._mark.remove()
+            self._mark = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -147,6 +162,12 @@ class RayEngine(Engine):
         nodes, self._looked = live_nodes(), now
         self._fits = slots(nodes, self._resources)
         self._held = self._rent.look(nodes, now, {} if self._owned else booting())
+
+    def _check_reach(self, place: Location | None) -> None:
+        """On a cluster each machine must see what the driver writes; later ones look themselves."""
+        if place is not None and not self._owned:
+            self._mark = Mark.plant(place)
+            check_nodes(self._mark, live_nodes())
 
     def _check_fit(self) -> None:
         """On our own cluster, which cannot grow, a trial that fits nowhere would wait for ever."""

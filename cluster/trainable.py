@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias, cast
 import ray
 from ray import tune
 
+from autotune.cluster.reach import Mark
 from autotune.errors import CheckpointError, StorageError
 from autotune.events import Failed, Outcome, from_json, to_json
 from autotune.ledger import Charge, Label, Ledger
@@ -34,6 +35,7 @@ class AssignmentTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Stay in the directory that the user started from; Tune moves to a trial's own."""
         self._workload: bytes | None = None
+        self._mark: Mark | None = None
         self._bulk: Any = None
         self._watchdog_s: float | None = None
         self._worker: Worker | None = None
@@ -49,9 +51,12 @@ class AssignmentTrainable(tune.Trainable):
         os.chdir(os.environ.get("TUNE_ORIG_WORKING_DIR", "."))
         return True
 
-    def equip(self, workload: bytes, bulk: Any, watchdog_s: float | None) -> None:
-        """Take the pickled workload and its arrays, which Ray maps read-only from the node's one copy."""
-        self._workload, self._bulk, self._watchdog_s = workload, bulk, watchdog_s
+    def equip(self, workload: bytes, bulk: Any, watchdog_s: float | None, mark: Mark | None = None) -> None:
+        """Take the pickled workload and its arrays, which Ray maps read-only from the node's one copy.
+
+        This node may have come after all others were asked whether they see what the driver wrote, `mark`.
+        """
+        self._workload, self._bulk, self._watchdog_s, self._mark = workload, bulk, watchdog_s, mark
 
     def assign(self, assignment: Assignment) -> None:
         """What the next step is to do."""
@@ -119,6 +124,8 @@ class AssignmentTrainable(tune.Trainable):
             if self._worker is None:
                 if self._workload is None:
                     raise RuntimeError("step was called before equip")
+                if self._mark is not None and (problem := self._mark.problem()) is not None:
+                    raise StorageError(problem)
                 workload: Workload = ray.cloudpickle.loads(self._workload)
                 self._worker = workload.worker(self._bulk)
                 self._worker.node = self._node

@@ -41,6 +41,9 @@ class ObjectStore(Store):
         self.place = place
         self._opened = _open(place) if opened is None else opened
 
+    def __str__(self) -> str:
+        return str(self.place)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return ObjectStore, (self.place,)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import os
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar, final
@@ -17,7 +19,7 @@ from autotune.storage.store import Store
 logger = logging.getLogger(__name__)
 FIRST_S: Final = 0.2  # before the second try; doubled for each further one
 LONGEST_S: Final = 5.0
-SILENT_S: Final = 2.0  # of trouble that nobody is told
+SILENT_S: Final = 5.0  # that nobody is told of
 REPEAT_S: Final = 60.0  # between two messages
 OPENING_S: Final = 60.0  # of patience before anything was ever written
 T = TypeVar("T")
@@ -73,22 +75,39 @@ class Patient(Store):
         return self._until(lambda: self.inner.get_all(wanted))
 
     def _until(self, ask: Callable[[], T]) -> T:
-        began, told, pause = time.monotonic(), -math.inf, FIRST_S
-        while True:
-            self.beat()
-            try:
-                answer = ask()
-            except StorageError as error:
-                now = time.monotonic()
-                refused = isinstance(error, RefusedError) and self.patience_s < math.inf
-                if refused or now - began >= self.patience_s:
-                    raise
-                if now - began >= SILENT_S and now - told >= REPEAT_S:
-                    told = now
-                    logger.warning("%s; waiting since %.0f s, nothing is lost", error, now - began)
+        began, pause = time.monotonic(), FIRST_S
+        with _telling(f"{self.inner} does not answer") as trouble:
+            while True:
+                self.beat()
+                try:
+                    return ask()
+                except StorageError as error:
+                    refused = isinstance(error, RefusedError) and self.patience_s < math.inf
+                    if refused or time.monotonic() - began >= self.patience_s:
+                        raise
+                    trouble.append(str(error))
                 time.sleep(pause * (0.5 + os.getpid() % 64 / 128))  # so that workers do not ask all at once
                 pause = min(2.0 * pause, LONGEST_S)
-            else:
-                if told > -math.inf:
-                    logger.warning("storage answers again after %.0f s", time.monotonic() - began)
-                return answer
+
+
+@contextmanager
+def _telling(silence: str) -> Iterator[list[str]]:
+    """Tell a person what is waited for, once it takes long; the newest trouble is what is told."""
+    trouble, told, over, began = [silence], [], threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        told.append(True)
+        logger.warning("%s; waiting since %.0f s, nothing is lost", trouble[-1], time.monotonic() - began)
+        while not over.wait(REPEAT_S):
+            logger.warning("%s; still waiting, since %.0f s", trouble[-1], time.monotonic() - began)
+
+    timer = threading.Timer(SILENT_S, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield trouble
+    finally:
+        timer.cancel()
+        over.set()
+        if told:
+            logger.warning("no longer waiting, after %.0f s", time.monotonic() - began)

@@ -145,4 +145,4 @@ def test_whatever_happens_to_a_store_is_waited_out(server, fault, caplog, monkey
     assert store.get("a") == b"2" * 1000
     assert len(beats) > 1
     assert "nothing is lost" in caplog.text
-    assert "answers again" in caplog.text
+    assert "no longer waiting" in caplog.text

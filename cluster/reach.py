@@ -1,0 +1,111 @@
+"""Whether every node sees the storage that the driver sees: it looks for what the driver has put there."""
+
+from __future__ import annotations
+
+import platform
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from autotune.errors import ConfigurationError, StorageError
+from autotune.storage.location import Location
+from autotune.storage.opening import store_at
+from autotune.storage.patient import OPENING_S, Patient
+
+PATIENCE_S: Final = (
+    OPENING_S + 30.0
+)  # that the nodes get to answer; those that are gone by then are not asked
+
+
+@final
+@dataclass(frozen=True)
+class Mark:
+    """What the driver has put into a study's storage.
+
+    Attributes:
+        place: The storage.
+        name: What it is called there.
+        content: What nobody else can have written.
+    """
+
+    place: Location
+    name: str
+    content: bytes
+
+    @classmethod
+    def plant(cls, place: Location) -> Mark:
+        """Put a new one there.
+
+        Raises:
+            StorageError: When that is not possible.
+        """
+        nonce = uuid.uuid4().hex
+        mark = cls(place, f"reach-{nonce[:8]}", nonce.encode())
+        Patient(store_at(place), patience_s=OPENING_S).put(mark.name, mark.content)
+        return mark
+
+    def problem(self) -> str | None:
+        """What keeps this machine from reading what the driver has put there, and from writing beside it."""
+        try:
+            store = Patient(store_at(self.place), patience_s=OPENING_S)
+            if store.get(self.name) != self.content:
+                return _unseen(self.place)
+            beside = f"{self.name}-{uuid.uuid4().hex[:8]}"
+            store.put(beside, b"")
+            store.delete(beside)
+        except ConfigurationError as error:
+            return f"node {platform.node()}: {error}"
+        except StorageError as error:
+            return f"node {platform.node()} {error}; let it use the storage as the driver does"
+        return None
+
+    def remove(self) -> None:
+        """Leave nothing behind, where the storage lets us."""
+        with suppress(StorageError):
+            store_at(self.place).delete(self.name)
+
+
+def check_nodes(mark: Mark, nodes: Sequence[dict[str, Any]]) -> None:
+    """Have every node that is alive look for a mark, all at once.
+
+    Args:
+        mark: Was planted.
+        nodes: As Ray lists them.
+
+    Raises:
+        ConfigurationError: When one does not see it, or may not write beside it.
+    """
+    look = ray.remote(num_cpus=0, max_retries=0)(_problem)
+    asked = [
+        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
+            mark
+        )
+        for node in nodes
+        if node["Alive"]
+    ]
+    answered, _ = ray.wait(asked, num_returns=len(asked), timeout=PATIENCE_S) if asked else ([], [])
+    for answer in answered:
+        with suppress(ray.exceptions.RayError):  # a node that was lost meanwhile is nobody's mistake
+            problem = ray.get(answer)
+            if problem is not None:
+                raise ConfigurationError(problem)
+
+
+def _problem(mark: Mark) -> str | None:
+    return mark.problem()
+
+
+def _unseen(place: Location) -> str:
+    if isinstance(place, Path):
+        return (
+            f"node {platform.node()} does not see {place}, which is a folder of the driver's machine alone; "
+            "give the study a path in an object store, such as s3://bucket/prefix, or in a folder that every "
+            "node mounts at the same place"
+        )
+    return f"node {platform.node()} sees another {place} than the driver; use the same endpoint on all nodes"
