@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -132,7 +132,9 @@ class Checkpoints(ABC):
         """All checkpoints of a trial, newest first, without reading them."""
 
     @abstractmethod
-    def files(self, place: Place, *names: str) -> dict[str, bytes] | None:
+    def files(
+        self, place: Place, names: Sequence[str], beat: Callable[[], None] = idle
+    ) -> dict[str, bytes] | None:
         """Some files of a checkpoint; None when one of them is not what was written.
 
         Raises:
@@ -157,7 +159,7 @@ class Checkpoints(ABC):
         Raises:
             CheckpointError: When it was written by a newer autotune.
         """
-        found = (self._read(place, trial) for place in self.places(trial, beat))
+        found = (self._read(place, trial, beat) for place in self.places(trial, beat))
         return next((checkpoint for checkpoint in found if checkpoint is not None), None)
 
     def state(self, trial: int) -> Mapping[str, Any] | None:
@@ -166,12 +168,12 @@ class Checkpoints(ABC):
         Raises:
             CheckpointError: When it was written by a newer autotune.
         """
-        found = (self.files(place, STATE) for place in self.places(trial))
+        found = (self.files(place, [STATE]) for place in self.places(trial))
         return next((json.loads(files[STATE]) for files in found if files is not None), None)
 
-    def _read(self, place: Place, trial: int) -> Checkpoint | None:
+    def _read(self, place: Place, trial: int, beat: Callable[[], None]) -> Checkpoint | None:
         """The checkpoint at a place; None when anything about it is wrong."""
-        files = self.files(place, TENSORS, STATE)
+        files = self.files(place, [TENSORS, STATE], beat)
         if files is None:
             return None
         try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -82,7 +82,9 @@ class CheckpointStore(Checkpoints):
         places = [place for path in paths if (place := place_of(path)) is not None]
         return sorted(places, key=lambda place: place.order, reverse=True)
 
-    def files(self, place: Place, *names: str) -> dict[str, bytes] | None:
+    def files(
+        self, place: Place, names: Sequence[str], beat: Callable[[], None] = idle
+    ) -> dict[str, bytes] | None:
         """Some files of a checkpoint."""
         path = Path(str(place.path))
         return contents(path, *names) if readable(manifest(path), path) else None

@@ -12,7 +12,7 @@ machine, and so `flush` is called before anybody is told how far a trial is.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, final
@@ -83,11 +83,13 @@ class StoredCheckpoints(Checkpoints):
         # Of the same time, the one in the spool is newer, for it has not been brought there yet.
         return sorted(near + far, key=lambda place: place.order[:2], reverse=True)
 
-    def files(self, place: Place, *names: str) -> dict[str, bytes] | None:
+    def files(
+        self, place: Place, names: Sequence[str], beat: Callable[[], None] = idle
+    ) -> dict[str, bytes] | None:
         """Some files of a checkpoint, from wherever it is."""
         if isinstance(place.path, Path):
-            return self._spool().files(place, *names)
-        bundles, bundle = Bundles(Patient(self._store)), _bundle(place)
+            return self._spool(beat).files(place, names)
+        bundles, bundle = Bundles(Patient(self._store, beat)), _bundle(place)
         return bundles.contents(bundle, *names) if readable(bundles.manifest(bundle), place.path) else None
 
     def prune(self, trial: int, before: Place) -> None:

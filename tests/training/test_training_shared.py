@@ -9,6 +9,9 @@ from torch import nn
 
 from autotune.errors import StorageError
 from autotune.ledger import Label
+from autotune.storage.local import LocalStore
+from autotune.storage.location import Remote
+from autotune.training import shared
 from autotune.training.meter import Meter
 from autotune.training.shared import Entry, Key, SharedStore
 from autotune.training.statics import fingerprint
@@ -135,3 +138,21 @@ def test_only_the_account_that_made_it_is_charged_and_only_once():
         assert meter.ledger()[Label.SHARED].flops == 3.0
         assert meter.counted == 0.0
     assert other.ledger()[Label.SHARED].flops == 0.0
+
+
+def test_what_one_machine_made_others_fetch_from_an_object_store(tmp_path, monkeypatch):
+    """While the store is away each machine makes its own."""
+    monkeypatch.setattr(shared, "store_at", lambda place: LocalStore(tmp_path / "bucket"))
+    place = Remote("s3://bucket", "shared")
+    for machine, make in (("one", numbers(1.0, 2.0)), ("two", never)):
+        (tmp_path / machine).mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / machine))
+        entry = SharedStore(place).get(KEY, machine, make)
+        assert (entry.values.tolist(), entry.flops, entry.owner) == ([1.0, 2.0], 5.0, "one")
+    for name in LocalStore(tmp_path / "bucket").names():
+        if name.endswith("values.safetensors"):  # damaged there, whole here
+            LocalStore(tmp_path / "bucket").put(name, b"")
+    assert SharedStore(place).get(KEY, "two", never).owner == "one"
+    (tmp_path / "three").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "three"))
+    assert SharedStore(place).get(KEY, "three", numbers(1.0, 2.0)).owner == "three"
