@@ -60,3 +60,33 @@ def test_killed_and_resumed_elsewhere_it_decides_the_same(server, calm, monkeypa
     capsys.readouterr()
     assert main(["status", address]) == 0
     assert "The winner is" in capsys.readouterr().out
+
+
+YAML = """\
+task: tiny_task:work
+space: {lr: {float: [0.1, 1.0]}}
+plan: {budget: {trials: 3}, scheduler: {asha: {horizon: 1}}, searcher: random, confirm: {leaders: 1, seeds: 2}}
+"""
+TASK = """\
+from autotune.engines.function import FunctionWorkload
+
+def work():
+    return FunctionWorkload(lambda config, fidelity, seed: fidelity - config["lr"])
+"""
+
+
+def test_the_command_line_takes_addresses(server, tmp_path, monkeypatch, capsys):
+    (tmp_path / "tiny_task.py").write_text(TASK)
+    (tmp_path / "study.yaml").write_text(YAML)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    address = server.address("from/yaml")
+    assert main(["run", "study.yaml", "--path", address, "--quiet"]) == 0
+    said = capsys.readouterr().out
+    assert f"report: {locate(address) / 'result' / 'report.html'}" in said
+    assert main(["resume", address, "--quiet"]) == 0
+    assert capsys.readouterr().out == said
+    assert main(["status", server.address("nothing/here")]) == 4
+    assert "holds no study" in capsys.readouterr().err
+    assert main(["status", "s3://key:secret@bucket/x"]) == 4
+    assert "secret" not in capsys.readouterr().err
