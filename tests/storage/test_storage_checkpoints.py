@@ -6,7 +6,7 @@ import threading
 import pytest
 from test_storage_log import Died, Dying
 
-from autotune.checkpoint import StoredCheckpoints
+from autotune.checkpoint import CheckpointStore, StoredCheckpoints
 from autotune.storage.local import LocalStore
 from autotune.storage.location import Remote, locate
 from autotune.storage.opening import store_at
@@ -101,6 +101,14 @@ def test_what_a_dead_process_left_in_the_spool_is_brought_by_the_next(tmp_path, 
     following.flush()
     another_machine()
     assert checkpoints(tmp_path / "objects").latest(0).state == {"at": 2}
+
+
+def test_checkpoints_are_moved_between_a_disk_and_a_store(tmp_path):
+    store, disk = checkpoints(tmp_path), CheckpointStore(tmp_path)
+    for number, (one, other) in enumerate(((store, disk), (disk, store), (store, disk))):
+        one.prune(0, one.save(0, 1.0 + number, TENSORS, {"at": number}, epoch=1))
+        one.flush()
+        assert other.latest(0).state == {"at": number}
 
 
 def test_a_study_that_begins_anew_at_an_address_does_not_meet_the_old_spool(tmp_path):
