@@ -58,7 +58,9 @@ class Lease:
         if not store.put_new(_name(self.epoch), self._content("runs")):
             raise LockedError(f"another driver took over the study in {where}")
         if store.put_new(_name(self.epoch), self._content("tests")):
-            logger.warning("%s overwrites what is to be new: only signs of life keep drivers apart", where)
+            logger.warning(
+                "%s overwrites what is to be new: signs of life alone keep two drivers apart", where
+            )
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._renew, args=(lease_s / RENEWALS,), daemon=True)
         self._thread.start()
@@ -87,15 +89,18 @@ class Lease:
             return
         self._ended.set()
         self._thread.join(LEAVING_S)
-        if not self._thread.is_alive():  # else its sign of life would come after this
+        if not self._thread.is_alive() and not self._replaced:  # else its sign of life would come after this
             with suppress(StorageError):  # then the next driver waits a little
                 self._store.put(_name(self.epoch), self._content("left"))
 
     def _renew(self, every_s: float) -> None:
         while not self._ended.wait(every_s):
             with suppress(StorageError):
-                self._store.put(_name(self.epoch), self._content("runs"))
-                self._replaced = self._replaced or self._store.get(_name(self.epoch + 1)) is not None
+                mine = _facts(self._store.get(_name(self.epoch))).get("driver") == self._driver
+                if not mine or self._store.get(_name(self.epoch + 1)) is not None:
+                    self._replaced = True
+                else:
+                    self._store.put(_name(self.epoch), self._content("runs"))
 
     def _content(self, state: str) -> bytes:
         self._beats += 1

@@ -53,6 +53,14 @@ class Remote:
         """The last part of the prefix, or the bucket."""
         return self.key.rpartition("/")[2] or self.root.rpartition("/")[2]
 
+    def absolute(self) -> Remote:
+        """Itself, wherever a process starts."""
+        return self
+
+    def resolve(self) -> Remote:
+        """Itself: there are no links."""
+        return self
+
 
 Location: TypeAlias = Path | Remote
 
@@ -82,8 +90,3 @@ def locate(place: str | Path | Remote) -> Location:
     if not parts.netloc:
         raise ConfigurationError(f"{place} names no bucket; write {parts.scheme}://bucket/prefix")
     return Remote(f"{parts.scheme}://{parts.netloc}", parts.path.strip("/"), options)
-
-
-def absolute(place: Location) -> Location:
-    """The same place for processes that start elsewhere."""
-    return place.resolve() if isinstance(place, Path) else place

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,12 +14,14 @@ from autotune.errors import ConfigurationError, RefusedError, StorageError
 from autotune.storage.location import Remote
 from autotune.storage.store import Store
 
+logger = logging.getLogger(__name__)
 REQUEST_S: Final = 30.0  # of one request; a file goes in parts, one request each
 CONNECT_S: Final = 5.0
 RETRIES: Final = 2  # of obstore's own, so that a large upload survives a lost part
 AT_ONCE: Final = 16  # requests of `get_all`
-SETTLE_S: Final = 1.0  # in which a rival shows, where the store keeps no conditions
+WEAK: Final = "two drivers are kept apart by signs of life alone"
 CODES: Final = ("NoSuchBucket", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+_UNKNOWN: Final = "501 Not Implemented"
 _REFUSED: Final = (*CODES, "401 Unauthorized", "403 Forbidden")
 
 
@@ -50,7 +52,7 @@ class ObjectStore(Store):
     def put_new(self, name: str, content: bytes) -> bool:
         """Create a name by a conditional request (`If-None-Match: *`, or what the store has for it).
 
-        Where the store has none, see who wins: write where nothing is, and look a second later.
+        Where the store has none, write if there is nothing, and look who has won.
         """
         import obstore
 
@@ -59,11 +61,12 @@ class ObjectStore(Store):
                 obstore.put(self._opened, name, content, mode="create")
             except obstore.exceptions.AlreadyExistsError:
                 return self.get(name) == content
-            except obstore.exceptions.NotSupportedError:
-                if (there := self.get(name)) is not None:
-                    return there == content
-                obstore.put(self._opened, name, content)
-                time.sleep(SETTLE_S)
+            except obstore.exceptions.BaseError as error:
+                if not isinstance(error, obstore.exceptions.NotSupportedError) and _UNKNOWN not in str(error):
+                    raise
+                if self.get(name) is None:
+                    logger.warning("%s creates nothing only if it is absent: %s", self.place, WEAK)
+                    obstore.put(self._opened, name, content)
                 return self.get(name) == content
         return True
 

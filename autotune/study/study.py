@@ -21,7 +21,7 @@ from autotune.policy import entry_fidelity
 from autotune.report.page import write_page
 from autotune.selection import own_selectors
 from autotune.space import SearchSpace
-from autotune.storage.location import Remote, absolute, locate
+from autotune.storage.location import Remote, locate
 from autotune.storage.opening import write_text
 from autotune.study.arguments import check_arguments, check_money, check_prices, check_same_study
 from autotune.study.director import Director, replay
@@ -157,11 +157,11 @@ class Study:
             self._objective,
             self._objective.splits or Splits.make(data, seed=self._plan.seed),
             replace(self._rules, horizon=self._plan.scheduler.rungs[-1]),
-            absolute(self.path / "checkpoints"),
+            (self.path / "checkpoints").resolve(),
             epoch,
             self._space.reference(),
             seed=self._plan.seed,
-            shared=absolute(self._shared),
+            shared=self._shared.resolve(),
             selectors=own_selectors(self._space.options("policy")),
         )
 
@@ -208,7 +208,7 @@ class Study:
 
     def _identity(self, workload: Workload) -> dict[str, Any]:
         return {
-            "name": absolute(self.path).name,  # a path may be written in several ways
+            "name": self.path.absolute().name,  # a path may be written in several ways
             "space": self._space.to_yaml(),
             "plan": self._plan.to_json(),
             "rungs": list(self._plan.scheduler.rungs),

@@ -16,7 +16,7 @@ from autotune.errors import CheckpointError, StorageError
 from autotune.events import Config, Failed, Outcome, Reported
 from autotune.ledger import Charge, Label, Ledger
 from autotune.selection import Selector, register
-from autotune.storage.location import Location, Remote, absolute, locate
+from autotune.storage.location import Location, Remote, locate
 from autotune.task import Task
 from autotune.training import loop
 from autotune.training.attempts import MAX_STARTS, Attempts
@@ -118,7 +118,7 @@ class TrainingWorkload(Workload):
     @property
     def storage(self) -> Location:
         """Where checkpoints go."""
-        return absolute(locate(self.path))
+        return locate(self.path).resolve()
 
     @cached_property
     def reference_flops(self) -> float:

@@ -14,7 +14,8 @@ class FakeS3(ThreadingHTTPServer):
 
     `stall` answers nothing until the fault is taken away, `cut` closes the connection after half of what is
     uploaded, `lost` does what is asked and closes the connection instead of saying so. `conditional` is
-    whether `If-None-Match` is heeded. With `only`, the fault befalls only requests of that method.
+    whether `If-None-Match` is heeded; None does not know it. With `only`, the fault befalls only requests of
+    that method.
     """
 
     daemon_threads = True
@@ -141,7 +142,10 @@ class Handler(BaseHTTPRequestHandler):
         return 200, listing.encode(), {"Content-Type": "application/xml"}
 
     def put(self):
-        heeded = self.server.conditional and self.headers.get("If-None-Match") == "*"
+        asked = self.headers.get("If-None-Match") == "*"
+        if asked and self.server.conditional is None:
+            return 501, b"<Error><Code>NotImplemented</Code></Error>", {}
+        heeded = asked and self.server.conditional
         if heeded and self.key in self.server.objects:
             return 412, b"<Error><Code>PreconditionFailed</Code></Error>", {}
         self.server.objects[self.key] = self.body

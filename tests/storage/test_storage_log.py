@@ -166,12 +166,33 @@ def test_what_is_appended_while_the_store_is_away_is_there_once(server, fault):
     assert list(read_events(place)) == [OPENED, assigned(0), assigned(1)]
 
 
-def test_a_store_without_conditions_is_told_of(server, caplog):
-    server.conditional = False
-    log = open_log(locate(server.address("study/log")))
+@pytest.mark.parametrize("conditional", [False, None])
+def test_a_store_without_conditions_is_told_of(server, caplog, conditional):
+    server.conditional = conditional
+    place = locate(server.address("study/log"))
+    log = open_log(place)
     log.append(OPENED)
+    with pytest.raises(LockedError):
+        open_log(place)
     log.close()
-    assert "only signs of life keep drivers apart" in caplog.text
+    assert list(read_events(place)) == [OPENED]
+    assert "signs of life alone" in caplog.text
+
+
+def test_of_two_drivers_that_no_store_told_apart_one_goes_on(tmp_path):
+    """Both believe that they have created the same name; the next sign of life tells."""
+    first = StoredLog(LocalStore(tmp_path), "x", lease_s=0.4)
+    LocalStore(tmp_path).delete("owner-000001.json")
+    second = StoredLog(LocalStore(tmp_path), "x", lease_s=0.4)
+    assert first.epoch == second.epoch == 1
+    while not first._lease._replaced:
+        first._lease._ended.wait(0.05)
+    with pytest.raises(LockedError, match="newer driver"):
+        first.append(OPENED)
+    second.append(OPENED)
+    first.close()
+    second.close()
+    assert list(read_events(tmp_path)) == [OPENED]
 
 
 def test_a_store_that_says_no_is_not_waited_for(server):
