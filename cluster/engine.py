@@ -16,7 +16,7 @@ from ray import tune
 from autotune.cluster.adapters import AssignmentSearcher, Desk, Dispatch, ReactionScheduler
 from autotune.cluster.connection import booting, connect, live_nodes, slots, switches
 from autotune.cluster.exchange import Exchange
-from autotune.cluster.reach import Mark, check_nodes
+from autotune.cluster.reach import Mark, unreached
 from autotune.cluster.rent import Rent
 from autotune.cluster.trainable import AssignmentTrainable
 from autotune.engines.base import Engine
@@ -167,7 +167,8 @@ class RayEngine(Engine):
         """On a cluster each machine must see what the driver writes; later ones look themselves."""
         if place is not None and not self._owned:
             self._mark = Mark.plant(place)
-            check_nodes(self._mark, live_nodes())
+            if problems := unreached(self._mark, live_nodes()):
+                raise ConfigurationError("\n".join(problems))
 
     def _check_fit(self) -> None:
         """On our own cluster, which cannot grow, a trial that fits nowhere would wait for ever."""

@@ -71,30 +71,25 @@ class Mark:
             store_at(self.place).delete(self.name)
 
 
-def check_nodes(mark: Mark, nodes: Sequence[dict[str, Any]]) -> None:
-    """Have every node that is alive look for a mark, all at once.
+def unreached(mark: Mark, nodes: Sequence[dict[str, Any]]) -> list[str]:
+    """What keeps nodes that are alive from a mark, one sentence each; they are asked all at once.
 
     Args:
         mark: Was planted.
         nodes: As Ray lists them.
-
-    Raises:
-        ConfigurationError: When one does not see it, or may not write beside it.
     """
-    look = ray.remote(num_cpus=0, max_retries=0)(_problem)
-    asked = [
-        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-            mark
-        )
-        for node in nodes
-        if node["Alive"]
-    ]
+    asked = []
+    for node in nodes:
+        if node["Alive"]:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            look = ray.remote(_problem).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+            asked.append(look.remote(mark))
     answered, _ = ray.wait(asked, num_returns=len(asked), timeout=PATIENCE_S) if asked else ([], [])
+    found = []
     for answer in answered:
         with suppress(ray.exceptions.RayError):  # a node that was lost meanwhile is nobody's mistake
-            problem = ray.get(answer)
-            if problem is not None:
-                raise ConfigurationError(problem)
+            found.append(ray.get(answer))
+    return [problem for problem in found if problem is not None]
 
 
 def _problem(mark: Mark) -> str | None:
