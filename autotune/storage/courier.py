@@ -11,7 +11,7 @@ LOOK_S: Final = 0.2  # between two signs of life while somebody waits
 
 @final
 class Courier:
-    """Runs errands in the order in which they were sent; a waiting one is replaced by the next of its key.
+    """Runs errands in the order in which they were sent; the next of its key stands in for a waiting one.
 
     Its thread lives as long as there is something to do, and ends with the process.
     """
@@ -25,6 +25,7 @@ class Courier:
     def send(self, key: Hashable, errand: Callable[[], None]) -> None:
         """Have an errand run; what it raises is raised by the next `flush`."""
         with self._changed:
+            self._waiting.pop(key, None)  # the new one comes last
             self._waiting[key] = errand
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="autotune-courier", daemon=True)

@@ -4,6 +4,7 @@ import tempfile
 import threading
 
 import pytest
+import torch
 from test_storage_log import Died, Dying
 
 from autotune.checkpoint import CheckpointStore, StoredCheckpoints
@@ -70,14 +71,19 @@ def test_a_machine_that_dies_at_any_request_leaves_the_one_before(tmp_path, anot
     assert len(left) == 3  # also of what was not finished nothing is left
 
 
-def test_training_does_not_wait_for_a_store_that_is_away(server, another_machine):
-    place = locate(server.address("checkpoints"))
+@pytest.mark.parametrize("fault", ["stall", "507", "cut"])
+def test_training_does_not_wait_for_a_store_that_is_away(server, another_machine, fault):
+    """Also not for one that loses the connection within an upload, of which it has several parts already."""
+    place, large = locate(server.address("checkpoints")), {"w": torch.arange(2.0**21)}
     store = StoredCheckpoints(place, store_at(place))
     store.probe()
-    server.break_down("503")
-    for fidelity in (1.0, 2.0, 3.0):
-        store.prune(0, store.save(0, fidelity, TENSORS, {"at": fidelity}, epoch=1))
+    store.save(0, 1.0, large, {"at": 1.0}, epoch=1)
+    store.flush()
+    server.break_down(fault)
+    for fidelity in (2.0, 3.0, 4.0):
+        store.prune(0, store.save(0, fidelity, large, {"at": fidelity}, epoch=1))
     assert len(list(store.folder(0).glob("e*"))) <= 2  # what is on its way, and the newest
+    assert any("f1.0~" in key for key in server.objects)
     beats = []
     timer = threading.Timer(0.6, server.mend)
     timer.start()
@@ -87,8 +93,9 @@ def test_training_does_not_wait_for_a_store_that_is_away(server, another_machine
     assert list(store.folder(0).glob("e*")) == []
     another_machine()
     there = StoredCheckpoints(place, store_at(place))
-    assert there.latest(0).state == {"at": 3.0}
-    assert [one.fidelity for one in there.places(0)] == [3.0]
+    assert there.latest(0).state == {"at": 4.0}
+    assert torch.equal(there.latest(0).tensors["w"], large["w"])
+    assert [one.fidelity for one in there.places(0)] == [4.0]
 
 
 def test_what_a_dead_process_left_in_the_spool_is_brought_by_the_next(tmp_path, another_machine):
