@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from autotune.cli import audits, jobs, simulations, studies, subsets
+from autotune.cli import audits, clusters, jobs, simulations, studies, subsets
 from autotune.cli.output import say
 from autotune.cli.parsing import CONFIGURATION, DONE, FAILED, RETRY, Commands, Parser, top_parser
 from autotune.errors import AutotuneError, ClusterError, ConfigurationError, LockedError, StorageError
@@ -21,6 +21,7 @@ def parser() -> Parser:
     subsets.add(commands)
     audits.add(commands)
     simulations.add(commands)
+    clusters.add(commands)
     return top
 
 

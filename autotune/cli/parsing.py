@@ -60,11 +60,13 @@ class Commands:
     """The commands of a program, to be added one by one.
 
     Args:
-        top: The program's parser.
+        top: The program's parser, or a command's.
+        dest: Under which name the chosen one is parsed.
+        required: Whether one must be given.
     """
 
-    def __init__(self, top: Parser) -> None:
-        self._below = top.add_subparsers(dest="command", metavar="COMMAND")
+    def __init__(self, top: argparse.ArgumentParser, dest: str = "command", required: bool = False) -> None:
+        self._below = top.add_subparsers(dest=dest, metavar="COMMAND", required=required)
 
     def add(self, name: str, text: str, act: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
         """A command with the option that all have; `act` is given what was parsed and says the exit code."""
@@ -74,6 +76,13 @@ class Commands:
         one.add_argument("--json", action="store_true", help="print one JSON document to standard output")
         one.set_defaults(act=act)
         return one
+
+    def group(self, name: str, text: str) -> Commands:
+        """A command that has commands of its own."""
+        one = self._below.add_parser(
+            name, help=text, description=text, epilog=CODES, formatter_class=_SHAPE, allow_abbrev=False
+        )
+        return Commands(one, dest=f"{name}_command", required=True)
 
 
 def top_parser() -> Parser:

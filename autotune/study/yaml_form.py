@@ -33,9 +33,9 @@ from autotune.storage.opening import read_text
 from autotune.study.arguments import ENGINES, check_prices
 from autotune.study.plan import Budget, Confirm, Plan
 from autotune.study.study import Study
-from autotune.study.yaml_nodes import Node
 from autotune.study.yaml_task import make_task
 from autotune.training.rules import TrialRules
+from autotune.yaml_nodes import Node
 
 COPY: Final = "study.yaml"
 LAUNCH: Final = "launch.json"  # beside the copy: what importing its task needs, and the engine
@@ -96,7 +96,7 @@ def read_study(source: str | Path, importable: Sequence[Path] = (), text: str | 
     """
     own = [] if text is not None else [Path(source).resolve().parent]
     text = _text(Path(source)) if text is None else text
-    top = Node.read(text, str(source))
+    top = Node.read(text, str(source), "task, space and plan")
     parts = top.items(KEYS)
     for name in ("task", "space", "plan"):
         if name not in parts:

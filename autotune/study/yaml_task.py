@@ -9,10 +9,10 @@ from pathlib import Path
 
 from autotune.errors import AutotuneError, StorageError, unknown
 from autotune.importing import load_function
-from autotune.study.yaml_nodes import Node
 from autotune.task import Task
 from autotune.training.failures import message_of
 from autotune.work import Workload
+from autotune.yaml_nodes import Node
 
 
 def make_task(node: Node, arguments: Mapping[str, Node], importable: Sequence[Path]) -> Task | Workload:

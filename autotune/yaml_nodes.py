@@ -37,8 +37,8 @@ class Node:
     name: str = ""
 
     @classmethod
-    def read(cls, text: str, source: str) -> Node:
-        """The root of a document.
+    def read(cls, text: str, source: str, needs: str) -> Node:
+        """The root of a document; `needs` says in words what must be in it.
 
         Raises:
             ConfigurationError: When the text is not YAML, or empty.
@@ -52,7 +52,7 @@ class Node:
         except yaml.YAMLError as error:
             raise ConfigurationError(f"{source}: not valid YAML: {error}") from error
         if root is None:
-            raise ConfigurationError(f"{source}:1:1: the file is empty; it needs task, space and plan")
+            raise ConfigurationError(f"{source}:1:1: the file is empty; it needs {needs}")
         return cls(root, source)
 
     def error(self, text: str) -> ConfigurationError:
@@ -145,6 +145,9 @@ class Node:
     def build(self, cls: type[T], given: Mapping[str, Any] | None = None) -> T:
         """A dataclass from a mapping of its fields; `given` are defaults that replace the class's own.
 
+        A field may itself be a dataclass, a tuple or a mapping by name. Where a field is one of several
+        dataclasses, the file names which by its class attribute `tag`: `{aws: {region: ...}}`.
+
         Raises:
             ConfigurationError: When a field is unknown, missing, of the wrong type or out of range.
         """
@@ -167,9 +170,23 @@ def _field(node: Node, hint: Any) -> Any:
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if type(None) in kinds and node.value() is None:
         return None
-    kind = next(kind for kind in kinds if kind is not type(None))
-    if kind == tuple[str, ...]:
-        return tuple(one.typed(str) for one in node.elements())
+    kinds = tuple(kind for kind in kinds if kind is not type(None))
+    if len(kinds) > 1 and all(dataclasses.is_dataclass(kind) for kind in kinds):
+        return _chosen(node, {kind.tag: kind for kind in kinds})
+    kind, parts = kinds[0], typing.get_args(kinds[0])
+    if typing.get_origin(kind) is tuple:
+        return tuple(_field(one, parts[0]) for one in node.elements())
+    if typing.get_origin(kind) is Mapping:
+        return {name: _field(one, parts[1]) for name, one in node.items().items()}
     if not isinstance(kind, type):
         raise node.error("cannot be written in YAML; use Python for it")
-    return node.typed(kind)
+    return node.build(kind) if dataclasses.is_dataclass(kind) else node.typed(kind)
+
+
+def _chosen(node: Node, kinds: Mapping[str, type[Any]]) -> Any:
+    """One of several dataclasses, by name."""
+    named = node.items(kinds)
+    if len(named) != 1:
+        raise node.error(f"name exactly one of {', '.join(kinds)}, got {', '.join(named) or 'none'}")
+    ((name, one),) = named.items()
+    return one.build(kinds[name])

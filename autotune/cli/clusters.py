@@ -1,0 +1,142 @@
+"""Commands of clusters: describe one, check the description, render it for its launcher."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autotune.cli.output import answer, print_json
+from autotune.cli.parsing import CONFIGURATION, DONE, Commands
+from autotune.cluster.presets import PRESETS
+
+if TYPE_CHECKING:
+    from autotune.cluster.findings import Finding
+    from autotune.cluster.spec_yaml import SpecFile
+
+
+def add(commands: Commands) -> None:
+    """Add the commands."""
+    below = commands.group(
+        "cluster", "Describe a cluster, check the description, render it for its launcher."
+    )
+    one = below.add("init", "Write a spec to start from, with comments.", init)
+    one.add_argument("--on", required=True, choices=tuple(PRESETS), help="who provides the machines")
+    one.add_argument(
+        "--spot", action="store_true", help="spot machines first, on demand where there are none"
+    )
+    one.add_argument("--name", default="autotune", help="of the cluster (default: autotune)")
+    one.add_argument(
+        "--out", type=Path, default=Path("cluster.yaml"), metavar="FILE", help="(default: cluster.yaml)"
+    )
+    one = below.add("render", "Write the files that the launcher of a spec reads.", render)
+    one.add_argument("spec", type=Path, metavar="SPEC.yaml")
+    one.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="(default: the current folder)")
+    one.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    one = below.add("check", "Say what is wrong with a spec, with its line and what to write instead.", check)
+    one.add_argument("spec", type=Path, metavar="SPEC.yaml")
+    one.add_argument("--offline", action="store_true", required=True, help="without a cloud or a cluster")
+    one.add_argument(
+        "--crds", type=Path, metavar="DIR", help="KubeRay's rayclusters.yaml and rayjobs.yaml, to check with"
+    )
+    one.add_argument("--study", type=Path, metavar="STUDY.yaml", help="whether its budget holds one trial")
+    one.add_argument(
+        "--money", type=float, metavar="M", help="whether one trial costs more, at the spec's prices"
+    )
+
+
+def init(given: argparse.Namespace) -> int:
+    """Write a preset."""
+    return answer(lambda: _written(given), given.json)
+
+
+def _written(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from autotune.cluster.findings import refuse
+    from autotune.cluster.lint import lint
+    from autotune.cluster.presets import preset
+    from autotune.cluster.spec_yaml import parse_spec
+    from autotune.errors import ConfigurationError
+
+    text = preset(given.on, given.spot, given.name)
+    found = lint(parse_spec(text, str(given.out)).spec)
+    refuse(found)  # a name that cannot be one
+    try:
+        with given.out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise ConfigurationError(f"--out: {given.out} is there already; give another name") from error
+    blanks = sum(one.waits for one in found)
+    said = (
+        f"{given.out}: fill in {blanks} values in <...>, then: autotune cluster check --offline {given.out}"
+    )
+    return {"spec": str(given.out), "to_fill_in": [one.path for one in found if one.waits]}, said
+
+
+def render(given: argparse.Namespace) -> int:
+    """Write the launcher's files."""
+    return answer(lambda: _rendered(given), given.json)
+
+
+def _rendered(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from autotune.cluster.render.files import render as files
+    from autotune.errors import ConfigurationError
+
+    read, found = _checked(given.spec, None)
+    wrong = [one for one in found if not one.waits]
+    if wrong:
+        raise ConfigurationError("\n".join(str(one) for one in wrong))
+    texts = {given.out / name: text for name, text in files(read.spec).items()}
+    taken = [path for path in texts if path.exists() and not given.overwrite]
+    if taken:
+        raise ConfigurationError(f"{taken[0]} is there already; give another --out, or --overwrite")
+    given.out.mkdir(parents=True, exist_ok=True)
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
+    waiting = [str(one) for one in found]
+    said = "\n".join([*map(str, texts), *(f"before it starts: {text}" for text in waiting)])
+    return {"files": [str(path) for path in texts], "before_start": waiting}, said
+
+
+def check(given: argparse.Namespace) -> int:
+    """Say everything that is wrong."""
+    from autotune.cluster.validate.offline import checks
+
+    read, found = _checked(given.spec, given.crds, given.study, given.money)
+    wrong = [one for one in found if not one.waits]
+    looked_at = checks(read.spec, given.crds)
+    if given.json:
+        findings = [one.to_json() for one in found]
+        prices = read.spec.prices
+        print_json(
+            {
+                "valid": not wrong,
+                "ready": not found,
+                "checked": looked_at,
+                "findings": findings,
+                "prices": prices,
+            }
+        )
+    else:
+        for one in found:
+            print(f"{'before it starts: ' if one.waits else ''}{one}")
+        state = "cannot work" if wrong else "valid, not ready to start" if found else "valid"
+        print(f"{given.spec}: {state}; checked: {', '.join(looked_at)}")
+    return CONFIGURATION if wrong else DONE
+
+
+def _checked(
+    path: Path, crds: Path | None, study: Path | None = None, money: float | None = None
+) -> tuple[SpecFile, list[Finding]]:
+    """A spec and its findings, with their places in the file."""
+    from autotune.cluster.findings import placed
+    from autotune.cluster.spec_yaml import read_spec
+    from autotune.cluster.validate.offline import budget, token_file, validate
+
+    read = read_spec(path)
+    hours = None
+    if study is not None:
+        from autotune.study.yaml_form import read_study
+
+        hours = read_study(study).plan.budget.hours
+    found = [*validate(read.spec, crds), *token_file(read.spec), *budget(read.spec, hours, money)]
+    return read, placed(found, read.place)

@@ -1,0 +1,60 @@
+"""What every launcher sets alike: Ray's switches, and how Ray is started."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from autotune.cluster.spec import ClusterSpec, Gcs, Head, Recovery
+from autotune.errors import ConfigurationError
+
+HEALTH: Final = {  # a node that vanished is noticed after 17 s instead of 65
+    "RAY_health_check_period_ms": "2000",
+    "RAY_health_check_timeout_ms": "3000",
+    "RAY_health_check_failure_threshold": "3",
+}
+RECONNECT_S: Final = 300  # a head that comes back within this finds its nodes waiting
+LOOPBACK: Final = "127.0.0.1"
+PORT: Final = 6379
+DASHBOARD_PORT: Final = 8265
+
+
+def switches(recovery: Recovery) -> dict[str, str]:
+    """Environment of every process of Ray: authentication on, telemetry off, faults noticed early."""
+    found = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        **HEALTH,
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(recovery.drain_s),
+    }
+    if recovery.gcs is not Gcs.MEMORY:
+        found["RAY_gcs_rpc_server_reconnect_timeout_s"] = str(RECONNECT_S)
+    return found
+
+
+def head_of(spec: ClusterSpec) -> Head:
+    """The head's description, which clouds and Kubernetes need.
+
+    Raises:
+        ConfigurationError: When there is none.
+    """
+    if spec.nodes.head is None:
+        raise ConfigurationError(
+            f"nodes.head is missing; a cluster on {spec.where.tag} has a head of its own, describe it"
+        )
+    return spec.nodes.head
+
+
+def header(spec: ClusterSpec, what: str) -> str:
+    """The comment that a rendered file begins with."""
+    return (
+        f"# {what} of {spec.name!r}, rendered by `autotune cluster render`: change the spec, not this file.\n"
+    )
+
+
+def whole(amount: float) -> int:
+    """An amount that the spec's rules have found whole.
+
+    >>> whole(2.0)
+    2
+    """
+    return int(amount)

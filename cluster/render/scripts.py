@@ -1,0 +1,142 @@
+"""Shell scripts: one job of Slurm, and a cluster of this machine alone."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from typing import Final
+
+from autotune.cluster.places import GCP, Local, Slurm
+from autotune.cluster.render.common import DASHBOARD_PORT, LOOPBACK, header, switches, whole
+from autotune.cluster.spec import TOKEN_FILE, ClusterSpec, Machine
+
+SHELL: Final = "#!/bin/bash\n"
+STRICT: Final = "set -euo pipefail\numask 077  # what Ray writes, its token included, is for its owner only\n"
+WAIT_S: Final = 120
+LOOPBACK_ONLY: Final = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"
+}  # Ray's switch for listening on loopback only
+
+
+def slurm(spec: ClusterSpec, where: Slurm) -> str:
+    """The batch script: head and driver on the first node, workers on the others."""
+    group = spec.nodes.groups[0]
+    machine, nodes = group.machine, group.count.max
+    options = [
+        f"--job-name={spec.name}",
+        f"--partition={where.partition}",
+        f"--nodes={nodes}",
+        "--ntasks-per-node=1",
+        f"--cpus-per-task={machine.cpus}",
+        f"--mem={math.ceil(machine.memory_gib)}G",
+        f"--time={_clock(where.hours)}",
+        f"--signal=B:TERM@{spec.nodes.recovery.grace_s}",
+        "--exclusive",  # Ray's ports for metrics ask for no token
+        "--requeue",
+        "--open-mode=append",
+        "--export=NONE",
+    ]
+    options += [f"--gpus-per-node={whole(machine.gpus)}"] if machine.gpus else []
+    options += [f"--account={where.account}"] if where.account is not None else []
+    lines = "".join(f"#SBATCH {option}\n" for option in (*options, *where.options))
+    label = f"--labels=ray.io/node-group={group.name}"
+    start = f"ray start {_offers(machine)} {label} --disable-usage-stats --block"
+    exported = f"export SLURM_EXPORT_ENV=ALL SRUN_CPUS_PER_TASK={machine.cpus}\n"
+    return (
+        f"{SHELL}{header(spec, 'Slurm job')}{lines}\n{STRICT}{exported}{_prepared(spec)}"
+        f"""
+mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${{hosts[0]}}
+ip=$(srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{{print $1; exit}}')
+export RAY_ADDRESS="$ip:$((20000 + SLURM_JOB_ID % 20000))"
+
+srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" {start} --head --node-ip-address="$ip" \\
+    --port="${{RAY_ADDRESS##*:}}" --dashboard-host={LOOPBACK} &
+for _ in $(seq {WAIT_S}); do
+    if ray health-check --address "$RAY_ADDRESS" > /dev/null 2>&1; then break; fi
+    sleep 1
+done
+ray health-check --address "$RAY_ADDRESS" || {{ echo "autotune: the head did not start" >&2; exit 3; }}
+if [ ${{#hosts[@]}} -gt 1 ]; then
+    srun --overlap --nodes=$((${{#hosts[@]}} - 1)) --ntasks=$((${{#hosts[@]}} - 1)) --exclude="$head" \\
+        {start} --address="$RAY_ADDRESS" &
+fi
+
+{where.entrypoint} &
+driver=$!
+trap 'kill -TERM "$driver"' TERM  # {spec.nodes.recovery.grace_s} s before the end: the study saves itself
+code=0
+wait "$driver" || code=$?
+if kill -0 "$driver" 2> /dev/null; then wait "$driver" || code=$?; fi  # after the trap
+exit "$code"
+"""
+    )
+
+
+def local(spec: ClusterSpec, where: Local) -> str:
+    """The script that starts Ray on this machine; `ray stop` ends it."""
+    machine = spec.nodes.groups[0].machine
+    return (
+        f"{SHELL}{header(spec, 'start script')}\n{STRICT}{_exports(LOOPBACK_ONLY)}{_prepared(spec)}"
+        f"""
+ray start --head {_offers(machine)} --node-ip-address={LOOPBACK} --port={where.port} \\
+    --dashboard-host={LOOPBACK} --dashboard-port={DASHBOARD_PORT} --disable-usage-stats
+"""
+    )
+
+
+def gcp_foundation(spec: ClusterSpec, where: GCP) -> str:
+    """Firewall rules for the network of the subnetwork: SSH from one place, all ports between our nodes.
+
+    The network named `default` lets SSH in from everywhere: give the cluster one of its own.
+    """
+    tag, project = where.network_tag, shlex.quote(where.project)
+    rules = (
+        ("ssh", f"--allow=tcp:22 --source-ranges={shlex.quote(where.ssh_cidr)}"),
+        ("inside", f"--allow=tcp,udp,icmp --source-tags={tag}"),
+    )
+    lines = [
+        f"gcloud compute firewall-rules create {spec.name}-{name} --project={project} \\\n"
+        '    --network="$network" '
+        f"--direction=INGRESS --target-tags={tag} {rule}\n"
+        for name, rule in rules
+    ]
+    subnet = shlex.quote(where.subnetwork.rpartition("/")[2])
+    region = shlex.quote(where.zone.rpartition("-")[0])
+    find = (
+        f"network=$(gcloud compute networks subnets describe {subnet} \\\n"
+        f"    --project={project} --region={region} --format='value(network)')\n"
+        'case "$network" in\n'
+        '    */default) echo "autotune: the default network is open to the world" >&2; exit 4 ;;\n'
+        "esac\n"
+    )
+    return f"{SHELL}{header(spec, 'firewall')}\n{STRICT}{find}{''.join(lines)}"
+
+
+def _prepared(spec: ClusterSpec) -> str:
+    """Switches, the token's file and the software."""
+    token = spec.authentication.token_file or TOKEN_FILE
+    path = f'"$HOME"/{shlex.quote(token[2:])}' if token.startswith("~/") else shlex.quote(token)
+    lines = _exports(switches(spec.nodes.recovery)) + f"export RAY_AUTH_TOKEN_PATH={path}\n"
+    lines += (
+        'if [ ! -s "$RAY_AUTH_TOKEN_PATH" ]; then\n'
+        '    echo "autotune: no token in $RAY_AUTH_TOKEN_PATH; make one: ray get-auth-token --generate" >&2\n'
+        "    exit 4\nfi\n"
+        'chmod 600 "$RAY_AUTH_TOKEN_PATH"\n'
+    )
+    if spec.image.name is not None:
+        lines += f". {shlex.quote(spec.image.name)}/bin/activate\n"
+    return lines + "".join(f"{one}\n" for one in spec.image.setup)
+
+
+def _exports(values: dict[str, str]) -> str:
+    return "".join(f"export {name}={value}\n" for name, value in values.items())
+
+
+def _offers(machine: Machine) -> str:
+    return f"--num-cpus={machine.cpus} --num-gpus={whole(machine.gpus)}"
+
+
+def _clock(hours: float) -> str:
+    minutes = math.ceil(60 * hours)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:00"
