@@ -128,10 +128,6 @@ def groups(cluster: Mapping[str, Any], job: Mapping[str, Any], at: str) -> Itera
     for k, group in enumerate(cluster.get("workerGroupSpecs", ())):
         path = f"{at}.workerGroupSpecs[{k}]"
         low, high = group.get("minReplicas"), group.get("maxReplicas")
-        if not cluster.get("enableInTreeAutoscaling") and (low is None or high is None):
-            yield Finding(
-                "group", path, "without autoscaling both bounds are needed", "give minReplicas, maxReplicas"
-            )
         if (low or 0) < 0 or (high is not None and (low or 0) > high):
             yield Finding("group", f"{path}.minReplicas", f"{low} is not between 0 and {high}", "correct it")
         if group.get("suspend") and cluster.get("enableInTreeAutoscaling"):
@@ -182,8 +178,6 @@ def fault_tolerance(cluster: Mapping[str, Any], job: Mapping[str, Any], at: str)
     given, path = cluster.get("gcsFaultToleranceOptions"), f"{at}.gcsFaultToleranceOptions"
     head = _environment(cluster["headGroupSpec"])
     if given is None:
-        if "RAY_REDIS_ADDRESS" in head:
-            yield Finding("gcs", path, "RAY_REDIS_ADDRESS alone is refused", "give gcsFaultToleranceOptions")
         return
     for name in (
         "RAY_REDIS_ADDRESS",

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 import yaml
+from specs import SPOT, change, spec_of
 
 from autotune.cluster.places import Form, Submission
 from autotune.cluster.presets import PRESETS, preset
@@ -20,7 +21,6 @@ from autotune.cluster.validate.operator_rules import operator_rules
 from autotune.cluster.validate.ray_schema import ray_schema
 from autotune.cluster.validate.ray_up_rules import ray_up_rules
 from autotune.errors import ConfigurationError
-from tests.cluster.test_cluster_spec import SPOT, change, spec_of
 
 RAY_UP = ("aws", "gcp", "azure", "on_premises")
 

@@ -1,10 +1,9 @@
 """A cluster's description: presets, rules, places of errors, round trips."""
 
-import dataclasses
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from specs import SPOT, change, spec_of
 
 from autotune.cluster.findings import placed
 from autotune.cluster.lint import cheapest, lint
@@ -17,12 +16,7 @@ from autotune.cluster.versions import ours
 from autotune.errors import ConfigurationError
 
 RAY, PYTHON = ours()
-SPOT = ("aws", "gcp", "azure", "kubernetes")
 AWS_KEY = "AKIA" + "IOSFODNN7EXAMPLE"  # AWS's own example
-
-
-def spec_of(on, spot=False):
-    return parse_spec(preset(on, spot), "c.yaml").spec
 
 
 def wrong(spec):
@@ -90,17 +84,6 @@ places = st.one_of(
 def test_any_spec_reads_back_from_its_yaml(spec):
     assert parse_spec(to_yaml(spec)).spec == spec
     assert lint(spec) == lint(spec)
-
-
-def change(spec, path, value):
-    """The spec with one value replaced; `groups` means the first group."""
-    head, _, rest = path.partition(".")
-    now = getattr(spec, head)
-    if head == "groups":
-        new = (change(now[0], rest, value) if rest else value, *now[1:])
-    else:
-        new = change(now, rest, value) if rest else value
-    return dataclasses.replace(spec, **{head: new})
 
 
 # place, what is changed, the value, the rule, where the finding is: each violates one rule only
