@@ -47,7 +47,7 @@ class AWS(Place):
     """Amazon EC2, through `ray up`.
 
     Attributes:
-        ami: Machine image with Docker, and NVIDIA's driver for GPUs; by id, so that it stays the same.
+        ami: Machine image of Ubuntu with Docker, and NVIDIA's driver for GPUs; by id: it stays the same.
         subnets: Ids, in the order in which capacity is looked for.
         security_group: Id of an existing one. Ray opens SSH to the world in every group that it makes.
         ssh_cidr: From where SSH is let in; the group that the rendered foundation makes has this rule.
@@ -75,7 +75,7 @@ class GCP(Place):
         zone: Such as `europe-west4-a`.
         image: `projects/P/global/images/NAME`; not a family, which moves.
         subnetwork: `projects/P/regions/R/subnetworks/NAME`, whose firewall lets in SSH from `ssh_cidr` only.
-        network_tag: The firewall's rules are bound to it.
+        head_account: Service account that may start and end instances; the rendered foundation makes it.
     """
 
     tag: ClassVar[str] = "gcp"
@@ -87,7 +87,7 @@ class GCP(Place):
     image: str
     subnetwork: str
     ssh_cidr: str
-    network_tag: str = "autotune"
+    head_account: str
 
 
 @final

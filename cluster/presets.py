@@ -63,10 +63,11 @@ PRESETS: Final = {
     # of a network of its own: the one named `default` lets SSH in from everywhere
     subnetwork: projects/<project>/regions/europe-west4/subnetworks/<name>
     ssh_cidr: <your address>/32       # the only place that SSH is let in from; see the rendered foundation.sh
+    head_account: NAME-head@<project>.iam.gserviceaccount.com    # foundation.sh makes it
 """,
         storage="""\
   path: gs://<bucket>/studies
-  identity: <account>@<project>.iam.gserviceaccount.com   # of the nodes; no keys
+  identity: NAME-worker@<project>.iam.gserviceaccount.com        # of the nodes, from foundation.sh; no keys
 """,
         worker=f"{GPU}, instance: g2-standard-4",
         head=f"{CPU}, instance: n2-standard-2",

@@ -50,6 +50,11 @@ class Machine:
     disk_gib: int = 100
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def work_gib(self) -> float:
+        """Memory that Ray gives to work; the rest is for its object store and the system."""
+        return 0.7 * self.memory_gib
+
 
 @final
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def to_yaml(spec: ClusterSpec) -> str:
 class _Quoting(yaml.SafeDumper):
     """Quotes texts that our reader takes for numbers and YAML 1.1 does not, such as `1e4`."""
 
-    def represent_str(self, data: str) -> yaml.Node:
+    def represent_str(self, data: str) -> yaml.ScalarNode:
         style = "'" if NUMBER.fullmatch(data) else None
         return self.represent_scalar("tag:yaml.org,2002:str", data, style)
 

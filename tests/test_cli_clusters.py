@@ -88,6 +88,11 @@ def test_a_budget_that_holds_no_trial_is_refused(home, capsys):
     assert cli.main([*check, "--money", "1.4"]) == 4
     assert "one trial costs at least 1.5" in capsys.readouterr().out
     assert cli.main([*check, "--money", "1.6", "--json"]) == 0
+    path.write_text(text)
+    (home / "prices.yaml").write_text("{workers: 0.25, g5.xlarge: 1.0}")
+    capsys.readouterr()
+    assert cli.main([*check, "--prices", "prices.yaml", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["prices"] == {"local": 0.25}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ def add(commands: Commands) -> None:
         "--crds", type=Path, metavar="DIR", help="KubeRay's rayclusters.yaml and rayjobs.yaml, to check with"
     )
     one.add_argument("--study", type=Path, metavar="STUDY.yaml", help="whether its budget holds one trial")
+    one.add_argument("--prices", type=Path, metavar="FILE", help="per hour, by group or instance type[/spot]")
     one.add_argument(
         "--money", type=float, metavar="M", help="whether one trial costs more, at the spec's prices"
     )
@@ -52,7 +54,7 @@ def init(given: argparse.Namespace) -> int:
 
 def _written(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from autotune.cluster.findings import refuse
-    from autotune.cluster.lint import lint
+    from autotune.cluster.lint.rules import lint
     from autotune.cluster.presets import preset
     from autotune.cluster.spec_yaml import parse_spec
     from autotune.errors import ConfigurationError
@@ -101,7 +103,7 @@ def check(given: argparse.Namespace) -> int:
     """Say everything that is wrong."""
     from autotune.cluster.validate.offline import checks
 
-    read, found = _checked(given.spec, given.crds, given.study, given.money)
+    read, found = _checked(given.spec, given.crds, given)
     wrong = [one for one in found if not one.waits]
     looked_at = checks(read.spec, given.crds)
     if given.json:
@@ -125,7 +127,7 @@ def check(given: argparse.Namespace) -> int:
 
 
 def _checked(
-    path: Path, crds: Path | None, study: Path | None = None, money: float | None = None
+    path: Path, crds: Path | None, given: argparse.Namespace | None = None
 ) -> tuple[SpecFile, list[Finding]]:
     """A spec and its findings, with their places in the file."""
     from autotune.cluster.findings import placed
@@ -133,10 +135,16 @@ def _checked(
     from autotune.cluster.validate.offline import budget, token_file, validate
 
     read = read_spec(path)
-    hours = None
-    if study is not None:
-        from autotune.study.yaml_form import read_study
+    hours = money = None
+    if given is not None:
+        money = given.money
+        if given.prices is not None:
+            from autotune.cluster.prices import priced, read_prices
 
-        hours = read_study(study).plan.budget.hours
+            read = dataclasses.replace(read, spec=priced(read.spec, read_prices(given.prices)))
+        if given.study is not None:
+            from autotune.study.yaml_form import read_study
+
+            hours = read_study(given.study).plan.budget.hours
     found = [*validate(read.spec, crds), *token_file(read.spec), *budget(read.spec, hours, money)]
     return read, placed(found, read.place)

@@ -49,7 +49,8 @@ def node_config(spec: ClusterSpec, machine: Machine, market: Market, head: bool)
                 spec.where, machine, is_spot, spec.where.head_profile if head else spec.storage.identity
             )
         case GCP():
-            return _gcp(spec.where, machine, is_spot, spec.storage.identity)
+            account = spec.where.head_account if head else spec.storage.identity
+            return _gcp(spec, spec.where, machine, is_spot, account)
         case Azure():
             return _azure(spec.where, machine, is_spot)
     raise ConfigurationError(f"{spec.where.tag} has no instance types; remove `instance`")
@@ -88,7 +89,9 @@ def _aws(where: AWS, machine: Machine, is_spot: bool, profile: str | None) -> di
     return config
 
 
-def _gcp(where: GCP, machine: Machine, is_spot: bool, account: str | None) -> dict[str, Any]:
+def _gcp(
+    spec: ClusterSpec, where: GCP, machine: Machine, is_spot: bool, account: str | None
+) -> dict[str, Any]:
     scheduling: dict[str, Any] = {"onHostMaintenance": "TERMINATE" if machine.gpus or is_spot else "MIGRATE"}
     if is_spot:
         scheduling |= {
@@ -112,7 +115,9 @@ def _gcp(where: GCP, machine: Machine, is_spot: bool, account: str | None) -> di
                 "accessConfigs": [{"name": "External NAT", "type": "ONE_TO_ONE_NAT"}],
             }
         ],
-        "tags": {"items": [where.network_tag]},
+        "tags": {
+            "items": [spec.name]  # which the firewall's rules are bound to
+        },
         "shieldedInstanceConfig": {"enableVtpm": True, "enableIntegrityMonitoring": True},
         "scheduling": scheduling,
     }

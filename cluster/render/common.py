@@ -7,7 +7,7 @@ from typing import Final
 from autotune.cluster.spec import ClusterSpec, Gcs, Head, Recovery
 from autotune.errors import ConfigurationError
 
-HEALTH: Final = {  # a node that vanished is noticed after 17 s instead of 65
+HEALTH: Final = {  # a node that vanished is noticed within seconds; Ray's defaults take a minute
     "RAY_health_check_period_ms": "2000",
     "RAY_health_check_timeout_ms": "3000",
     "RAY_health_check_failure_threshold": "3",

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from autotune.cluster.findings import refuse
-from autotune.cluster.lint import lint
+from autotune.cluster.lint.rules import lint
 from autotune.cluster.places import AWS, GCP, Form, Kubernetes, Local, Slurm
 from autotune.cluster.render.aws_foundation import aws_foundation
 from autotune.cluster.render.common import header

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, Final
 
 from autotune.cluster.places import OnPremises
@@ -33,7 +34,9 @@ def ray_up(spec: ClusterSpec) -> dict[str, Any]:
     if isinstance(spec.where, OnPremises):
         if spec.image.name is not None:  # a virtual environment, not a container
             for name in ("head_start_ray_commands", "worker_start_ray_commands"):
-                config[name] = [f". {spec.image.name}/bin/activate; {one}" for one in config[name]]
+                config[name] = [
+                    f". {shlex.quote(spec.image.name)}/bin/activate; {one}" for one in config[name]
+                ]
         return config
     config["docker"] = _docker(spec)
     config["head_node_type"] = HEAD
@@ -62,7 +65,7 @@ def _node_types(spec: ClusterSpec) -> dict[str, Any]:
 
 
 def _resources(machine: Machine) -> dict[str, int]:
-    return {"CPU": machine.cpus, "GPU": whole(machine.gpus), "memory": int(0.7 * machine.memory_gib * 2**30)}
+    return {"CPU": machine.cpus, "GPU": whole(machine.gpus), "memory": int(machine.work_gib * 2**30)}
 
 
 def _ssh(spec: ClusterSpec) -> dict[str, str]:

@@ -86,31 +86,45 @@ ray start --head {_offers(machine)} --node-ip-address={LOOPBACK} --port={where.p
 
 
 def gcp_foundation(spec: ClusterSpec, where: GCP) -> str:
-    """Firewall rules for the network of the subnetwork: SSH from one place, all ports between our nodes.
+    """Firewall rules and service accounts: SSH from one place, all ports between our nodes, no wide roles.
 
     The network named `default` lets SSH in from everywhere: give the cluster one of its own.
     """
-    tag, project = where.network_tag, shlex.quote(where.project)
-    rules = (
-        ("ssh", f"--allow=tcp:22 --source-ranges={shlex.quote(where.ssh_cidr)}"),
-        ("inside", f"--allow=tcp,udp,icmp --source-tags={tag}"),
+    project, subnet, region, source, bucket, head = map(
+        shlex.quote,
+        (
+            where.project,
+            where.subnetwork.rpartition("/")[2],
+            where.zone.rpartition("-")[0],
+            where.ssh_cidr,
+            "/".join(spec.storage.path.split("/")[:3]),
+            where.head_account,
+        ),
     )
-    lines = [
-        f"gcloud compute firewall-rules create {spec.name}-{name} --project={project} \\\n"
-        '    --network="$network" '
-        f"--direction=INGRESS --target-tags={tag} {rule}\n"
-        for name, rule in rules
-    ]
-    subnet = shlex.quote(where.subnetwork.rpartition("/")[2])
-    region = shlex.quote(where.zone.rpartition("-")[0])
-    find = (
-        f"network=$(gcloud compute networks subnets describe {subnet} \\\n"
-        f"    --project={project} --region={region} --format='value(network)')\n"
-        'case "$network" in\n'
-        '    */default) echo "autotune: the default network is open to the world" >&2; exit 4 ;;\n'
-        "esac\n"
-    )
-    return f"{SHELL}{header(spec, 'firewall')}\n{STRICT}{find}{''.join(lines)}"
+    worker = shlex.quote(spec.storage.identity or f"{spec.name}-worker")
+    return f"""{SHELL}{header(spec, "foundation")}
+{STRICT}project={project} head={head} worker={worker} bucket={bucket}
+network=$(gcloud compute networks subnets describe {subnet} --project="$project" --region={region} \\
+    --format='value(network)')
+case "$network" in
+    */default) echo "autotune: the default network is open to the world" >&2; exit 4 ;;
+esac
+rule() {{
+    gcloud compute firewall-rules create "{spec.name}-$1" --project="$project" --network="$network" \\
+        --direction=INGRESS --target-tags={spec.name} "${{@:2}}"
+}}
+rule ssh --allow=tcp:22 --source-ranges={source}
+rule inside --allow=tcp,udp,icmp --source-tags={spec.name}
+for account in "$head" "$worker"; do
+    gcloud iam service-accounts create "${{account%%@*}}" --project="$project"
+    gcloud storage buckets add-iam-policy-binding "$bucket" --member="serviceAccount:$account" \\
+        --role=roles/storage.objectUser
+done
+gcloud projects add-iam-policy-binding "$project" --member="serviceAccount:$head" --condition=None \\
+    --role=roles/compute.instanceAdmin.v1
+gcloud iam service-accounts add-iam-policy-binding "$worker" --project="$project" \\
+    --member="serviceAccount:$head" --role=roles/iam.serviceAccountUser
+"""
 
 
 def _prepared(spec: ClusterSpec) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from autotune.cluster.findings import PLACEHOLDER, Finding
-from autotune.cluster.lint import cheapest, lint
+from autotune.cluster.lint.nodes import cheapest
+from autotune.cluster.lint.rules import lint
 from autotune.cluster.places import Kubernetes, Local, Slurm
 from autotune.cluster.render.files import render
 from autotune.cluster.render.kuberay import kuberay

@@ -6,15 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-import yaml
-
 from autotune.cluster.findings import Finding
-from autotune.cluster.places import Submission
 from autotune.cluster.secret_scan import find_secrets
-from autotune.errors import unknown
+from autotune.cluster.validate.operator_job import LABEL, job_rules, named
 
-LONGEST: Final = {"RayCluster": 53, "RayJob": 47}
-LABEL: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 BY_START: Final = ("num-cpus", "num-gpus", "memory", "resources")
 V2: Final = "RAY_enable_autoscaler_v2"
 DRAIN: Final = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
@@ -26,9 +21,9 @@ def operator_rules(manifest: Mapping[str, Any]) -> list[Finding]:
     """Every finding of every rule, over a RayJob or a RayCluster that fits its schema."""
     spec = manifest.get("spec", {})
     cluster, at = (spec.get("rayClusterSpec"), "spec.rayClusterSpec") if _is_job(manifest) else (spec, "spec")
-    found = list(_name(manifest))
+    found = list(named(manifest))
     if _is_job(manifest):
-        found += _job(spec)
+        found += job_rules(spec)
     if cluster is not None:
         found += [one for rule in RULES for one in rule(cluster, spec, at)]
     return found + list(find_secrets(dict(manifest)))
@@ -36,73 +31,6 @@ def operator_rules(manifest: Mapping[str, Any]) -> list[Finding]:
 
 def _is_job(manifest: Mapping[str, Any]) -> bool:
     return manifest.get("kind") == "RayJob"
-
-
-def _name(manifest: Mapping[str, Any]) -> Iterator[Finding]:
-    name, longest = manifest.get("metadata", {}).get("name"), LONGEST[manifest["kind"]]
-    if name is not None and (not LABEL.fullmatch(name) or len(name) > longest):
-        yield Finding(
-            "name",
-            "metadata.name",
-            f"{name!r} cannot be the name of a {manifest['kind']}",
-            f"use at most {longest} lower-case letters, digits and hyphens, a letter first",
-        )
-
-
-def _job(job: Mapping[str, Any]) -> Iterator[Finding]:
-    """A RayJob's own fields."""
-    mode = job.get("submissionMode", Submission.K8S_JOB.value)
-    known = [one.value for one in Submission]
-    if mode not in known:
-        yield Finding("submission", "spec.submissionMode", unknown("value", str(mode), known), "write it so")
-    selected, cluster = job.get("clusterSelector"), job.get("rayClusterSpec")
-    if not selected and cluster is None:
-        yield Finding("job", "spec", "the job has no cluster", "give rayClusterSpec, or a clusterSelector")
-    retries = job.get("backoffLimit", 0)
-    if retries and (selected or mode == Submission.INTERACTIVE.value):
-        yield Finding(
-            "job",
-            "spec.backoffLimit",
-            f"{'a selected cluster' if selected else mode} has no second attempt",
-            "remove backoffLimit",
-        )
-    if selected and (job.get("suspend") or mode == Submission.SIDECAR.value):
-        yield Finding(
-            "job",
-            "spec.clusterSelector",
-            "a selected cluster is not suspended and has no sidecar",
-            "give rayClusterSpec instead",
-        )
-    if selected and not selected.get("ray.io/cluster"):
-        yield Finding("job", "spec.clusterSelector", "it selects no cluster", "give `ray.io/cluster: NAME`")
-    if job.get("suspend") and not job.get("shutdownAfterJobFinishes"):
-        yield Finding(
-            "job",
-            "spec.suspend",
-            "a job that keeps its cluster cannot be suspended",
-            "set shutdownAfterJobFinishes: true",
-        )
-    if mode == Submission.SIDECAR.value and (job.get("submitterPodTemplate") or job.get("submitterConfig")):
-        yield Finding(
-            "job",
-            "spec.submissionMode",
-            "a sidecar has no pod or settings of its own",
-            "remove submitterPodTemplate and submitterConfig",
-        )
-    for name, low in (
-        ("activeDeadlineSeconds", 1),
-        ("preRunningDeadlineSeconds", 1),
-        ("backoffLimit", 0),
-        ("ttlSecondsAfterFinished", 0),
-    ):
-        if (value := job.get(name)) is not None and value < low:
-            yield Finding("job", f"spec.{name}", f"{value} is out of range", f"use at least {low}")
-    try:
-        environment = yaml.safe_load(job.get("runtimeEnvYAML") or "{}")
-    except yaml.YAMLError:
-        yield Finding("job", "spec.runtimeEnvYAML", "it is not YAML", "write a mapping")
-    else:
-        yield from find_secrets(environment, "spec.runtimeEnvYAML")
 
 
 def _groups(cluster: Mapping[str, Any], at: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -1,14 +1,20 @@
 """A cluster's description: presets, rules, places of errors, round trips."""
 
+import doctest
+import importlib
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import SPOT, change, spec_of
 
 from autotune.cluster.findings import placed
-from autotune.cluster.lint import cheapest, lint
+from autotune.cluster.lint.nodes import cheapest
+from autotune.cluster.lint.rules import lint
 from autotune.cluster.places import AWS, Kubernetes, Local, Slurm
 from autotune.cluster.presets import PRESETS, preset
+from autotune.cluster.prices import priced, read_prices
 from autotune.cluster.secret_scan import find_secrets, looks_secret
 from autotune.cluster.spec import ClusterSpec, Count, Group, Head, Image, Machine, Market, Nodes, Storage
 from autotune.cluster.spec_yaml import parse_spec, to_yaml
@@ -110,6 +116,7 @@ VIOLATIONS = [
     ("aws", "nodes.recovery.gcs", "rocksdb", "gcs", "nodes.recovery.gcs"),
     ("aws", "storage.path", "/data/studies", "storage", "storage.path"),
     ("local", "storage.path", "studies", "storage", "storage.path"),
+    ("azure", "storage.identity", "mine", "identity", "storage.identity"),
     ("local", "storage.path", "ftp://a/b", "storage", "storage.path"),
     ("aws", "authentication.token_file", None, "token", "authentication.token_file"),
     ("aws", "authentication.tls", True, "token", "authentication.tls"),
@@ -219,3 +226,32 @@ def test_secrets_are_found_wherever_they_stand(value, name):
 )
 def test_references_digests_and_names_are_no_secrets(value):
     assert looks_secret(value, "value") is None
+
+
+@pytest.mark.parametrize("name", ["findings", "secret_scan", "versions", "render.common", "validate.crd"])
+def test_examples_in_docstrings_are_right(name):
+    found = doctest.testmod(importlib.import_module(f"autotune.cluster.{name}"))
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+def test_the_documented_spec_is_right():
+    text = (
+        (Path(__file__).parents[2] / "docs" / "cluster.md").read_text().split("```yaml\n")[1].split("```")[0]
+    )
+    spec = parse_spec(
+        text.replace("2.60.0", RAY).replace("3.11", PYTHON).replace("py311", f"py{PYTHON.replace('.', '')}")
+    ).spec
+    assert lint(spec) == []
+    assert spec.prices == {"spot": 0.45, "on-demand": 1.2, "headgroup": 0.1}
+
+
+def test_a_list_of_prices_fills_in_what_the_spec_leaves_open(tmp_path):
+    path = tmp_path / "prices.yaml"
+    path.write_text("g5.xlarge: 1.0\ng5.xlarge/spot: 0.4\nhead: 0.1\np5.48xlarge: 98\n")
+    spec = change(spec_of("aws", spot=True), "nodes.groups.price_per_hour", 0.3)
+    assert priced(spec, read_prices(path)).prices == {"spot": 0.3, "on-demand": 1.0, "head": 0.1}
+    assert priced(spec_of("aws", spot=True), read_prices(path)).prices["spot"] == 0.4
+    path.write_text("g5.xlarge: 1.0\ng6.xlarge: free\n")
+    with pytest.raises(ConfigurationError, match=r"prices\.yaml:2:12: .*expected a number"):
+        read_prices(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from autotune.cluster.findings import Finding, is_placeholder
@@ -187,13 +187,3 @@ def kubernetes(spec: ClusterSpec) -> Iterator[Finding]:
                     "Kueue admits a cluster of a fixed size, this one grows",
                     "make min and max equal, or remove where.kubernetes.queue",
                 )
-
-
-PLACE_RULES: Final[tuple[Callable[[ClusterSpec], Iterator[Finding]], ...]] = (
-    shapes,
-    instances,
-    network,
-    subnets,
-    one_group,
-    kubernetes,
-)

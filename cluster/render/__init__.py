@@ -1,0 +1,1 @@
+"""Pure functions from a spec to what its launcher reads; `files.py` puts them together."""
