@@ -32,6 +32,7 @@ class Place:
         only_type: What Ray calls every node, where the launcher knows one type only.
         cloud: Whether machines are bought by the name of an instance type.
         spot: Whether there is a spot market.
+        own_head: Whether the head is a machine of its own, and every node runs a container image.
     """
 
     tag: ClassVar[str]
@@ -39,6 +40,7 @@ class Place:
     only_type: ClassVar[str | None] = None
     cloud: ClassVar[bool] = False
     spot: ClassVar[bool] = False
+    own_head: ClassVar[bool] = False
 
 
 @final
@@ -57,6 +59,7 @@ class AWS(Place):
     tag: ClassVar[str] = "aws"
     cloud: ClassVar[bool] = True
     spot: ClassVar[bool] = True
+    own_head: ClassVar[bool] = True
 
     region: str
     ami: str
@@ -81,6 +84,7 @@ class GCP(Place):
     tag: ClassVar[str] = "gcp"
     cloud: ClassVar[bool] = True
     spot: ClassVar[bool] = True
+    own_head: ClassVar[bool] = True
 
     project: str
     zone: str
@@ -106,6 +110,7 @@ class Azure(Place):
     tag: ClassVar[str] = "azure"
     cloud: ClassVar[bool] = True
     spot: ClassVar[bool] = True
+    own_head: ClassVar[bool] = True
 
     location: str
     resource_group: str
@@ -148,6 +153,7 @@ class Kubernetes(Place):
     tag: ClassVar[str] = "kubernetes"
     head_type: ClassVar[str] = "headgroup"
     spot: ClassVar[bool] = True
+    own_head: ClassVar[bool] = True
 
     namespace: str = "default"
     form: Form = Form.JOB

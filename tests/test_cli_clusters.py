@@ -85,9 +85,11 @@ def test_a_budget_that_holds_no_trial_is_refused(home, capsys):
     check = ["cluster", "check", "--offline", "cluster.yaml"]
     assert cli.main([*check, "--study", "study.yaml"]) == 4
     assert "one trial takes 3 h, the budget is 2 h" in capsys.readouterr().out
-    assert cli.main([*check, "--money", "1.4"]) == 4
-    assert "one trial costs at least 1.5" in capsys.readouterr().out
-    assert cli.main([*check, "--money", "1.6", "--json"]) == 0
+    (home / "study.yaml").write_text(STUDY.replace("hours: 2", "usd: 1.4"))
+    assert cli.main([*check, "--study", "study.yaml"]) == 4
+    assert "one trial costs at least 1.5, the budget is 1.4" in capsys.readouterr().out
+    (home / "study.yaml").write_text(STUDY.replace("hours: 2", "usd: 1.6, wall: 3"))
+    assert cli.main([*check, "--study", "study.yaml"]) == 0
     path.write_text(text)
     (home / "prices.yaml").write_text("{workers: 0.25, g5.xlarge: 1.0}")
     capsys.readouterr()

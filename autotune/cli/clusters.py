@@ -42,9 +42,6 @@ def add(commands: Commands) -> None:
     )
     one.add_argument("--study", type=Path, metavar="STUDY.yaml", help="whether its budget holds one trial")
     one.add_argument("--prices", type=Path, metavar="FILE", help="per hour, by group or instance type[/spot]")
-    one.add_argument(
-        "--money", type=float, metavar="M", help="whether one trial costs more, at the spec's prices"
-    )
 
 
 def init(given: argparse.Namespace) -> int:
@@ -135,16 +132,16 @@ def _checked(
     from autotune.cluster.validate.offline import budget, token_file, validate
 
     read = read_spec(path)
-    hours = money = None
-    if given is not None:
-        money = given.money
-        if given.prices is not None:
-            from autotune.cluster.prices import priced, read_prices
+    found: list[Finding] = []
+    if given is not None and given.prices is not None:
+        from autotune.cluster.prices import priced, read_prices
 
-            read = dataclasses.replace(read, spec=priced(read.spec, read_prices(given.prices)))
-        if given.study is not None:
-            from autotune.study.yaml_form import read_study
+        read = dataclasses.replace(read, spec=priced(read.spec, read_prices(given.prices)))
+    if given is not None and given.study is not None:
+        from autotune.study.yaml_form import read_study
 
-            hours = read_study(given.study).plan.budget.hours
-    found = [*validate(read.spec, crds), *token_file(read.spec), *budget(read.spec, hours, money)]
+        limits = read_study(given.study).plan.budget
+        hours = [one for one in (limits.hours, limits.wall) if one is not None]
+        found += budget(read.spec, min(hours, default=None), limits.usd)
+    found += [*validate(read.spec, crds), *token_file(read.spec)]
     return read, placed(found, read.place)

@@ -50,14 +50,14 @@ def instances(spec: ClusterSpec) -> Iterator[Finding]:
     named = [(f"nodes.groups[{k}].machine", group.machine) for k, group in enumerate(nodes.groups)]
     if nodes.head is not None:
         named.append(("nodes.head.machine", nodes.head.machine))
-    elif spec.where.cloud or isinstance(spec.where, Kubernetes):
+    elif spec.where.own_head:
         yield Finding(
             "head",
             "nodes",
             f"a cluster on {spec.where.tag} has a head of its own, and none is described",
             "add `head: {machine: {...}}`, small and without GPUs",
         )
-    if nodes.head is not None and not (spec.where.cloud or isinstance(spec.where, Kubernetes)):
+    if nodes.head is not None and not spec.where.own_head:
         yield Finding(
             "head",
             "nodes.head",

@@ -17,17 +17,16 @@ REMOTE: Final = ("s3://", "gs://", "az://", "abfs://", "abfss://")
 
 def image(spec: ClusterSpec) -> Iterator[Finding]:
     """The same software everywhere, today and tomorrow."""
-    contained = spec.where.cloud or isinstance(spec.where, Kubernetes)
     name, (ray, python) = spec.image.name, ours()
     if name is None:
-        if contained:
+        if spec.where.own_head:
             yield Finding(
                 "image-pinned",
                 "image",
                 f"nodes on {spec.where.tag} run a container image, and none is named",
                 f"write `name: rayproject/ray:{ray}-py{python.replace('.', '')}`, or an image of your own",
             )
-    elif contained and not is_placeholder(name):
+    elif spec.where.own_head and not is_placeholder(name):
         if not pinned(name):
             yield Finding(
                 "image-pinned",

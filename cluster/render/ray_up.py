@@ -26,7 +26,7 @@ def ray_up(spec: ClusterSpec) -> dict[str, Any]:
         "file_mounts": {TOKEN: spec.authentication.token_file},
         "initialization_commands": [],
         "setup_commands": [f"chmod 600 {TOKEN}", *spec.image.setup],
-        "head_setup_commands": [],
+        # head_setup_commands are left to Ray: they install the provider's library for its autoscaler
         "worker_setup_commands": [],
         "head_start_ray_commands": ["ray stop", _start(spec, head=True)],
         "worker_start_ray_commands": ["ray stop", _start(spec, head=False)],
