@@ -91,7 +91,8 @@ PRESETS: Final = {
     # with the KubeRay operator, 1.7
     namespace: default
     form: job                         # or cluster: it lives until it is deleted
-    entrypoint: python -m <your module>                     # a second attempt resumes the study
+    # on the cluster; a second attempt resumes the study
+    entrypoint: autotune run <STUDY.yaml in the image> --path <its folder> --engine ray --address auto
     submission: K8sJobMode
     # queue: <Kueue's local queue>    # then count.min and count.max must be equal
     deadline_s: 86400                 # ends the job, whatever it does
@@ -108,7 +109,8 @@ PRESETS: Final = {
         where="""\
     partition: <partition>
     hours: 24
-    entrypoint: python -m <your module>                     # on the first node
+    # on the first node; submitted again, it resumes the study
+    entrypoint: autotune run <STUDY.yaml> --path <its folder> --engine ray --address auto
     # account: <account>
     # options: [--constraint=a100]    # further lines for sbatch
 """,

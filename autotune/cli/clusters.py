@@ -77,13 +77,14 @@ def render(given: argparse.Namespace) -> int:
 
 
 def _rendered(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from autotune.cluster.findings import refuse
     from autotune.cluster.render.files import render as files
+    from autotune.cluster.spec_yaml import read_spec
     from autotune.errors import ConfigurationError
 
-    read, found = _checked(given.spec, None)
-    wrong = [one for one in found if not one.waits]
-    if wrong:
-        raise ConfigurationError("\n".join(str(one) for one in wrong))
+    read = read_spec(given.spec)
+    found = _findings(read)
+    refuse(found)
     texts = {given.out / name: text for name, text in files(read.spec).items()}
     taken = [path for path in texts if path.exists() and not given.overwrite]
     if taken:
@@ -98,23 +99,19 @@ def _rendered(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def check(given: argparse.Namespace) -> int:
     """Say everything that is wrong."""
+    from autotune.cluster.prices import priced, read_prices
+    from autotune.cluster.spec_yaml import read_spec
     from autotune.cluster.validate.offline import checks
 
-    read, found = _checked(given.spec, given.crds, given)
+    read = read_spec(given.spec)
+    if given.prices is not None:
+        read = dataclasses.replace(read, spec=priced(read.spec, read_prices(given.prices)))
+    found = _findings(read, given.crds, given.study)
     wrong = [one for one in found if not one.waits]
     looked_at = checks(read.spec, given.crds)
     if given.json:
-        findings = [one.to_json() for one in found]
-        prices = read.spec.prices
-        print_json(
-            {
-                "valid": not wrong,
-                "ready": not found,
-                "checked": looked_at,
-                "findings": findings,
-                "prices": prices,
-            }
-        )
+        states = {"valid": not wrong, "ready": not found, "checked": looked_at}
+        print_json({**states, "findings": [one.to_json() for one in found], "prices": read.spec.prices})
     else:
         for one in found:
             print(f"{'before it starts: ' if one.waits else ''}{one}")
@@ -123,25 +120,16 @@ def check(given: argparse.Namespace) -> int:
     return CONFIGURATION if wrong else DONE
 
 
-def _checked(
-    path: Path, crds: Path | None, given: argparse.Namespace | None = None
-) -> tuple[SpecFile, list[Finding]]:
-    """A spec and its findings, with their places in the file."""
+def _findings(read: SpecFile, crds: Path | None = None, study: Path | None = None) -> list[Finding]:
+    """What is wrong with a spec, with its places in the file; with a study, also with its budget."""
     from autotune.cluster.findings import placed
-    from autotune.cluster.spec_yaml import read_spec
     from autotune.cluster.validate.offline import budget, token_file, validate
 
-    read = read_spec(path)
-    found: list[Finding] = []
-    if given is not None and given.prices is not None:
-        from autotune.cluster.prices import priced, read_prices
-
-        read = dataclasses.replace(read, spec=priced(read.spec, read_prices(given.prices)))
-    if given is not None and given.study is not None:
+    found = [*validate(read.spec, crds), *token_file(read.spec)]
+    if study is not None:
         from autotune.study.yaml_form import read_study
 
-        limits = read_study(given.study).plan.budget
+        limits = read_study(study).plan.budget
         hours = [one for one in (limits.hours, limits.wall) if one is not None]
         found += budget(read.spec, min(hours, default=None), limits.usd)
-    found += [*validate(read.spec, crds), *token_file(read.spec)]
-    return read, placed(found, read.place)
+    return placed(found, read.place)

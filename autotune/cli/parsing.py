@@ -22,8 +22,8 @@ exit codes:
   2  usage: an unknown command or option
   3  try again: another driver owns the study, it was interrupted (SIGINT, SIGTERM), storage refused,
      a cluster did not answer
-  4  configuration: the file of the study or the cluster, the task or the data cannot work, or the folder holds
-     another study, none, or one of a newer format; nothing was spent
+  4  configuration: the file of the study or of the cluster, the task or the data cannot work, or the folder
+     holds another study, none, or one of a newer format; nothing was spent
   5  the budget was reached before the winner was confirmed with all seeds; the report tells what is known
 """
 _SHAPE: Final = argparse.RawDescriptionHelpFormatter

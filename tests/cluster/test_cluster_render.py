@@ -232,13 +232,9 @@ exit 0
 
 
 def test_the_slurm_script_starts_head_workers_and_driver_and_says_its_exit_code(tmp_path):
-    text = (
-        preset("slurm")
-        .replace("<partition>", "gpu")
-        .replace("<your module>", "mine")
-        .replace("min: 4, max: 4", "min: 3, max: 3")
-    )
-    script = render(parse_spec(text).spec)["job.sbatch"]
+    text = preset("slurm").replace("<partition>", "gpu").replace("min: 4, max: 4", "min: 3, max: 3")
+    spec = change(parse_spec(text).spec, "where.entrypoint", "python -m mine")
+    script = render(spec)["job.sbatch"]
     lines = script.splitlines()
     assert lines[0] == "#!/bin/bash"
     for option in ("--partition=gpu", "--nodes=3", "--gpus-per-node=4", "--exclusive", "--signal=B:TERM@120"):
