@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -156,6 +157,17 @@ def one_group(spec: ClusterSpec) -> Iterator[Finding]:
                     f"{group.count.max} nodes at most, but {others} different hosts beside the head",
                     "let count.max be the number of hosts, each named once",
                 )
+
+
+def slurm(spec: ClusterSpec) -> Iterator[Finding]:
+    """A time limit that the notice before its end fits in."""
+    if isinstance(spec.where, Slurm) and not spec.nodes.recovery.grace_s < 3600 * spec.where.hours < math.inf:
+        yield Finding(
+            "number",
+            "where.slurm.hours",
+            f"{spec.where.hours:g} h end before the notice of {spec.nodes.recovery.grace_s} s",
+            "give a finite number of hours, longer than that",
+        )
 
 
 def kubernetes(spec: ClusterSpec) -> Iterator[Finding]:

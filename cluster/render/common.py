@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 from autotune.cluster.spec import ClusterSpec, Gcs, Head, Recovery
@@ -49,6 +50,15 @@ def header(spec: ClusterSpec, what: str) -> str:
     return (
         f"# {what} of {spec.name!r}, rendered by `autotune cluster render`: change the spec, not this file.\n"
     )
+
+
+def shell_path(path: str) -> str:
+    """A path as a word of a shell, whose `~` still means the home there.
+
+    >>> print(shell_path("~/my venv"), shell_path("/opt/venv"))
+    "$HOME"/'my venv' /opt/venv
+    """
+    return f'"$HOME"/{shlex.quote(path[2:])}' if path.startswith("~/") else shlex.quote(path)
 
 
 def whole(amount: float) -> int:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any, Final
 
 from autotune.cluster.places import OnPremises
 from autotune.cluster.render.clouds import node_config, provider
-from autotune.cluster.render.common import DASHBOARD_PORT, LOOPBACK, PORT, head_of, switches, whole
+from autotune.cluster.render.common import (
+    DASHBOARD_PORT,
+    LOOPBACK,
+    PORT,
+    head_of,
+    shell_path,
+    switches,
+    whole,
+)
 from autotune.cluster.spec import HEAD, ClusterSpec, Machine, Market
 
 TOKEN: Final = "~/.ray/auth_token"  # where Ray looks for it on every node; a place, not a token
@@ -35,7 +42,7 @@ def ray_up(spec: ClusterSpec) -> dict[str, Any]:
         if spec.image.name is not None:  # a virtual environment, not a container
             for name in ("head_start_ray_commands", "worker_start_ray_commands"):
                 config[name] = [
-                    f". {shlex.quote(spec.image.name)}/bin/activate; {one}" for one in config[name]
+                    f". {shell_path(spec.image.name)}/bin/activate; {one}" for one in config[name]
                 ]
         return config
     config["docker"] = _docker(spec)

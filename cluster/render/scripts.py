@@ -7,15 +7,13 @@ import shlex
 from typing import Final
 
 from autotune.cluster.places import GCP, Local, Slurm
-from autotune.cluster.render.common import DASHBOARD_PORT, LOOPBACK, header, switches, whole
+from autotune.cluster.render.common import DASHBOARD_PORT, LOOPBACK, header, shell_path, switches, whole
 from autotune.cluster.spec import TOKEN_FILE, ClusterSpec, Machine
 
 SHELL: Final = "#!/bin/bash\n"
 STRICT: Final = "set -euo pipefail\numask 077  # what Ray writes, its token included, is for its owner only\n"
 WAIT_S: Final = 120
-LOOPBACK_ONLY: Final = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"
-}  # Ray's switch for listening on loopback only
+LOOPBACK_ONLY: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # Ray's switch for its ports
 
 
 def slurm(spec: ClusterSpec, where: Slurm) -> str:
@@ -67,7 +65,11 @@ driver=$!
 trap 'kill -TERM "$driver"' TERM  # {spec.nodes.recovery.grace_s} s before the end: the study saves itself
 code=0
 wait "$driver" || code=$?
-if kill -0 "$driver" 2> /dev/null; then wait "$driver" || code=$?; fi  # after the trap
+if [ "$code" -gt 128 ]; then  # the trap has ended the wait, or a signal the driver, which 127 tells apart
+    again=0
+    wait "$driver" 2> /dev/null || again=$?
+    if [ "$again" -ne 127 ]; then code=$again; fi
+fi
 exit "$code"
 """
     )
@@ -129,9 +131,8 @@ gcloud iam service-accounts add-iam-policy-binding "$worker" --project="$project
 
 def _prepared(spec: ClusterSpec) -> str:
     """Switches, the token's file and the software."""
-    token = spec.authentication.token_file or TOKEN_FILE
-    path = f'"$HOME"/{shlex.quote(token[2:])}' if token.startswith("~/") else shlex.quote(token)
-    lines = _exports(switches(spec.nodes.recovery)) + f"export RAY_AUTH_TOKEN_PATH={path}\n"
+    token = shell_path(spec.authentication.token_file or TOKEN_FILE)
+    lines = _exports(switches(spec.nodes.recovery)) + f"export RAY_AUTH_TOKEN_PATH={token}\n"
     lines += (
         'if [ ! -s "$RAY_AUTH_TOKEN_PATH" ]; then\n'
         '    echo "autotune: no token in $RAY_AUTH_TOKEN_PATH; make one: ray get-auth-token --generate" >&2\n'
@@ -139,7 +140,7 @@ def _prepared(spec: ClusterSpec) -> str:
         'chmod 600 "$RAY_AUTH_TOKEN_PATH"\n'
     )
     if spec.image.name is not None:
-        lines += f". {shlex.quote(spec.image.name)}/bin/activate\n"
+        lines += f". {shell_path(spec.image.name)}/bin/activate\n"
     return lines + "".join(f"{one}\n" for one in spec.image.setup)
 
 

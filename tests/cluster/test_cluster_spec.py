@@ -136,6 +136,7 @@ VIOLATIONS = [
     ("local", "nodes.groups.count", Count(1, 2), "one-group", "nodes.groups[0].count"),
     ("slurm", "nodes.groups.count", Count(1, 2), "one-group", "nodes.groups[0].count"),
     ("on_premises", "nodes.groups.count", Count(1, 2), "hosts", "nodes.groups[0].count"),
+    ("slurm", "where.hours", 0.01, "number", "where.slurm.hours"),
     ("kubernetes", "where.entrypoint", None, "entrypoint", "where.kubernetes"),
     ("kubernetes", "where.queue", "team", "queue", "nodes.groups[0].count"),
     ("kubernetes", "where.deadline_s", 0, "number", "where.kubernetes.deadline_s"),
