@@ -7,14 +7,15 @@ import math
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from autotune.errors import StudyError
+from autotune.errors import ClusterError, StudyError
 
 
 def connect(address: str | None, resources: Mapping[str, float], workers: int | None) -> bool:
@@ -28,7 +29,8 @@ def connect(address: str | None, resources: Mapping[str, float], workers: int | 
         Whether the cluster is our own, to be shut down at the end.
 
     Raises:
-        StudyError: When the cluster cannot be reached or started.
+        ClusterError: When the one that was named cannot be joined.
+        StudyError: When one of our own cannot be started.
     """
     if ray.is_initialized():
         return False
@@ -39,8 +41,9 @@ def connect(address: str | None, resources: Mapping[str, float], workers: int | 
             else:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = f"address={address!r}" if address else "a local Ray cluster"
-        raise StudyError(f"cannot use {where}: {error}; see Ray's logs in /tmp/ray") from error
+        if address is not None:
+            raise ClusterError(f"cannot join the cluster at address={address!r}: {error}") from error
+        raise StudyError(f"cannot start a Ray cluster here: {error}; see Ray's logs in /tmp/ray") from error
     _keep_token_private()
     return address is None
 
@@ -104,6 +107,36 @@ def live_nodes() -> list[dict[str, Any]]:
     """What Ray knows about the nodes of the cluster, dead ones included."""
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's own
     return nodes
+
+
+def ask_every_node(
+    question: Callable[..., Any], *given: Any, patience_s: float
+) -> list[tuple[dict[str, Any], Any]]:
+    """Run a function on each node that is alive, all at once.
+
+    Args:
+        question: At the top of a module.
+        given: What it is called with.
+        patience_s: Seconds that the nodes have to answer, the start of a process there included.
+
+    Returns:
+        Each node as Ray's table has it, with its answer, or with Ray's error where there is none.
+    """
+    asked = []
+    for node in live_nodes():
+        if node["Alive"]:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": there}
+            asked.append((node, ray.remote(question).options(**options).remote(*given)))
+    if asked:
+        ray.wait([answer for _, answer in asked], num_returns=len(asked), timeout=patience_s)
+    answers = []
+    for node, answer in asked:
+        try:
+            answers.append((node, ray.get(answer, timeout=0.1)))
+        except ray.exceptions.RayError as error:
+            answers.append((node, error))
+    return answers
 
 
 def booting() -> dict[str, int]:

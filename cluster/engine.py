@@ -167,7 +167,7 @@ class RayEngine(Engine):
         """On a cluster each machine must see what the driver writes; later ones look themselves."""
         if place is not None and not self._owned:
             self._mark = Mark.plant(place)
-            if problems := unreached(self._mark, live_nodes()):
+            if problems := unreached(self._mark):
                 raise ConfigurationError("\n".join(problems))
 
     def _check_fit(self) -> None:

@@ -12,10 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray._private.worker import get_dashboard_url
 
-from autotune.cluster.connection import live_nodes, slots
+from autotune.cluster.access import Access
+from autotune.cluster.connection import ask_every_node, connect, live_nodes, slots
+from autotune.cluster.reach import Mark, unreached
 from autotune.cluster.rent import GROUP, LOCAL
+from autotune.storage.location import Location
 
 PACKAGES: Final = ("autotune", "ray", "torch", "numpy")
 DISK_GIB: Final = 2.0  # for checkpoints on their way, spilled objects and Ray's own logs
@@ -85,20 +88,40 @@ def _of_node(here: Mapping[str, str], node: NodeFacts, resources: Mapping[str, f
 
 
 def facts() -> list[NodeFacts]:
-    """Ask every node of the cluster that this process is connected to, all at once."""
-    nodes = [node for node in live_nodes() if node["Alive"]]
-    asked = []
-    for node in nodes:
-        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        remote = ray.remote(_of_here).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
-        asked.append((node, time.time(), remote.remote()))
-    ray.wait([answer for _, _, answer in asked], num_returns=len(asked), timeout=PATIENCE_S)
-    return [_facts(node, began, answer) for node, began, answer in asked]
+    """Ask every node of the cluster that this process is connected to."""
+    began = time.time()
+    return [_facts(node, began, said) for node, said in ask_every_node(_of_here, patience_s=PATIENCE_S)]
 
 
-def fits(resources: Mapping[str, float]) -> int:
-    """How many trials the cluster holds as it is now."""
-    return slots(live_nodes(), resources)
+def check(address: str, resources: Mapping[str, float], place: Location | None = None) -> list[str]:
+    """What keeps a live cluster from running a study, one sentence each.
+
+    Args:
+        address: `auto`, or `host:port`: this process joins it, so it is one of its machines.
+        resources: What a trial occupies.
+        place: Where the study is to be kept; None leaves the storage alone.
+
+    Raises:
+        ClusterError: When the cluster cannot be joined.
+        ConfigurationError: When it is open to everybody.
+        StorageError: When this machine cannot write to `place`.
+    """
+    connect(address, resources, None)
+    try:
+        door: str = get_dashboard_url()  # type: ignore[no-untyped-call]  # Ray's own
+        Access(f"http://{door}").check()
+        found = problems(versions(), facts(), resources)
+        if slots(live_nodes(), resources) == 0:
+            found.append(
+                f"no node that is up holds a trial of {dict(resources)}; an autoscaler may start one"
+            )
+        if place is not None:
+            mark = Mark.plant(place)
+            found += unreached(mark)
+            mark.remove()
+        return found
+    finally:
+        ray.shutdown()
 
 
 def versions() -> dict[str, str]:
@@ -124,14 +147,12 @@ def _of_here() -> dict[str, Any]:
     return {"versions": versions(), "gpus": gpus, "free_gib": free / 2**30, "clock": time.time()}
 
 
-def _facts(node: Mapping[str, Any], began: float, answer: Any) -> NodeFacts:
+def _facts(node: Mapping[str, Any], began: float, said: Any) -> NodeFacts:
     name = str(node["NodeManagerAddress"])
     group = str(node.get("Labels", {}).get(GROUP) or LOCAL)
     promised = float(node["Resources"].get("GPU", 0.0))
-    try:
-        said = ray.get(answer, timeout=0.1)
-    except Exception as error:  # whatever keeps a node from answering is what the user asked about
-        words = str(error).strip() or type(error).__name__
+    if isinstance(said, Exception):
+        words = str(said).strip() or type(said).__name__
         return NodeFacts(name, group, promised=promised, silent=words.splitlines()[0][:200])
     clock = said.pop("clock")
     ahead = max(0.0, clock - time.time()) or min(0.0, clock - began)  # between the two it may well be right

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import platform
 import uuid
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
-import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
+from autotune.cluster.connection import ask_every_node
 from autotune.errors import ConfigurationError, StorageError
 from autotune.storage.location import Location
 from autotune.storage.opening import store_at
@@ -71,25 +68,10 @@ class Mark:
             store_at(self.place).delete(self.name)
 
 
-def unreached(mark: Mark, nodes: Sequence[dict[str, Any]]) -> list[str]:
-    """What keeps nodes that are alive from a mark, one sentence each; they are asked all at once.
-
-    Args:
-        mark: Was planted.
-        nodes: As Ray lists them.
-    """
-    asked = []
-    for node in nodes:
-        if node["Alive"]:
-            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            look = ray.remote(_problem).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
-            asked.append(look.remote(mark))
-    answered, _ = ray.wait(asked, num_returns=len(asked), timeout=PATIENCE_S) if asked else ([], [])
-    found = []
-    for answer in answered:
-        with suppress(ray.exceptions.RayError):  # a node that was lost meanwhile is nobody's mistake
-            found.append(ray.get(answer))
-    return [problem for problem in found if problem is not None]
+def unreached(mark: Mark) -> list[str]:
+    """What keeps nodes that are alive from a mark that was planted, one sentence each."""
+    answers = ask_every_node(_problem, mark, patience_s=PATIENCE_S)
+    return [problem for _, problem in answers if isinstance(problem, str)]  # a node lost meanwhile has none
 
 
 def _problem(mark: Mark) -> str | None:

@@ -4,6 +4,7 @@ import pytest
 
 from autotune import cli
 from autotune.cluster.presets import PRESETS
+from autotune.errors import ClusterError
 
 STUDY = """\
 task: mine:task
@@ -116,3 +117,24 @@ def test_mistakes_are_told_apart(arguments, code, said, home, capsys):
     assert found == code
     assert said in capsys.readouterr().err
     assert list(home.iterdir()) == []
+
+
+def test_what_a_live_cluster_lacks_is_told_with_code_4_and_no_cluster_with_3(home, capsys, monkeypatch):
+    asked = []
+
+    def look(address, resources, place):
+        asked.append((address, resources, str(place)))
+        return ["node 10.0.0.2 (gpu) lacks torch"]
+
+    token(home, 0o600)
+    cli.main(["cluster", "init", "--on", "local", "--out", "c.yaml"])
+    monkeypatch.setattr("autotune.cluster.preflight.check", look)
+    assert cli.main(["cluster", "check", "c.yaml", "--address", "10.0.0.1:6379"]) == 4
+    assert "node 10.0.0.2 (gpu) lacks torch\nc.yaml: cannot work" in capsys.readouterr().out
+    assert asked == [("10.0.0.1:6379", {"CPU": 1.0, "GPU": 0.0}, "/var/tmp/autotune/studies")]
+
+    def nobody(address, resources, place):
+        raise ClusterError("cannot join the cluster")
+
+    monkeypatch.setattr("autotune.cluster.preflight.check", nobody)
+    assert cli.main(["cluster", "check", "c.yaml"]) == 3

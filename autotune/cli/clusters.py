@@ -13,6 +13,7 @@ from autotune.cluster.presets import PRESETS
 
 if TYPE_CHECKING:
     from autotune.cluster.findings import Finding
+    from autotune.cluster.spec import ClusterSpec
     from autotune.cluster.spec_yaml import SpecFile
 
 
@@ -34,9 +35,16 @@ def add(commands: Commands) -> None:
     one.add_argument("spec", type=Path, metavar="SPEC.yaml")
     one.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="(default: the current folder)")
     one.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    one = below.add("check", "Say what is wrong with a spec, with its line and what to write instead.", check)
+    text = "Say what is wrong with a spec, and with the live cluster that was made of it."
+    one = below.add("check", text, check)
     one.add_argument("spec", type=Path, metavar="SPEC.yaml")
-    one.add_argument("--offline", action="store_true", required=True, help="without a cloud or a cluster")
+    one.add_argument("--offline", action="store_true", help="the spec alone, without a cluster")
+    one.add_argument(
+        "--address",
+        default="auto",
+        metavar="A",
+        help="of the cluster, seen from one of its nodes (%(default)s)",
+    )
     one.add_argument(
         "--crds", type=Path, metavar="DIR", help="KubeRay's rayclusters.yaml and rayjobs.yaml, to check with"
     )
@@ -109,15 +117,30 @@ def check(given: argparse.Namespace) -> int:
     found = _findings(read, given.crds, given.study)
     wrong = [one for one in found if not one.waits]
     looked_at = checks(read.spec, given.crds)
+    lacks: list[str] = []
+    if not given.offline and not wrong:
+        lacks = _live(read.spec, given.address)
+        looked_at = [*looked_at, "every node of the live cluster"]
     if given.json:
-        states = {"valid": not wrong, "ready": not found, "checked": looked_at}
+        states = {"valid": not wrong, "ready": not found and not lacks, "checked": looked_at, "live": lacks}
         print_json({**states, "findings": [one.to_json() for one in found], "prices": read.spec.prices})
     else:
         for one in found:
             print(f"{'before it starts: ' if one.waits else ''}{one}")
-        state = "cannot work" if wrong else "valid, not ready to start" if found else "valid"
+        for text in lacks:
+            print(text)
+        state = "cannot work" if wrong or lacks else "valid, not ready to start" if found else "valid"
         print(f"{given.spec}: {state}; checked: {', '.join(looked_at)}")
-    return CONFIGURATION if wrong else DONE
+    return CONFIGURATION if wrong or lacks else DONE
+
+
+def _live(spec: ClusterSpec, address: str) -> list[str]:
+    from autotune.cluster.preflight import check as check_nodes
+    from autotune.storage.location import locate
+
+    trial = spec.nodes.trial
+    resources = {"CPU": float(trial.cpus), "GPU": float(trial.gpus)}
+    return check_nodes(address, resources, locate(spec.storage.path))
 
 
 def _findings(read: SpecFile, crds: Path | None = None, study: Path | None = None) -> list[Finding]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from autotune.cluster.connection import live_nodes
 from autotune.cluster.engine import RayEngine
 from autotune.cluster.reach import Mark, unreached
 from autotune.engines.function import FunctionWorkload
@@ -24,8 +23,8 @@ def test_a_folder_of_one_machine_is_told_from_one_that_all_see(tmp_path):
 
 @pytest.mark.ray
 def test_a_node_that_does_not_see_the_path_is_named_at_once(tmp_path, ray_cluster):
-    assert unreached(Mark.plant(tmp_path), live_nodes()) == []
-    [said] = unreached(Mark(tmp_path, "never", b"planted"), live_nodes())
+    assert unreached(Mark.plant(tmp_path)) == []
+    [said] = unreached(Mark(tmp_path, "never", b"planted"))
     assert re.match(r"node \S+ does not see .*; give the study a path in an object store", said)
 
     class Kept(FunctionWorkload):
