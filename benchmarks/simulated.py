@@ -26,6 +26,7 @@ import optuna
 from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA, Variant
 from autotune.scheduling.base import Scheduler
+from autotune.scheduling.extrapolating import Extrapolating
 from autotune.scheduling.full import FullTraining
 from autotune.scheduling.hyperband import Hyperband
 from autotune.searching import TPE, RandomSearch
@@ -55,6 +56,8 @@ OURS: Final[Mapping[str, tuple[Schedulers, Searcher[Any]]]] = {
     "ASHA promotion": (lambda end: ASHA(end, 1.0), RandomSearch()),
     "ASHA stopping": (lambda end: ASHA(end, 1.0, variant=Variant.STOPPING), RandomSearch()),
     "adaptive ASHA": (lambda end: AdaptiveASHA(end, 1.0), RandomSearch()),
+    "extrapolating ASHA": (lambda end: Extrapolating(ASHA(end, 1.0)), RandomSearch()),
+    "extrapolating adaptive ASHA": (lambda end: Extrapolating(AdaptiveASHA(end, 1.0)), RandomSearch()),
     "Hyperband": (lambda end: Hyperband(end, 1.0), RandomSearch()),
     "TPE, full training": (FullTraining, TPE()),
     "TPE, ASHA promotion": (lambda end: ASHA(end, 1.0), TPE()),

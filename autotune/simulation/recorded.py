@@ -6,13 +6,16 @@ import json
 import math
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import final
+from typing import Any, final
 
 from autotune.errors import ConfigurationError
 from autotune.events import SEARCH, Config, Event, Failed, Opened, Proposed, Reported
 from autotune.log import has_begun, no_study, read_events
+from autotune.scheduling.base import Scheduler
+from autotune.scheduling.extrapolating import Extrapolating
 from autotune.searching.base import Searcher
 from autotune.simulation.curves import Curves
 from autotune.space import SearchSpace
@@ -92,19 +95,12 @@ class Recorded(Curves):
             ConfigurationError: When its scheduler is not one of ours.
         """
         asked = self.study["plan"]
-        fields = dict(asked["scheduler"])
-        kind = fields.pop("kind")
-        known = {one.__name__: one for one in SCHEDULERS.values()}
-        if kind not in known:
-            raise ConfigurationError(
-                f"the study was scheduled by {kind}, which is not built in; known: {', '.join(known)}"
-            )
         budget = {name: value for name, value in asked["budget"].items() if name in ("epochs", "trials")}
         if all(value is None for value in budget.values()):
             budget["trials"] = len(self.configs)  # its hours are what is asked for
         return Plan(
             Budget(**budget),
-            known[kind](**fields),
+            _scheduler(asked["scheduler"]),
             searcher=InOrder(tuple(self.configs)),
             seed=asked["seed"],
         )
@@ -168,6 +164,21 @@ class InOrder(Searcher[None]):
     def propose(self, state: None, trial: int, seed: int) -> Config | None:
         """The trial's own configuration."""
         return self.configs[trial] if trial < len(self.configs) else None
+
+
+def _scheduler(asked: Mapping[str, Any]) -> Scheduler[Any]:
+    """As it was written into the log."""
+    fields = dict(asked)
+    kind = fields.pop("kind")
+    if kind == Extrapolating.__name__:
+        return Extrapolating(_scheduler(fields["scheduler"]))
+    known = {one.__name__: one for one in SCHEDULERS.values()}
+    if kind not in known:
+        raise ConfigurationError(
+            f"the study was scheduled by {kind}, which is not built in; known: {', '.join(known)}"
+        )
+    found: Scheduler[Any] = known[kind](**fields)
+    return found
 
 
 def _name(config: Config) -> str:

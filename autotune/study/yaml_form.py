@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from autotune.importing import import_module
 from autotune.log import has_begun, no_study
 from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA
+from autotune.scheduling.extrapolating import Extrapolating
 from autotune.scheduling.full import FullTraining
 from autotune.scheduling.hyperband import Hyperband
 from autotune.searching.base import Searcher
@@ -42,8 +43,8 @@ LAUNCH: Final = "launch.json"  # beside the copy: what importing its task needs,
 KEYS: Final = ("task", "task_arguments", "plugins", "space", "plan", "engine", "rules", "prices")
 RAY_OPTIONS: Final = ("workers", "resources_per_trial", "address", "lookahead", "watchdog_s", "crashes")
 PLAN: Final = (
-    "budget", "scheduler", "searcher", "beliefs", "fair_start", "starting_points", "confirm", "seed",
-    "ordered_workers",
+    "budget", "scheduler", "extrapolate", "searcher", "beliefs", "fair_start", "starting_points", "confirm",
+    "seed", "ordered_workers",
 )  # fmt: skip
 SCHEDULERS: Final[dict[str, type[Any]]] = {
     "asha": ASHA, "adaptive_asha": AdaptiveASHA, "full": FullTraining, "hyperband": Hyperband,
@@ -241,7 +242,10 @@ def _plan(node: Node, space: SearchSpace) -> Plan:
         if name in parts and parts[name].value() is not None:
             given[name] = parts[name].typed(int)
     with node.here():
-        return Plan(**given)
+        plan = Plan(**given)
+    if "extrapolate" in parts and parts["extrapolate"].typed(bool):
+        return replace(plan, scheduler=Extrapolating(plan.scheduler))
+    return plan
 
 
 def _searcher(parts: Mapping[str, Node], space: SearchSpace) -> Searcher[Any]:

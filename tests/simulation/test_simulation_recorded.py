@@ -12,6 +12,7 @@ from autotune.events import Assigned, Failed, Opened, Proposed, Reported
 from autotune.ledger import Charge, Label, Ledger
 from autotune.log import TrialLog
 from autotune.scheduling.asha import ASHA
+from autotune.scheduling.extrapolating import Extrapolating
 from autotune.searching import RandomSearch
 from autotune.simulation.fleet import Fleet
 from autotune.simulation.recorded import Recorded
@@ -103,7 +104,10 @@ def test_what_cannot_be_simulated(tmp_path, few):
     with pytest.raises(ConfigurationError, match="has no result yet"):
         Recorded(log_of(tmp_path / "new", Proposed(0, {"x": 0.1}, 0, "test")))
     recorded = Recorded(few)
-    recorded.study["plan"]["scheduler"]["kind"] = "Mine"
+    before = recorded.study["plan"]["scheduler"]
+    recorded.study["plan"]["scheduler"] = {"kind": "Extrapolating", "scheduler": before}
+    assert isinstance(recorded.plan().scheduler, Extrapolating)
+    before["kind"] = "Mine"
     with pytest.raises(ConfigurationError, match="scheduled by Mine, which is not built in; known: ASHA"):
         recorded.plan()
 

@@ -7,6 +7,7 @@ from autotune import selection
 from autotune.errors import ConfigurationError, FolderError, SpaceError
 from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA, Variant
+from autotune.scheduling.extrapolating import Extrapolating
 from autotune.scheduling.full import FullTraining
 from autotune.scheduling.hyperband import Hyperband
 from autotune.searching.cmaes import CMAES
@@ -108,6 +109,8 @@ def test_searchers(file, searcher, built):
         ("{hyperband: {horizon: 9, lowest: 1}}", Hyperband(9.0, 1.0)),
         ("{adaptive_asha: {horizon: 9, share: 0.1}}", AdaptiveASHA(9.0, share=0.1)),
         ("{asha: {horizon: 9, variant: stopping}}", ASHA(9.0, variant=Variant.STOPPING)),
+        ("{asha: {horizon: 9}}\n  extrapolate: true", Extrapolating(ASHA(9.0))),
+        ("{asha: {horizon: 9}}\n  extrapolate: false", ASHA(9.0)),
     ],
 )
 def test_schedulers(file, scheduler, built):
