@@ -38,7 +38,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-@dataclass
+@dataclass(slots=True)
 class Trial:
     """One trial, so far.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class Label(StrEnum):
@@ -19,7 +19,7 @@ class Label(StrEnum):
     OVERHEAD = "overhead"  # building, moving data, checkpoints, reporting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Charge:
     """Declared FLOPs, on which decisions are based, and measured seconds, which are only reported."""
 
@@ -30,7 +30,10 @@ class Charge:
         return Charge(self.flops + other.flops, self.seconds + other.seconds)
 
 
-@dataclass(frozen=True)
+NOTHING: Final = Charge()
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """An immutable account: one charge per label.
 
@@ -41,11 +44,13 @@ class Ledger:
     charges: Mapping[Label, Charge] = field(default_factory=dict)
 
     def __getitem__(self, label: Label) -> Charge:
-        return self.charges.get(label, Charge())
+        return self.charges.get(label, NOTHING)
 
     def __add__(self, other: Ledger) -> Ledger:
         if self.charges.keys() == other.charges.keys():  # as nearly always, many thousand times
             return Ledger({label: charge + other.charges[label] for label, charge in self.charges.items()})
+        if not self.charges:  # as for each trial once
+            return Ledger({label: other.charges[label] for label in Label if label in other.charges})
         labels = [label for label in Label if label in self.charges or label in other.charges]
         return Ledger({label: self[label] + other[label] for label in labels})
 
@@ -70,11 +75,14 @@ class Ledger:
     @property
     def total(self) -> Charge:
         """All labels together."""
-        return sum(self.charges.values(), Charge())
+        return sum(self.charges.values(), NOTHING)
 
     def epochs(self, reference_flops: float) -> float:
         """Reference epoch-equivalents: all FLOPs over those of one reference pass."""
-        return self.total.flops / reference_flops
+        flops = 0.0
+        for charge in self.charges.values():  # in turn as `total` adds, and as any version of Python does
+            flops += charge.flops
+        return flops / reference_flops
 
     def money(self, price_per_hour: float) -> float:
         """The price of all seconds on a device that costs `price_per_hour`."""

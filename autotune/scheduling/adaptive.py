@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import math
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -182,7 +181,7 @@ class AdaptiveASHA(Scheduler[AdaptiveState]):
         level = state.levels[rung]
         if not (level.exempt and level.exempt[0][1] == trial):
             level.results.promoted(trial)
-        elif bisect_left(level.results.ranking, heapq.heappop(level.exempt)) >= self.quota(state, rung):
+        elif not level.results.holds(heapq.heappop(level.exempt), self.quota(state, rung)):
             state.unearned.add(trial)
 
 

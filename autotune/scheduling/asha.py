@@ -88,7 +88,7 @@ class ASHA(Scheduler[AshaState]):
                 state.lowest = event.rung if state.lowest < 0 else min(state.lowest, event.rung)
             case Assigned() if event.trial in state.began:
                 state.rungs[event.rung - 1].promoted(event.trial)
-                if (going := Promote(event.trial, event.rung)) in state.going_on:
+                if state.going_on and (going := Promote(event.trial, event.rung)) in state.going_on:
                     state.going_on.remove(going)
         return state
 

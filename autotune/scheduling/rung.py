@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from bisect import bisect_left, insort
+from bisect import insort
 from dataclasses import dataclass, field
 
 from autotune.errors import ConfigurationError
@@ -56,7 +56,11 @@ class Rung:
         if not self.waiting:
             return None
         best = self.waiting[0]
-        return best[1] if bisect_left(self.ranking, best) < quota else None
+        return best[1] if self.holds(best, quota) else None
+
+    def holds(self, place: Place, quota: int) -> bool:
+        """Whether fewer than so many results are better: a look, where counting them is a search."""
+        return quota > len(self.ranking) or (quota > 0 and place <= self.ranking[quota - 1])
 
     def promoted(self, trial: int) -> None:
         """The best waiting trial has left for the next rung."""

@@ -116,7 +116,8 @@ class FairStart(Searcher[FairState]):
 
     def apply(self, state: FairState, event: Event) -> FairState:
         """Follow the leader of the search; the searcher sees every event."""
-        state.standing.apply(event)
+        option = str(event.config.get(self.choice)) if isinstance(event, Proposed) else ""
+        state.standing.apply(event, option)
         match event:
             case Opened():
                 budget = event.study.get("plan", {}).get("budget", {})
@@ -175,7 +176,7 @@ class FairStart(Searcher[FairState]):
         """What the searcher proposes; its settings under another option, where that one rests."""
         config = self.searcher.propose(state.inner, trial, seed)
         if config is None or not state.narrowed or config[self.choice] in BASELINES:
-            return config  # who rests need not be known: it takes a look at every trial
+            return config  # who rests need not be known
         resting = self.resting(state)
         awake = sorted(state.narrowed.keys() - resting)
         if config[self.choice] not in resting or not awake:
@@ -189,12 +190,9 @@ class FairStart(Searcher[FairState]):
 
         Where there are baselines to search instead, those that nobody has judged yet rest too.
         """
-        judged, awake = set(), set(BASELINES)
-        for trial in state.standing.reached:
-            option = str(state.standing.configs[trial].get(self.choice))
-            judged.add(option)
-            if state.standing.stands_out(trial, self.reduction):
-                awake.add(option)
+        standing = state.standing
+        judged = {option for option in standing.members if standing.answered(option)}
+        awake = {option for option in judged if standing.outstanding(option, self.reduction)} | set(BASELINES)
         baselines = any(option in BASELINES for option in state.narrowed)
         return (judged | set(state.narrowed) if baselines else judged) - awake
 

@@ -20,6 +20,8 @@ from autotune.space.dimensions import Dimension
 
 NEAR: Final = 4.0  # mean squared distance in spreads up to which a trial speaks for or against the beliefs
 GOOD: Final = 3  # the best third at a rung
+NEARBY: Final = "near the beliefs"
+FAR: Final = "far from them"
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,12 @@ class PriorState:
     Attributes:
         space: Where to search.
         inner: The searcher's state.
-        standing: Of all trials.
-        near: Whether each trial is near the beliefs.
+        standing: Of all trials, those near the beliefs and the others as groups.
     """
 
     space: SearchSpace
     inner: Any
     standing: Standing = field(default_factory=Standing)
-    near: dict[int, bool] = field(default_factory=dict)
 
 
 @final
@@ -118,9 +118,10 @@ class Prior(Searcher[PriorState]):
 
     def apply(self, state: PriorState, event: Event) -> PriorState:
         """The searcher sees every event."""
-        state.standing.apply(event)
+        group = ""
         if isinstance(event, Proposed) and event.phase == SEARCH:
-            state.near[event.trial] = self._is_near(state.space, event.config)
+            group = NEARBY if self._is_near(state.space, event.config) else FAR
+        state.standing.apply(event, group)
         state.inner = self.searcher.apply(state.inner, event)
         return state
 
@@ -135,13 +136,11 @@ class Prior(Searcher[PriorState]):
 
     def share(self, state: PriorState) -> float:
         """Of the next proposals, for the beliefs; in [0, 3/4]."""
-        good, count = {True: 1, False: 1}, {True: 2, False: 2}
-        for trial in state.standing.reached:
-            near = state.near[trial]
-            count[near] += 1
-            good[near] += state.standing.stands_out(trial, GOOD)
-        rates = {near: good[near] / count[near] for near in (True, False)}
-        return min(0.75, rates[True] / (rates[True] + rates[False]))
+        near, far = (
+            (1 + state.standing.outstanding(group, GOOD)) / (2 + state.standing.answered(group))
+            for group in (NEARBY, FAR)
+        )
+        return min(0.75, near / (near + far))
 
     def _believed(
         self, space: SearchSpace, config: Config, drawing: np.random.Generator, likeliest: bool

@@ -97,7 +97,7 @@ class Director:
         reason = self.history.stopped
         decision = Wait() if reason else self.plan.scheduler.decide(self._scheduling, self._purse.pays_for)
         if isinstance(decision, Promote):
-            return [self._assign(self.history.trials[decision.trial], decision.rung)]
+            return [self._advance(self.history.trials[decision.trial], decision.rung)]
         if isinstance(decision, Start):
             number = len(self.history.trials)
             config = None
@@ -147,7 +147,7 @@ class Director:
             for trial in (trial for entry in entries for trial in entry.trials):
                 reading = any(a.trial == trial.number for a in self.history.in_flight.values())
                 if trial.failure is None and trial.number not in self.history.reads and not reading:
-                    return [self._assign(trial, len(self._rungs) - 1)]
+                    return [self._advance(trial, len(self._rungs) - 1)]
         if self.history.in_flight:
             return []
         origin = winner.candidate.origin if winner else None
@@ -157,13 +157,14 @@ class Director:
         self, config: Config, source: str, phase: str, origin: int | None, repetition: int, least: int = 0
     ) -> tuple[Proposed, Assigned]:
         seed = derive(self.plan.seed, phase, repetition)
-        trial = Trial(len(self.history.trials), config, seed, source, phase, origin)
-        proposed = Proposed(trial.number, config, seed, source, phase, origin)
-        return proposed, self._assign(trial, max(least, self._entry_rung(config, phase)))
+        proposed = Proposed(len(self.history.trials), config, seed, source, phase, origin)
+        return proposed, self._assign(proposed.trial, max(least, self._entry_rung(config, phase)), 0.0)
 
-    def _assign(self, trial: Trial, rung: int) -> Assigned:
-        since = self._rungs[trial.rung] if trial.scores else 0.0
-        return Assigned(self.history.assignments, trial.number, rung, since, self._rungs[rung])
+    def _advance(self, trial: Trial, rung: int) -> Assigned:
+        return self._assign(trial.number, rung, self._rungs[trial.rung] if trial.scores else 0.0)
+
+    def _assign(self, trial: int, rung: int, since: float) -> Assigned:
+        return Assigned(self.history.assignments, trial, rung, since, self._rungs[rung])
 
     def _entry_rung(self, config: Config, phase: str) -> int:
         return len(self._rungs) - 1 if phase == CONFIRM else first_rung(self.entry(config), self._rungs)

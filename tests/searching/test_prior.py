@@ -84,7 +84,7 @@ def test_beliefs_about_a_branch_hold_in_each_that_has_such_a_value():
     sgd = [one["optimizer.lr"] for one in drawn if one["optimizer"] == "sgd"]
     assert all(5e-4 < rate < 2e-3 for rate in adamw) and len(adamw) > 10
     assert max(sgd) - min(sgd) > 0.5  # .001 is no rate of this branch
-    assert state.near == {}
+    assert state.standing.groups == {}
 
 
 @pytest.mark.parametrize(
