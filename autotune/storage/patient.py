@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar, final
 
@@ -44,10 +44,6 @@ class Patient(Store):
     inner: Store
     beat: Callable[[], None] = _idle
     patience_s: float = math.inf
-
-    def beating(self, beat: Callable[[], None]) -> Patient:
-        """The same store, for somebody who has to show that he is alive."""
-        return replace(self, beat=beat)
 
     def put_new(self, name: str, content: bytes) -> bool:
         """Create a name."""
