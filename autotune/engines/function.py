@@ -13,7 +13,8 @@ from autotune.events import Config, Failed, Outcome, Reported
 from autotune.ledger import Charge, Label, Ledger
 from autotune.work import Assignment, Beat, Worker, Workload
 
-Function: TypeAlias = Callable[[Config, float, int], float | None]  # (config, fidelity, seed) -> score
+Scored: TypeAlias = float | Mapping[str, float] | None
+Function: TypeAlias = Callable[[Config, float, int], Scored]  # (config, fidelity, seed) -> score
 
 
 @final
@@ -23,7 +24,7 @@ class FunctionWorkload(Workload):
 
     Attributes:
         function: Called once per assignment. NaN means diverged, None means that it gave no score, and what
-            it raises ends its trial.
+            it raises ends its trial. It may give metrics by name instead, `score` among them.
         reference_flops: FLOPs of one epoch-equivalent; a trial is charged `until - since` of them.
         arrays: Large read-only arrays, shared by all workers of a node; see `bulk`.
     """
@@ -57,9 +58,13 @@ class FunctionWorker(Worker):
         """The score of the assignment's configuration at the fidelity to reach."""
         began = time.perf_counter()
         beat()
+        metrics: dict[str, float] = {}
         try:
-            score = self._workload.function(assignment.config, assignment.until, assignment.seed)
+            given = self._workload.function(assignment.config, assignment.until, assignment.seed)
+            score = given.get("score") if isinstance(given, Mapping) else given
             kind, message = _fault(score)
+            if isinstance(given, Mapping):
+                metrics = {name: float(value) for name, value in given.items()}
         except MemoryError as error:
             score, kind, message = None, "memory", f"{type(error).__name__}: {error}"
         except HungError as error:
@@ -72,7 +77,7 @@ class FunctionWorker(Worker):
         if score is None or kind:
             return Failed(a.id, a.trial, a.rung, kind, message, ledger)
         value = float(score)
-        return Reported(a.id, a.trial, a.rung, a.until, value, {"score": value}, ledger)
+        return Reported(a.id, a.trial, a.rung, a.until, value, metrics or {"score": value}, ledger)
 
     def _ledger(self, assignment: Assignment, seconds: float) -> Ledger:
         epochs = 0.0 if assignment.test else assignment.until - assignment.since
@@ -82,7 +87,7 @@ class FunctionWorker(Worker):
 def _fault(score: float | None) -> tuple[str, str]:
     """The kind and text of what is wrong with a score; two empty strings when nothing is."""
     if score is None:
-        return "metric", "the function returned None; return a score, higher is better"
+        return "metric", "the function returned no score; return one, higher is better"
     try:
         value = float(score)
     except (TypeError, ValueError):

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autotune.evaluation.weighing import weighed
 from autotune.events import CONFIRM, SEARCH
 from autotune.history import History, Status, Trial
+from autotune.objectives import Aims
 from autotune.report.account import Bill, bill, phases
 from autotune.report.view import limits
 
@@ -87,6 +89,9 @@ def progress(history: History, metric: str, sign: int, hours: float = 0.0) -> Pr
     spent = {phase: ledger.epochs(flops) for phase, ledger in history.spent.items()}
     budget = limits(study)
     finite = [trial for trial in search if math.isfinite(trial.score)]
+    best = max(finite, key=lambda trial: (trial.rung, trial.score, -trial.number), default=None)
+    if aims := Aims.of(study):
+        best = next(iter(weighed(finite, aims)), None)
     rungs = [float(rung) for rung in study.get("rungs", ())]
     return Progress(
         name=str(study.get("name") or "study"),
@@ -94,7 +99,7 @@ def progress(history: History, metric: str, sign: int, hours: float = 0.0) -> Pr
         reason=history.reasons.get(history.phase, ""),
         states=history.states(),
         rungs=tuple((rung, sum(k in trial.scores for trial in search)) for k, rung in enumerate(rungs)),
-        best=max(finite, key=lambda trial: (trial.rung, trial.score, -trial.number), default=None),
+        best=best,
         metric=metric,
         sign=sign,
         spent=spent,

@@ -6,12 +6,13 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import final
+from typing import ClassVar, final
 
 from autotune.errors import ConfigurationError, unknown
-from autotune.events import SEARCH, Assigned, Event, Failed, Proposed, Reported
+from autotune.events import SEARCH, Assigned, Event, Failed, Opened, Proposed, Reported
 from autotune.scheduling.base import Decision, Fits, Promote, Scheduler, Start, anything
-from autotune.scheduling.rung import Rung, check_rungs, geometric_rungs
+from autotune.scheduling.front import Ranked, empty_rungs
+from autotune.scheduling.rung import check_rungs, geometric_rungs
 
 
 class Variant(StrEnum):
@@ -32,7 +33,7 @@ class AshaState:
         going_on: Who may go on (stopping).
     """
 
-    rungs: list[Rung]
+    rungs: list[Ranked]
     began: dict[int, int] = field(default_factory=dict)
     lowest: int = -1
     going_on: deque[Promote] = field(default_factory=deque)
@@ -42,6 +43,8 @@ class AshaState:
 @dataclass(frozen=True)
 class ASHA(Scheduler[AshaState]):
     """Give many trials a little compute, and the best 1/reduction at each rung `reduction` times more.
+
+    Where a study has more aims than its score, the best are those of `FrontRung`.
 
     Attributes:
         horizon: Fidelity of full training, in epoch-equivalents.
@@ -56,6 +59,8 @@ class ASHA(Scheduler[AshaState]):
     reduction: int = 3
     variant: Variant = Variant.PROMOTION
 
+    several: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         check_rungs(self.lowest, self.horizon, self.reduction)
         if self.variant not in list(Variant):
@@ -68,7 +73,7 @@ class ASHA(Scheduler[AshaState]):
 
     def initial(self) -> AshaState:
         """Empty rungs."""
-        return AshaState([Rung() for _ in self.rungs])
+        return AshaState(empty_rungs({}, len(self.rungs)))
 
     def apply(self, state: AshaState, event: Event) -> AshaState:
         """Record, then compare: a result counts among those that it is compared with."""
@@ -77,9 +82,10 @@ class ASHA(Scheduler[AshaState]):
                 state.began[event.trial] = -1
             case Reported() if event.trial in state.began:
                 rung = state.rungs[event.rung]
-                rung.record(event.score, event.trial, counts=_earned(state, event))
+                rung.record(event.score, event.trial, counts=_earned(state, event), metrics=event.metrics)
                 last = event.rung == len(state.rungs) - 1
-                if self.variant == Variant.STOPPING and not last and judge(event.score, rung, self.reduction):
+                stopping = self.variant == Variant.STOPPING
+                if stopping and not last and judge(event.trial, event.score, rung, self.reduction):
                     state.going_on.append(Promote(event.trial, event.rung + 1))
             case Failed() if event.trial in state.began:
                 state.rungs[event.rung].record(math.nan, event.trial, counts=_earned(state, event))
@@ -90,6 +96,8 @@ class ASHA(Scheduler[AshaState]):
                 state.rungs[event.rung - 1].promoted(event.trial)
                 if state.going_on and (going := Promote(event.trial, event.rung)) in state.going_on:
                     state.going_on.remove(going)
+            case Opened():
+                state.rungs = empty_rungs(event.study, len(state.rungs))
         return state
 
     def decide(self, state: AshaState, fits: Fits = anything) -> Decision:
@@ -108,9 +116,9 @@ def _earned(state: AshaState, event: Reported | Failed) -> bool:
     return state.began[event.trial] <= state.lowest or event.rung > state.began[event.trial]
 
 
-def judge(score: float, rung: Rung, reduction: int) -> bool:
+def judge(trial: int, score: float, rung: Ranked, reduction: int) -> bool:
     """Whether a trial goes on: among the best 1/reduction of all results at its rung, this one included.
 
     A result that is not finite never goes on. The first results at a rung are kept (at least one always is).
     """
-    return math.isfinite(score) and score >= rung.kth_best(max(1, rung.count // reduction))
+    return rung.among_best(trial, score, max(1, rung.count // reduction))

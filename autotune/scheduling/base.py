@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from autotune.events import Event
 
@@ -47,7 +47,13 @@ class Scheduler(ABC, Generic[State]):
     Its state is an incremental fold: `state = scheduler.apply(state, event)` for each event of the log, in
     order, starting from `initial()`, equals a full replay. `apply` may reuse the state it is given, which
     must not be used afterwards. Events that do not concern it leave the state as it is.
+
+    Attributes:
+        several: Whether it heeds what a study wants besides its score, further objectives and constraints
+            (`autotune.objectives`); a study with such aims refuses one that does not.
     """
+
+    several: ClassVar[bool] = False
 
     @property
     @abstractmethod

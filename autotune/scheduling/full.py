@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from typing import final
+from typing import ClassVar, final
 
 from autotune.errors import ConfigurationError
 from autotune.events import SEARCH, Assigned, Event, Proposed, Reported
@@ -32,6 +32,8 @@ class FullTraining(Scheduler[FullState]):
 
     horizon: float
     reports: int = 1
+
+    several: ClassVar[bool] = True  # nobody is ranked
 
     def __post_init__(self) -> None:
         if not self.horizon > 0:

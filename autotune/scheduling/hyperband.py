@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import final
+from typing import ClassVar, final
 
-from autotune.events import SEARCH, Assigned, Event, Failed, Proposed, Reported
+from autotune.events import SEARCH, Assigned, Event, Failed, Opened, Proposed, Reported
 from autotune.scheduling.base import Decision, Fits, Promote, Scheduler, Start, anything
-from autotune.scheduling.rung import Rung, check_rungs, geometric_rungs
+from autotune.scheduling.front import Ranked, empty_rungs
+from autotune.scheduling.rung import check_rungs, geometric_rungs
 
 
 @dataclass
@@ -26,7 +27,7 @@ class HyperbandState:
         bracket: Of each search trial; -1 until it is assigned.
     """
 
-    brackets: list[list[Rung]]
+    brackets: list[list[Ranked]]
     started: list[int]
     bracket: dict[int, int] = field(default_factory=dict)
 
@@ -51,6 +52,8 @@ class Hyperband(Scheduler[HyperbandState]):
     lowest: float = 0.1
     reduction: int = 3
 
+    several: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         check_rungs(self.lowest, self.horizon, self.reduction)
 
@@ -62,7 +65,7 @@ class Hyperband(Scheduler[HyperbandState]):
     def initial(self) -> HyperbandState:
         """Empty brackets."""
         count = len(self.rungs)
-        return HyperbandState([[Rung() for _ in range(count)] for _ in range(count)], [0] * count)
+        return HyperbandState([empty_rungs({}, count) for _ in range(count)], [0] * count)
 
     def apply(self, state: HyperbandState, event: Event) -> HyperbandState:
         """A trial belongs to the bracket of the rung that it was assigned to first."""
@@ -77,9 +80,13 @@ class Hyperband(Scheduler[HyperbandState]):
                 elif event.rung > own:
                     state.brackets[own][event.rung - 1].promoted(event.trial)
             case Reported() if event.trial in state.bracket:
-                state.brackets[state.bracket[event.trial]][event.rung].record(event.score, event.trial)
+                rung = state.brackets[state.bracket[event.trial]][event.rung]
+                rung.record(event.score, event.trial, metrics=event.metrics)
             case Failed() if event.trial in state.bracket:
                 state.brackets[state.bracket[event.trial]][event.rung].record(math.nan, event.trial)
+            case Opened():
+                count = len(state.brackets)
+                state.brackets = [empty_rungs(event.study, count) for _ in range(count)]
         return state
 
     def decide(self, state: HyperbandState, fits: Fits = anything) -> Decision:

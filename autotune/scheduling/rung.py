@@ -5,11 +5,15 @@ from __future__ import annotations
 import heapq
 import math
 from bisect import insort
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
 from autotune.errors import ConfigurationError
 
 Place = tuple[float, int]  # (-score, trial): sorts best first, ties by the older trial
+NOTHING: Final[Mapping[str, float]] = MappingProxyType({})
 
 
 @dataclass
@@ -26,7 +30,14 @@ class Rung:
     waiting: list[Place] = field(default_factory=list)
     count: int = 0
 
-    def record(self, score: float, trial: int, waits: bool = True, counts: bool = True) -> None:
+    def record(
+        self,
+        score: float,
+        trial: int,
+        waits: bool = True,
+        counts: bool = True,
+        metrics: Mapping[str, float] = NOTHING,
+    ) -> None:
         """Take in a result; one that is not finite counts, and ranks below every finite one.
 
         Args:
@@ -35,6 +46,7 @@ class Rung:
             waits: Whether it may be promoted from here by its rank.
             counts: Whether it raises the number of those who are promoted. Who began here, though others
                 had to earn it below, competes with them and does not.
+            metrics: All that were reported; here nothing but the score counts.
         """
         self.count += counts
         if math.isfinite(score):
@@ -46,6 +58,10 @@ class Rung:
     def kth_best(self, k: int) -> float:
         """The k-th best finite score, k >= 1; minus infinity when there are fewer."""
         return -self.ranking[k - 1][0] if k <= len(self.ranking) else -math.inf
+
+    def among_best(self, trial: int, score: float, k: int) -> bool:
+        """Whether a trial with this score is among the best k; a score as good as the k-th best is."""
+        return math.isfinite(score) and score >= self.kth_best(k)
 
     def promotable(self, reduction: int) -> int | None:
         """The best trial that waits here, if it is among the best 1/reduction of all results."""

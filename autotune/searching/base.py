@@ -20,9 +20,12 @@ class Searcher(ABC, Generic[State]):
     Attributes:
         counts: Whether the trial's number is the place in a list, so that every trial from 0 on must be asked
             for; such a searcher cannot follow trials that another one proposes.
+        several: Whether it heeds what a study wants besides its score, further objectives and constraints
+            (`autotune.objectives`), or no result at all; a study with such aims refuses one that does not.
     """
 
     counts: ClassVar[bool] = False
+    several: ClassVar[bool] = False
 
     @abstractmethod
     def initial(self, space: SearchSpace) -> State:

@@ -87,6 +87,7 @@ class FairStart(Searcher[FairState]):
     share: float = 1 / 3
 
     counts: ClassVar[bool] = True
+    several: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.searcher.counts:

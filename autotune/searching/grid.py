@@ -25,6 +25,7 @@ class GridSearch(Searcher[SearchSpace]):
     most: int = 10_000
 
     counts: ClassVar[bool] = True
+    several: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.points < 1:

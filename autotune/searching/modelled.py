@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from autotune.errors import ConfigurationError, unknown
-from autotune.events import SEARCH, Assigned, Config, Event, Failed, Proposed, Reported
+from autotune.events import SEARCH, Assigned, Config, Event, Failed, Opened, Proposed, Reported
+from autotune.numerics.fronts import Point
+from autotune.objectives import Aims, Order, violation
 from autotune.searching.base import Searcher
 from autotune.searching.random import RandomSearch
 from autotune.searching.sobol import Sobol
@@ -30,12 +32,16 @@ class Seen:
     Attributes:
         values: Its configuration by the space's keys.
         scores: Finite scores by rung.
+        others: By rung, its values of the further objectives, the greater the better.
+        excesses: By rung, how far it is past each constraint.
         failed: Whether it failed or diverged, at whatever rung.
         running: Whether it was started or promoted, and has not answered.
     """
 
     values: Mapping[str, Any]
     scores: dict[int, float] = field(default_factory=dict)
+    others: dict[int, Point] = field(default_factory=dict)
+    excesses: dict[int, Point] = field(default_factory=dict)
     failed: bool = False
     running: bool = True
 
@@ -46,19 +52,32 @@ class Observation:
 
     Attributes:
         score: Higher is better; minus infinity for a failure; None while it runs.
+        others: Of the further objectives, likewise; empty without a finite score.
+        excesses: How far it is past each constraint, at most 0 where it keeps it; empty likewise.
     """
 
     trial: int
     values: Mapping[str, Any]
     score: float | None
+    others: Point = ()
+    excesses: Point = ()
 
 
 @dataclass
 class ModelState:
-    """The space and all search trials by number."""
+    """What has been seen.
+
+    Attributes:
+        space: Where to search.
+        trials: All search trials by number.
+        aims: Of the study besides its score.
+        orders: Of the trials at each rung, where there are aims.
+    """
 
     space: SearchSpace
     trials: dict[int, Seen] = field(default_factory=dict)
+    aims: Aims = field(default_factory=Aims)
+    orders: dict[int, Order] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,6 +91,8 @@ class Modelled(Searcher[ModelState]):
     A conditional space is modelled level by level: the parameters that every configuration has jointly,
     then those of each chosen option jointly, from the trials that have them.
 
+    Further objectives and constraints of a study are told to the sampler as what they are.
+
     Attributes:
         copes_with_gaps: Whether the sampler models trials that lack some of the parameters.
         startup: Finite results that a rung needs, beside one more than a configuration has parameters.
@@ -81,6 +102,7 @@ class Modelled(Searcher[ModelState]):
     """
 
     copes_with_gaps: ClassVar[bool] = False
+    several: ClassVar[bool] = True
 
     startup: int = 10
     history: int = 250
@@ -112,13 +134,15 @@ class Modelled(Searcher[ModelState]):
             case Reported() if event.trial in state.trials:
                 seen = state.trials[event.trial]
                 seen.running = False
-                if math.isfinite(event.score):
+                if math.isfinite(event.score) and (not state.aims or _weigh(state, event)):
                     seen.scores[event.rung] = event.score
                 else:
                     seen.failed = True
             case Failed() if event.trial in state.trials:
                 state.trials[event.trial].running = False
                 state.trials[event.trial].failed = True
+            case Opened():
+                state.aims = Aims.of(event.study)
         return state
 
     def propose(self, state: ModelState, trial: int, seed: int) -> Config | None:
@@ -129,9 +153,21 @@ class Modelled(Searcher[ModelState]):
             return OPENINGS[self.opening].propose(state.space, trial, seed)
         from autotune.searching.snapshot import suggest  # importing Optuna takes a second
 
-        told = bounded(observations(state.trials, rung), self.history)
+        told = bounded(observations(state.trials, rung), self.history, elite(state, rung))
         sampler = self.sampler(derive(seed, "searching", trial) % 2**32)
-        return suggest(state.space, told, sampler, self.copes_with_gaps)
+        objectives = 1 + len(state.aims.objectives)
+        return suggest(state.space, told, sampler, self.copes_with_gaps, objectives)
+
+
+def _weigh(state: ModelState, event: Reported) -> bool:
+    """Take down what else a result is worth; false where some of it is not finite."""
+    point, excesses = state.aims.point(event.score, event.metrics), state.aims.excesses(event.metrics)
+    if not all(map(math.isfinite, (*point, *excesses))):
+        return False
+    seen = state.trials[event.trial]
+    seen.others[event.rung], seen.excesses[event.rung] = point[1:], excesses
+    state.orders.setdefault(event.rung, Order()).add(event.trial, point, violation(excesses))
+    return True
 
 
 def modelled_rung(trials: Iterable[Seen], needed: int) -> int | None:
@@ -158,21 +194,38 @@ def observations(trials: Mapping[int, Seen], rung: int) -> list[Observation]:
         if seen.failed:
             told.append(Observation(number, seen.values, -math.inf))
         elif rung in seen.scores:
-            told.append(Observation(number, seen.values, seen.scores[rung]))
+            others, excesses = seen.others.get(rung, ()), seen.excesses.get(rung, ())
+            told.append(Observation(number, seen.values, seen.scores[rung], others, excesses))
         elif seen.running:
             told.append(Observation(number, seen.values, None))
     return told
 
 
-def bounded(told: list[Observation], limit: int) -> list[Observation]:
-    """The best `ELITE` and the most recent of the rest, `limit` in all, and the `limit` latest running."""
+def elite(state: ModelState, rung: int) -> Container[int] | None:
+    """The best `ELITE` trials at a rung of those that have not failed since; None where a score tells."""
+    if not state.aims:
+        return None
+    ranked = state.orders[rung].first(len(state.trials))
+    return [trial for trial in ranked if not state.trials[trial].failed][:ELITE]
+
+
+def bounded(told: list[Observation], limit: int, best: Container[int] | None = None) -> list[Observation]:
+    """The best `ELITE` and the most recent of the rest, `limit` in all, and the `limit` latest running.
+
+    Args:
+        told: By trial number.
+        limit: At least twice `ELITE`.
+        best: Who these are; None takes those with the best scores.
+    """
     finished = [(one.score, one) for one in told if one.score is not None]
     running = [one for one in told if one.score is None][-limit:]
     if len(finished) <= limit:
         kept = [one for _, one in finished]
     else:
-        ranked = sorted(finished, key=lambda pair: -pair[0])  # stable: of equals, the earlier trials
-        best = [one for _, one in ranked[:ELITE]]
-        rest = sorted((one for _, one in ranked[ELITE:]), key=lambda one: one.trial)
-        kept = best + rest[ELITE - limit :]
+        if best is None:
+            ranked = sorted(finished, key=lambda pair: -pair[0])  # stable: of equals, the earlier trials
+            best = {one.trial for _, one in ranked[:ELITE]}
+        first = [one for _, one in finished if one.trial in best]
+        rest = [one for _, one in finished if one.trial not in best]
+        kept = first + rest[len(first) - limit :]
     return sorted(kept + running, key=lambda one: one.trial)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, final
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 
@@ -91,6 +91,8 @@ class Prior(Searcher[PriorState]):
 
     beliefs: Mapping[str, Belief]
     searcher: Searcher[Any] = field(default_factory=TPE)
+
+    several: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.searcher.counts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from autotune.space import SearchSpace
 @dataclass(frozen=True)
 class RandomSearch(Searcher[SearchSpace]):
     """Draw every configuration independently; proposals do not depend on any result."""
+
+    several: ClassVar[bool] = True
 
     def initial(self, space: SearchSpace) -> SearchSpace:
         """The space is all there is to know."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution
@@ -19,22 +19,24 @@ if TYPE_CHECKING:
     from autotune.searching.modelled import Observation
 
 STUDY = "snapshot"
+CONSTRAINTS = "constraints"  # where Optuna keeps what `Trial.set_constraint` is given
 
 
 class Snapshot(InMemoryStorage):
     """A read-only storage of trials that are given, not copied one by one as `add_trials` does."""
 
-    def __init__(self, trials: Sequence[FrozenTrial]) -> None:
+    def __init__(self, trials: Sequence[FrozenTrial], objectives: int = 1) -> None:
         super().__init__()
         self._snapshot = trials
+        self._objectives = objectives
 
     def get_study_id_from_name(self, study_name: str) -> int:
         """There is one study."""
         return 0
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        """Scores are higher-is-better."""
-        return [StudyDirection.MAXIMIZE]
+        """Scores are higher-is-better, and so are the values of all other objectives."""
+        return [StudyDirection.MAXIMIZE] * self._objectives
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -47,7 +49,7 @@ class Snapshot(InMemoryStorage):
 
 
 def suggest(
-    space: SearchSpace, told: Sequence[Observation], sampler: BaseSampler, gaps: bool
+    space: SearchSpace, told: Sequence[Observation], sampler: BaseSampler, gaps: bool, objectives: int = 1
 ) -> dict[str, Any]:
     """Draw a configuration from the sampler's model of the observations; a function of its arguments alone.
 
@@ -56,9 +58,15 @@ def suggest(
         told: What is known.
         sampler: A fresh one, with a seed.
         gaps: Whether it copes with trials that lack some of the parameters.
+        objectives: How many there are, the score included.
     """
     keyed: dict[str, Any] = {}
-    _suggest_level(space.parameters, "", [_frozen(one) for one in told], sampler, gaps, keyed)
+    trials = [_frozen(one) for one in told]
+
+    def study(of: Sequence[FrozenTrial]) -> Study:
+        return Study(STUDY, Snapshot(of, objectives), sampler)
+
+    _suggest_level(space.parameters, "", trials, study, gaps, keyed)
     return space.config_of(keyed)
 
 
@@ -66,7 +74,7 @@ def _suggest_level(
     parameters: Mapping[str, Dimension],
     prefix: str,
     trials: Sequence[FrozenTrial],
-    sampler: BaseSampler,
+    study_of: Callable[[Sequence[FrozenTrial]], Study],
     gaps: bool,
     keyed: dict[str, Any],
 ) -> None:
@@ -84,7 +92,8 @@ def _suggest_level(
             free[prefix + own] = distribution(dim)
     if free:
         with_all = [trial for trial in trials if gaps or free.keys() <= trial.params.keys()]
-        study, new = Study(STUDY, Snapshot(with_all), sampler), _new_trial()
+        study, new = study_of(with_all), _new_trial()
+        sampler = study.sampler
         drawn = sampler.sample_relative(study, new, free)
         for key in free:  # in their order: each draw moves the sampler's generator
             if key not in drawn:  # nothing is known about it
@@ -93,7 +102,7 @@ def _suggest_level(
     for own, dim in parameters.items():
         if isinstance(dim, Choice):
             option = keyed[prefix + own]
-            _suggest_level(dim.children(option), f"{prefix}{own}[{option}].", trials, sampler, gaps, keyed)
+            _suggest_level(dim.children(option), f"{prefix}{own}[{option}].", trials, study_of, gaps, keyed)
 
 
 def _inside(dim: Dimension, value: Any) -> Any:
@@ -107,10 +116,14 @@ def _frozen(one: Observation) -> FrozenTrial:
     A failure told as the lowest score would be: the good ones are a share of all finished trials, and where
     most trials fail, that share reaches down to the failures.
     """
-    finite = one.score is not None and math.isfinite(one.score)
-    state = TrialState.COMPLETE if finite else TrialState.RUNNING
-    score = one.score if finite else None
-    return FrozenTrial(one.trial, state, score, None, None, dict(one.values), {}, {}, {}, {}, one.trial)
+    values = None
+    if one.score is not None and math.isfinite(one.score):
+        values = [one.score, *one.others]
+    state = TrialState.RUNNING if values is None else TrialState.COMPLETE
+    past = {f"{CONSTRAINTS}:{index}": excess for index, excess in enumerate(one.excesses)}
+    return FrozenTrial(
+        one.trial, state, None, None, None, dict(one.values), {}, {}, past, {}, one.trial, values=values
+    )
 
 
 def _new_trial() -> FrozenTrial:

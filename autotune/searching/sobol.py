@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from autotune.events import Config, Event
 from autotune.searching.base import Searcher
@@ -18,6 +18,8 @@ class Sobol(Searcher[SearchSpace]):
 
     A parameter that exists only under an option has its coordinate too, which is not read under others.
     """
+
+    several: ClassVar[bool] = True
 
     def initial(self, space: SearchSpace) -> SearchSpace:
         """The space is all there is to know."""

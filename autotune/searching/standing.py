@@ -6,7 +6,8 @@ import math
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
-from autotune.events import SEARCH, Config, Event, Failed, Proposed, Reported
+from autotune.events import SEARCH, Config, Event, Failed, Opened, Proposed, Reported
+from autotune.objectives import Aims, Order
 
 Place = tuple[int, float]  # a rung and the score there: the greater, the better
 NOWHERE: Place = (-1, -math.inf)
@@ -25,6 +26,10 @@ class Standing:
         members: By group and by the highest rung reached, the scores there, ascending.
         best: Where the leader has come.
         leader: Its number; None before anybody has a finite score.
+        aims: Of the study besides its score. With them, who is less past the constraints leads, whatever the
+            rung, and trials stand out by their `Order`.
+        past: How far the leader is past the constraints.
+        orders: By rung, where there are aims.
     """
 
     configs: dict[int, Config] = field(default_factory=dict)
@@ -34,6 +39,9 @@ class Standing:
     members: dict[str, dict[int, list[float]]] = field(default_factory=dict)
     best: Place = NOWHERE
     leader: int | None = None
+    aims: Aims = field(default_factory=Aims)
+    past: float = math.inf
+    orders: dict[int, Order] = field(default_factory=dict)
 
     def apply(self, event: Event, group: str = "") -> None:
         """Take in one more event; a trial that is proposed in it belongs to `group`."""
@@ -45,10 +53,16 @@ class Standing:
                 place = (event.rung, event.score)
                 self._move(event.trial, place)
                 insort(self.rankings.setdefault(event.rung, []), event.score)
-                if place > self.best:
-                    self.best, self.leader = place, event.trial
+                past = self.aims.violation(event.metrics)
+                if (-past, *place) > (-self.past, *self.best):
+                    self.best, self.leader, self.past = place, event.trial, past
+                if self.aims:
+                    order = self.orders.setdefault(event.rung, Order())
+                    order.add(event.trial, self.aims.point(event.score, event.metrics), past)
             case Reported() | Failed() if event.trial in self.configs:
                 self._move(event.trial, (event.rung, -math.inf))
+            case Opened():
+                self.aims = Aims.of(event.study)
 
     def answered(self, group: str) -> int:
         """How many trials of a group have answered."""
@@ -56,6 +70,11 @@ class Standing:
 
     def outstanding(self, group: str, reduction: int) -> int:
         """How many of them are among the best 1/reduction at the rung that they have reached."""
+        if self.aims:
+            counts = {rung: max(1, len(scores) // reduction) for rung, scores in self.rankings.items()}
+            best = {rung: set(order.first(counts[rung])) for rung, order in self.orders.items()}
+            places = ((one, place[0]) for one, place in self.reached.items() if self.groups[one] == group)
+            return sum(trial in best.get(rung, ()) for trial, rung in places)
         found = 0
         for rung, scores in self.members.get(group, {}).items():
             if ranking := self.rankings.get(rung):

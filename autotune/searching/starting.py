@@ -33,6 +33,7 @@ class StartingPoints(Searcher[StartingState]):
     points: tuple[Config, ...] = field(default=())
 
     counts: ClassVar[bool] = True
+    several: ClassVar[bool] = True
 
     def initial(self, space: SearchSpace) -> StartingState:
         """Check the points, so that a wrong one costs nothing.

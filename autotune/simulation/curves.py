@@ -34,6 +34,10 @@ class Curves(ABC):
         """What the budget is charged; the fidelity itself, unless configurations differ in size."""
         return until - since
 
+    def metrics(self, config: Config, fidelity: float) -> dict[str, float]:
+        """What is reported there besides the score; nothing, unless a study has more aims than that."""
+        return {}
+
     def entry(self, config: Config) -> float:
         """The lowest fidelity at which a configuration can be judged."""
         return 0.0

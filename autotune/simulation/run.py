@@ -91,17 +91,21 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0) -> Simulat
         seed: Of stragglers and losses; the plan's own seeds the proposals.
     """
     director = Director(plan, curves.space, entry=curves.entry, test=False)
-    director.apply(Opened({"rungs": list(plan.scheduler.rungs)}))
+    aims = {k: v for k, v in plan.to_json().items() if k in ("objectives", "constraints")}
+    director.apply(Opened({"rungs": list(plan.scheduler.rungs), "plan": aims}))
     engine = fleet.engine(seed)
     engine.start(CurveWorkload(curves))
     leaders: list[Leader] = []
-    best, interrupted = (-1, -math.inf), 0
+    best, interrupted = (-math.inf, -1, -math.inf), 0
 
     def watch(history: History, event: Event) -> None:
         nonlocal best, interrupted
         interrupted += isinstance(event, Interrupted)
-        if isinstance(event, Reported) and (event.rung, event.score) > best:
-            best = (event.rung, event.score)
+        if not isinstance(event, Reported):
+            return
+        place = (-plan.aims.violation(event.metrics), event.rung, event.score)
+        if place > best:
+            best = place
             final = curves.score(history.trials[event.trial].config, curves.horizon)
             leaders.append(Leader(engine.now, director.search_epochs(), event.trial, final))
 

@@ -46,4 +46,5 @@ class _CurveWorker(Worker):
         score = self._curves.score(a.config, a.until)
         if math.isnan(score):
             return Failed(a.id, a.trial, a.rung, "diverged", "the curve is NaN there", ledger)
-        return Reported(a.id, a.trial, a.rung, a.until, score, {"score": score}, ledger)
+        metrics = {"score": score, **self._curves.metrics(a.config, a.until)}
+        return Reported(a.id, a.trial, a.rung, a.until, score, metrics, ledger)

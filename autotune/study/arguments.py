@@ -12,6 +12,7 @@ from autotune.data import Dataset, Splits
 from autotune.engines.base import Engine
 from autotune.errors import ConfigurationError, FolderError, unknown
 from autotune.events import Event, Opened, strict
+from autotune.objectives import Aims
 from autotune.space import SearchSpace
 from autotune.storage.location import Location
 from autotune.study.plan import Budget, Plan
@@ -57,6 +58,18 @@ def check_arguments(objective: object, space: object, plan: object, engine: obje
     if isinstance(objective, CustomLoop) and not callable(objective.train):
         raise ConfigurationError(
             f"train must be a function of a session, got {_described(objective.train)}; see at.CustomLoop"
+        )
+
+
+def check_aims(aims: Aims, metric: str) -> None:
+    """Refuse the task's own metric as a further objective.
+
+    Raises:
+        ConfigurationError: When it is one.
+    """
+    if any(objective.metric == metric for objective in aims.objectives):
+        raise ConfigurationError(
+            f"objectives: {metric!r} is the task's own metric, which is always the first; leave it out"
         )
 
 

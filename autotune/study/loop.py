@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Final, Protocol, TypeAlias, final
 
 from autotune.engines.base import Engine
-from autotune.errors import StudyError, StudyFailedError
+from autotune.errors import StudyError, StudyFailedError, unknown
 from autotune.events import (
     CONFIRM,
     DONE,
@@ -57,6 +57,7 @@ class Loop:
         self._log = log
         self._engine = engine
         self._workers = plan.ordered_workers
+        self._asked = plan.aims.metrics
         self._plan = plan
         self._began = time.monotonic()
         self._since: dict[int, float] = {}  # when each assignment in flight was submitted
@@ -92,7 +93,8 @@ class Loop:
         if isinstance(outcome, Interrupted):
             self._react(outcome)
         else:
-            self._ready[outcome.assignment] = outcome
+            reading = self._history.phase == VERDICT
+            self._ready[outcome.assignment] = outcome if reading else _complete(outcome, self._asked)
 
     def _next_ready(self) -> int | None:
         first = self._history.first_due() if self._workers is not None else next(iter(self._ready), None)
@@ -157,6 +159,16 @@ def assignment_of(history: History, assigned: Assigned) -> Assignment:
         assigned.until,
         test=history.phase == VERDICT,
     )
+
+
+def _complete(outcome: Reported | Failed, asked: Iterable[str]) -> Reported | Failed:
+    """A report that lacks a metric by which trials are ranked is a failure, whatever made it."""
+    missing = [] if isinstance(outcome, Failed) else [name for name in asked if name not in outcome.metrics]
+    if isinstance(outcome, Failed) or not missing:
+        return outcome
+    message = f"the report lacks what the plan asks for: {unknown('metric', missing[0], outcome.metrics)}"
+    a = outcome
+    return Failed(a.assignment, a.trial, a.rung, "metric", message, a.ledger, a.node)
 
 
 def _as_read(event: Event, phase: str) -> Event:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from autotune.errors import ConfigurationError
+from autotune.objectives import Aims, Constraint, Objective
 from autotune.scheduling.asha import ASHA
 from autotune.scheduling.base import Scheduler
 from autotune.searching.base import Searcher
@@ -93,6 +94,8 @@ class Plan:
         ordered_workers: With a number, work is given to that many workers and results are committed in the
             order of declared compute, so that any engine takes the same decisions; costs waiting for
             stragglers. None commits results as they arrive.
+        objectives: What else is to be large or small, beside the task's metric.
+        constraints: What the winner must keep; trials that do not rank below all that do.
     """
 
     budget: Budget
@@ -101,14 +104,44 @@ class Plan:
     confirm: Confirm = field(default_factory=Confirm)
     seed: int = 0
     ordered_workers: int | None = None
+    objectives: tuple[Objective, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
         if self.ordered_workers is not None and self.ordered_workers < 1:
             raise ConfigurationError(f"ordered_workers must be at least 1, got {self.ordered_workers}")
+        if self.aims:
+            heeding = {type(one).__name__: one.several for one in _searchers(self.searcher)}
+            heeding[type(self.scheduler).__name__] = self.scheduler.several
+            for name in (name for name, several in heeding.items() if not several):
+                raise ConfigurationError(
+                    f"{name} heeds the score alone, and not {_named(self.aims)}; take ASHA, Hyperband or "
+                    "FullTraining with TPE, GP, Sobol, RandomSearch or GridSearch, or leave these out"
+                )
+
+    @property
+    def aims(self) -> Aims:
+        """All that it wants besides the score."""
+        return Aims(self.objectives, self.constraints)
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as plain data, for the log and for comparing two plans."""
-        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        """The plan as plain data, for the log and for comparing two plans; without aims that it has not."""
+        plain = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        return {k: v for k, v in plain.items() if v or k not in ("objectives", "constraints")}
+
+
+def _searchers(searcher: Searcher[Any]) -> Iterator[Searcher[Any]]:
+    """A searcher, and all that it is made of."""
+    yield searcher
+    parts: Any = searcher
+    for f in dataclasses.fields(parts) if dataclasses.is_dataclass(parts) else ():
+        if isinstance(inner := getattr(parts, f.name), Searcher):
+            yield from _searchers(inner)
+
+
+def _named(aims: Aims) -> str:
+    named = [f"the objective {objective.metric}" for objective in aims.objectives]
+    return " and ".join(named + [f"the constraint {constraint}" for constraint in aims.constraints])
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,13 @@ from autotune.selection import own_selectors
 from autotune.space import SearchSpace
 from autotune.storage.location import Remote, locate
 from autotune.storage.opening import write_text
-from autotune.study.arguments import check_arguments, check_money, check_prices, check_same_study
+from autotune.study.arguments import (
+    check_aims,
+    check_arguments,
+    check_money,
+    check_prices,
+    check_same_study,
+)
 from autotune.study.director import Director, replay
 from autotune.study.export import export
 from autotune.study.loop import Loop, Observer, assignment_of
@@ -73,6 +79,8 @@ class Study:
         shared: str | Path | Remote | None = None,
     ) -> None:
         check_arguments(objective, space, plan, engine)
+        if isinstance(objective, Task):
+            check_aims(plan.aims, objective.metric)
         self._prices = check_prices(prices)
         self.path = locate(path)
         self._shared = locate(shared) if shared else self.path / "shared"
@@ -163,6 +171,7 @@ class Study:
             seed=self._plan.seed,
             shared=self._shared.resolve(),
             selectors=own_selectors(self._space.options("policy")),
+            asked=self._plan.aims.metrics,
         )
 
     def _director(self, workload: Workload) -> Director:

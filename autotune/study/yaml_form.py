@@ -13,6 +13,7 @@ from autotune.engines.base import Engine
 from autotune.errors import ConfigurationError, FolderError, unknown
 from autotune.importing import import_module
 from autotune.log import has_begun, no_study
+from autotune.objectives import Constraint, Objective
 from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA
 from autotune.scheduling.extrapolating import Extrapolating
@@ -44,7 +45,7 @@ KEYS: Final = ("task", "task_arguments", "plugins", "space", "plan", "engine", "
 RAY_OPTIONS: Final = ("workers", "resources_per_trial", "address", "lookahead", "watchdog_s", "crashes")
 PLAN: Final = (
     "budget", "scheduler", "extrapolate", "searcher", "beliefs", "fair_start", "starting_points", "confirm",
-    "seed", "ordered_workers",
+    "seed", "ordered_workers", "objectives", "constraints",
 )  # fmt: skip
 SCHEDULERS: Final[dict[str, type[Any]]] = {
     "asha": ASHA, "adaptive_asha": AdaptiveASHA, "full": FullTraining, "hyperband": Hyperband,
@@ -241,11 +242,26 @@ def _plan(node: Node, space: SearchSpace) -> Plan:
     for name in ("seed", "ordered_workers"):
         if name in parts and parts[name].value() is not None:
             given[name] = parts[name].typed(int)
+    if "objectives" in parts:
+        given["objectives"] = tuple(_objective(*one) for one in parts["objectives"].items().items())
+    if "constraints" in parts:
+        given["constraints"] = tuple(_constraint(*one) for one in parts["constraints"].items().items())
     with node.here():
         plan = Plan(**given)
     if "extrapolate" in parts and parts["extrapolate"].typed(bool):
         return replace(plan, scheduler=Extrapolating(plan.scheduler))
     return plan
+
+
+def _objective(metric: str, node: Node) -> Objective:
+    """`metric: min` or `metric: max`."""
+    with node.here():
+        return Objective(metric, node.typed(str))
+
+
+def _constraint(metric: str, node: Node) -> Constraint:
+    """`metric: {at_most: ...}` or `metric: {at_least: ...}`."""
+    return node.build(Constraint, {"metric": metric})
 
 
 def _searcher(parts: Mapping[str, Node], space: SearchSpace) -> Searcher[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -11,10 +13,12 @@ from autotune.errors import (
     DivergedError,
     MissingMetricError,
     SpaceError,
+    unknown,
 )
 from autotune.space import SearchSpace, tree
 from autotune.task import Batch, Classification, ModelTask, Regression, matched
 from autotune.training.audition import SAMPLES
+from autotune.training.measures import MEASURES
 from autotune.training.room import Room
 from autotune.training.settings import TRAINING_NAMES, Settings
 from autotune.training.trial import Trial
@@ -65,7 +69,7 @@ def check_losses(room: Room, trial: Trial) -> None:
         return
     with torch.no_grad():
         if isinstance(room.task, ModelTask):
-            _check_outputs(room.task, trial, batch)
+            _check_outputs(room.task, trial, batch, room.asked)
         losses = losses_of(trial.model, batch)
         if not isinstance(losses, Tensor) or losses.shape != (len(batch),):
             shape = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
@@ -79,7 +83,7 @@ def check_losses(room: Room, trial: Trial) -> None:
             )
 
 
-def _check_outputs(task: ModelTask, trial: Trial, batch: Batch) -> None:
+def _check_outputs(task: ModelTask, trial: Trial, batch: Batch, asked: Iterable[str]) -> None:
     outputs = trial.model(batch.inputs)
     if not isinstance(outputs, Tensor):
         raise ConfigurationError(
@@ -94,7 +98,13 @@ def _check_outputs(task: ModelTask, trial: Trial, batch: Batch) -> None:
             )
     elif isinstance(task, Regression):
         matched(outputs, batch.targets)
+    metrics = task.metrics(outputs, batch.targets)
     try:
-        task.score(task.metrics(outputs, batch.targets))
+        task.score(metrics)
     except MissingMetricError as error:
         raise ConfigurationError(f"metrics() lacks the task's metric: {error}") from error
+    for name in asked:
+        if name not in metrics and name not in MEASURES:
+            raise ConfigurationError(
+                f"the plan's objectives or constraints: {unknown('metric', name, (*metrics, *MEASURES))}"
+            )

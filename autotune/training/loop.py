@@ -38,7 +38,7 @@ def scored(task: Task, session: Session) -> float:
 
     Raises:
         TrialError: When the loop stopped before that.
-        MissingMetricError: When it did not report the task's metric.
+        MissingMetricError: When it did not report the task's metric, or another one that the study reads.
         DivergedError: When the score is not finite.
         Exception: Whatever the user's code raises.
     """
@@ -47,6 +47,7 @@ def scored(task: Task, session: Session) -> float:
         raise TrialError("the loop stopped early; iterate session.loader to its end, then report")
     if session.metrics is None:
         raise MissingMetricError(f"nothing was reported; call session.report({task.metric}=...)")
+    session.measure()
     score = task.score(session.metrics)
     if not math.isfinite(score):
         raise DivergedError(f"the score is {score}; search lower learning rates, or set grad_clip")

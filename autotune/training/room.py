@@ -39,6 +39,7 @@ class Room:
         shared: What is computed once for all trials.
         reference: The configuration of hold-out models.
         seed: The study's.
+        asked: Metrics that the study reads besides the task's own.
         keys: Of the static signals, once they were asked for: they hash a model.
     """
 
@@ -51,6 +52,7 @@ class Room:
     shared: SharedStore
     reference: Config = field(default_factory=dict)
     seed: int = 0
+    asked: tuple[str, ...] = ()
     keys: dict[Signal, Key] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @cached_property

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from autotune.errors import TrialError
+from autotune.errors import MissingMetricError, TrialError, unknown
 from autotune.events import Config
 from autotune.ledger import Label
 from autotune.task import Batch
 from autotune.training.compare import BRANCH_SHARE, wearing
 from autotune.training.flops import PassCost, forward_flops
+from autotune.training.measures import BATCH, MEASURES, measured
 from autotune.training.meter import Meter
 from autotune.training.modes import evaluating
 from autotune.training.parts import Snapshot
@@ -249,6 +250,24 @@ class Session:
 
     def _judging(self) -> Tensor:
         return self._room.judging(self._assignment.until, self._assignment.test)
+
+    def measure(self) -> None:
+        """Add to the report what the study reads and the library can measure, where the loop did not say.
+
+        Raises:
+            MissingMetricError: When the study reads something that is neither reported nor can be measured.
+            TrialError: When it cannot be measured.
+        """
+        reported, room, trial = self.metrics or {}, self._room, self.trial
+        missing = [] if self._assignment.test else [name for name in room.asked if name not in reported]
+        strange = [name for name in missing if name not in MEASURES]
+        if strange:
+            raise MissingMetricError(
+                f"the report lacks what the plan asks for: {unknown('metric', strange[0], reported)}"
+            )
+        if missing:
+            batch = room.samples.batch(self._judging()[:BATCH].to(self.device))
+            self.metrics = {**reported, **measured(missing, trial.model, batch, trial.cost, self._meter)}
 
     def report(self, **metrics: float) -> None:
         """Give the metrics of this rung; the task's metric must be among them.

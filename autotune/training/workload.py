@@ -52,6 +52,8 @@ class TrainingWorkload(Workload):
         shared: Folder of what is computed once for all trials, which every worker must be able to write, and
             which studies may have in common; None takes one in `path`.
         selectors: The user's own ones by name; a worker elsewhere has not run what registered them.
+        asked: Metrics that the study reads besides the task's own; those of `training.measures` that nobody
+            reports are measured.
     """
 
     task: Task
@@ -63,6 +65,7 @@ class TrainingWorkload(Workload):
     seed: int = 0
     shared: str | Path | Remote | None = None
     selectors: Mapping[str, type[Selector]] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
     _meta: Mapping[str, Any] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -98,6 +101,7 @@ class TrainingWorkload(Workload):
             SharedStore(self.shared or locate(self.path) / "shared"),
             self.reference,
             self.seed,
+            self.asked,
         )
 
     def forget(self, trial: int) -> None:

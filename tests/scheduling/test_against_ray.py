@@ -41,7 +41,7 @@ def our_decisions(stream):
     decisions = []
     for trial, rung, score in stream:
         rungs[rung].record(score, trial)
-        decisions.append(judge(score, rungs[rung], REDUCTION))
+        decisions.append(judge(trial, score, rungs[rung], REDUCTION))
     return decisions
 
 

@@ -61,7 +61,7 @@ def test_judge_keeps_a_share_and_no_nan(results):
     rung = Rung()
     for trial, score in enumerate(results):
         rung.record(score, trial)
-    kept = [score for score in results if judge(score, rung, 3)]
+    kept = [score for score in results if judge(0, score, rung, 3)]
     limit = max(1, len(results) // 3)
     assert all(math.isfinite(score) for score in kept)
     assert len(set(kept)) <= limit  # ties stay together
