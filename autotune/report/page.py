@@ -42,6 +42,7 @@ def _body(view: StudyView) -> Markup:
             sections.tiles(view),
             sections.progress(view, colours),
             sections.settings(view, colours),
+            sections.front(view, colours) or Markup(""),
             sections.judgement(view),
             sections.spending(view),
             sections.trials(view),

@@ -15,8 +15,10 @@ from autotune.report.charts.bars import bars, stacked
 from autotune.report.charts.best import best_over_compute
 from autotune.report.charts.curves import CURVES, learning_curves
 from autotune.report.charts.forest import forest
+from autotune.report.charts.front import front_chart
 from autotune.report.charts.parallel import LINES, parallel
 from autotune.report.charts.svg import Markup, colour, escape, join, legend, tag
+from autotune.report.front import front_words
 from autotune.report.importance import importances
 from autotune.report.numbers import duration, epochs, money, number, share
 from autotune.report.parts import section
@@ -24,6 +26,7 @@ from autotune.report.tables import (
     TRIALS,
     confirmed_table,
     failures_table,
+    front_table,
     ledger_table,
     provenance,
     trials_table,
@@ -55,7 +58,8 @@ def findings(view: StudyView) -> Markup:
     """The verdict in plain words."""
     answers = [str(one.get("answer") or "not compared") for one in view.verdict.get("comparisons", ())]
     rows = [_finding(answer, line) for answer, line in zip(answers, comparisons(view), strict=True)]
-    rows += [_finding("note", line) for line in (not_better(view), untried(view), removed(view)) if line]
+    notes = (*front_words(view), not_better(view), untried(view), removed(view))
+    rows += [_finding("note", line) for line in notes if line]
     return tag(
         "section",
         tag("p", escape(headline(view)), class_="lede"),
@@ -152,6 +156,20 @@ def mattered(view: StudyView) -> Markup:
     )
     note = f"No more than chance: {', '.join(found.chance)}." if found.chance else ""
     return section("What mattered", sub, drawn, tag("p", escape(note), class_="sub") if note else None)
+
+
+def front(view: StudyView, colours: Mapping[str, str]) -> Markup | None:
+    """What else was wanted; None where nothing was."""
+    if not view.aims:
+        return None
+    charts = [front_chart(view, metric, colours) for metric in view.aims.metrics]
+    drawn = [chart for chart in charts if chart is not None]
+    sub = (
+        f"Trials of the search by validation {view.metric} and what else was wanted, larger at higher rungs; "
+        "the line joins the confirmed front. Values are means over seeds."
+    )
+    shown = tag("div", *drawn, class_="halves") if drawn else None
+    return section("Score and what else was wanted", sub, shown, front_table(view))
 
 
 def spending(view: StudyView) -> Markup:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from autotune.history import Status, Trial
 from autotune.ledger import Label, Ledger
 from autotune.report.charts.svg import Markup, escape, join, tag
+from autotune.report.front import name, values
 from autotune.report.numbers import duration, epochs, flops, money, number, share
 from autotune.report.view import StudyView
 from autotune.report.words import PHASES, settings
@@ -62,6 +63,25 @@ def _spread(view: StudyView, scores: Sequence[Any]) -> str:
         return "–"
     spread = f" ± {number(stdev(finite), 2)}" if len(finite) > 1 else ""
     return f"{number(fmean(finite))}{spread} (n = {len(finite)})"
+
+
+def front_table(view: StudyView) -> Markup | None:
+    """The configurations on the front, the best score first; None without aims, or before the verdict."""
+    if not view.front:
+        return None
+    names = view.aims.metrics
+    rows = [
+        [
+            name(one),
+            one["arm"],
+            *((number(value), value) for value in (view.sign * float(one["score"]), *values(view, one))),
+            (str(len(one["trials"])), float(len(one["trials"]))),
+            settings(one["config"], ("policy",)),
+        ]
+        for one in view.front
+    ]
+    head = ("from", "policy", f"validation {view.metric}", *names, "seeds", "settings")
+    return table(head, rows, "sortable")
 
 
 def ledger_table(view: StudyView) -> Markup:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from autotune.errors import AutotuneError
+from autotune.evaluation.weighing import weighed
 from autotune.events import DONE, SEARCH, DriverStarted, Event, Opened, Reported
 from autotune.history import History, Trial
 from autotune.ledger import Ledger
 from autotune.log import no_study, read_commits
+from autotune.objectives import Aims
 from autotune.report.account import WASTED, Bill, bill, fates, phases
 from autotune.space import SearchSpace
 from autotune.storage.location import Location, Remote, locate
@@ -105,6 +107,11 @@ class StudyView:
         return -1 if _named(self.history.study, "mode") == "min" else 1
 
     @property
+    def aims(self) -> Aims:
+        """What it wanted besides the metric."""
+        return Aims.of(self.history.study)
+
+    @property
     def rungs(self) -> tuple[float, ...]:
         """Fidelities at which trials were compared, ascending."""
         return tuple(float(rung) for rung in self.history.study.get("rungs", ()))
@@ -140,9 +147,17 @@ class StudyView:
         """The winner's comparison with its baselines; empty until the study is done."""
         return self.history.concluded.verdict if self.history.concluded else {}
 
+    @property
+    def front(self) -> Sequence[Mapping[str, Any]]:
+        """The confirmed configurations that no other one is better than in all that was wanted."""
+        found: Sequence[Mapping[str, Any]] = self.verdict.get("front", ())
+        return found
+
     def leaders(self) -> list[Trial]:
         """Search trials that may win: those trained longest first, and the better ones among them."""
         finite = [trial for trial in self.search if trial.failure is None and math.isfinite(trial.score)]
+        if self.aims:
+            return weighed(finite, self.aims)
         return sorted(finite, key=lambda trial: (-trial.rung, -trial.score, trial.number))
 
     def best(self) -> list[Point]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from autotune.events import CONFIRM, SEARCH, VERDICT
 from autotune.history import Status
 from autotune.report.account import Bill
+from autotune.report.front import front_words
 from autotune.report.numbers import duration, epochs, money, number, setting, share, signed
 from autotune.report.view import StudyView
 from autotune.storage.location import Location
@@ -29,7 +30,7 @@ def summary(study: StudyView | str | Location) -> str:
         LogError: When its log is damaged.
     """
     view = study if isinstance(study, StudyView) else StudyView.load(study)
-    claims = [headline(view), *comparisons(view), not_better(view)]
+    claims = [headline(view), *comparisons(view), *front_words(view), not_better(view)]
     lines = [*claims, cut_short(view), untried(view), removed(view), *cost(view)]
     return "\n".join(line for line in lines if line)
 

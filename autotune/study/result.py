@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -65,6 +65,17 @@ class Result:
         return self.history.cut
 
     @property
+    def front(self) -> Sequence[Mapping[str, Any]]:
+        """The confirmed configurations that no other one is better than in all that was wanted.
+
+        Each has its `config`, the mean validation `score` and `metrics` over its `trials`, and its `origin`
+        in the search; the best score comes first. Empty without objectives and constraints, and until the
+        study is done.
+        """
+        found: Sequence[Mapping[str, Any]] = self.verdict.get("front", ())
+        return found
+
+    @property
     def reference_flops(self) -> float:
         """FLOPs of one reference epoch-equivalent."""
         return float(self.history.study["reference_flops"])
@@ -90,6 +101,7 @@ class Result:
             "lost": {phase: ledger.to_json() for phase, ledger in self.history.lost.items()},
             "bill": None if (owed := self.bill()) is None else owed.to_json(),
             "best_config": None if self.best_config is None else dict(self.best_config),
+            "front": [dict(one) for one in self.front],
             "verdict": dict(self.verdict),
             "cut": self.cut,
         }

@@ -5,18 +5,29 @@ from __future__ import annotations
 import copy
 import math
 import random
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import pytest
 
-from autotune.events import SEARCH, Assigned, Event, Failed, Proposed, Reported
+from autotune.events import SEARCH, Assigned, Event, Failed, Opened, Proposed, Reported
 from autotune.scheduling.base import Promote, Scheduler, Start, Wait
 
+AIMS: Final = {
+    "plan": {
+        "objectives": [{"metric": "cost", "mode": "min"}],
+        "constraints": [{"metric": "cost", "at_most": 0.8}],
+    }
+}
 
-def drive(scheduler: Scheduler[Any], workers: int, trials: int, seed: int) -> list[Event]:
+
+def drive(
+    scheduler: Scheduler[Any], workers: int, trials: int, seed: int, study: Mapping[str, Any] | None = None
+) -> list[Event]:
     """A study without a study: random scores, one in ten of them NaN and one in ten a failure.
 
-    Results come in random order. Returns the log.
+    Results come in random order. Returns the log; it begins with the study, where one is given, and then
+    results have a random `cost` too.
     """
     chance = random.Random(seed)
     state = scheduler.initial()
@@ -30,6 +41,8 @@ def drive(scheduler: Scheduler[Any], workers: int, trials: int, seed: int) -> li
         log.append(event)
         state = scheduler.apply(state, event)
 
+    if study is not None:
+        commit(Opened(study))
     while True:
         while len(in_flight) < workers:
             decision = scheduler.decide(state)
@@ -53,7 +66,8 @@ def drive(scheduler: Scheduler[Any], workers: int, trials: int, seed: int) -> li
             commit(Failed(done.assignment, done.trial, done.rung, "error", "test"))
         else:
             score = math.nan if kind < 0.2 else round(chance.random(), 1)  # rounded: ties happen
-            commit(Reported(done.assignment, done.trial, done.rung, done.until, score))
+            metrics = {} if study is None else {"cost": round(chance.random(), 1)}
+            commit(Reported(done.assignment, done.trial, done.rung, done.until, score, metrics))
 
 
 class SchedulerContract:
@@ -87,6 +101,19 @@ class SchedulerContract:
 
     def test_replaying_any_prefix_decides_the_same(self, scheduler: Scheduler[Any]) -> None:
         log = drive(scheduler, 3, trials=30, seed=5)
+        incremental = scheduler.initial()
+        for length, event in enumerate(log):
+            replayed = scheduler.initial()
+            for earlier in log[:length]:
+                replayed = scheduler.apply(replayed, earlier)
+            assert scheduler.decide(replayed) == scheduler.decide(incremental)
+            incremental = scheduler.apply(incremental, event)
+
+    def test_with_more_aims_than_a_score_it_ends_and_replays(self, scheduler: Scheduler[Any]) -> None:
+        if not scheduler.several:
+            pytest.skip("it heeds the score alone, and a plan with more aims refuses it")
+        log = drive(scheduler, 3, trials=30, seed=6, study=AIMS)
+        assert sum(isinstance(event, Proposed) for event in log) == 30
         incremental = scheduler.initial()
         for length, event in enumerate(log):
             replayed = scheduler.initial()

@@ -14,14 +14,26 @@ import copy
 import math
 import pickle
 import random
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 import pytest
 
-from autotune.events import CONFIRM, Assigned, Config, Event, Failed, Interrupted, Proposed, Reported
+from autotune.events import (
+    CONFIRM,
+    Assigned,
+    Config,
+    Event,
+    Failed,
+    Interrupted,
+    Opened,
+    Proposed,
+    Reported,
+)
 from autotune.searching.base import Searcher
 from autotune.space import Choice, Float, Int, SearchSpace
+from autotune.testing.schedulers import AIMS
 
 RUNGS: Final = (0.1, 0.3, 1.0)
 SPACE: Final = SearchSpace(
@@ -46,9 +58,16 @@ def score(config: Config) -> float:
 
 
 def drive(
-    searcher: Searcher[Any], space: SearchSpace, workers: int, trials: int, seed: int
+    searcher: Searcher[Any],
+    space: SearchSpace,
+    workers: int,
+    trials: int,
+    seed: int,
+    study: Mapping[str, Any] | None = None,
 ) -> tuple[list[Event], list[int]]:
     """A study without a study: one result in ten is NaN, one in ten a failure, one in ten an interruption.
+
+    Where a study is given, the log begins with it, and results have a `cost` too.
 
     Returns:
         The log, and the number of events before each proposal.
@@ -67,6 +86,8 @@ def drive(
         log.append(event)
         state = searcher.apply(state, event)
 
+    if study is not None:
+        commit(Opened(study))
     while True:
         while len(in_flight) < workers and (len(configs) < trials or waiting):
             if waiting and (chance.random() < 0.3 or len(configs) == trials):
@@ -95,7 +116,8 @@ def drive(
             in_flight.append(done)
         else:
             value = math.nan if kind < 0.3 else score(configs[done.trial]) + chance.gauss(0, 0.1)
-            commit(Reported(done.assignment, done.trial, done.rung, done.until, value))
+            metrics = {} if study is None else {"cost": chance.random()}
+            commit(Reported(done.assignment, done.trial, done.rung, done.until, value, metrics))
             if math.isfinite(value) and done.rung + 1 < len(RUNGS):
                 waiting[done.trial] = done.rung
 
@@ -125,14 +147,27 @@ class SearcherContract:
     def test_replaying_any_prefix_proposes_the_same(
         self, searcher: Searcher[Any], space: SearchSpace, workers: int
     ) -> None:
-        log, asked = drive(searcher, space, workers, trials=30, seed=workers)
+        self._replays(searcher, space, *drive(searcher, space, workers, trials=30, seed=workers), workers)
+
+    def test_with_more_aims_than_a_score_it_proposes_and_replays(
+        self, searcher: Searcher[Any], space: SearchSpace
+    ) -> None:
+        if not searcher.several:
+            pytest.skip("it heeds the score alone, and a plan with more aims refuses it")
+        log, asked = drive(searcher, space, 3, trials=30, seed=4, study=AIMS)
+        self._replays(searcher, space, log, asked, 4)
+
+    def _replays(
+        self, searcher: Searcher[Any], space: SearchSpace, log: list[Event], asked: list[int], seed: int
+    ) -> None:
         for length in asked[:: max(1, len(asked) // 8)]:
             state = searcher.initial(space)
             for event in log[:length]:
                 state = searcher.apply(state, event)
             again = copy.deepcopy(log[length])
             assert isinstance(again, Proposed)
-            assert searcher.propose(state, again.trial, workers) == again.config
+            assert space.validate(again.config) == again.config
+            assert searcher.propose(state, again.trial, seed) == again.config
 
     def test_proposals_differ_by_trial_and_leave_the_state_alone(
         self, searcher: Searcher[Any], space: SearchSpace
