@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from autotune.events import CONFIRM, SEARCH, Config, Event, Interrupted, Opened, Reported
 from autotune.history import History
@@ -46,6 +46,7 @@ class Simulation:
         trials: How many were started.
         finished: How many reached the horizon.
         interrupted: How often a machine was lost under an assignment.
+        history: Every trial.
     """
 
     leaders: tuple[Leader, ...]
@@ -57,6 +58,7 @@ class Simulation:
     trials: int
     finished: int
     interrupted: int
+    history: History = field(repr=False)
 
     @property
     def final(self) -> float:
@@ -91,8 +93,7 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0) -> Simulat
         seed: Of stragglers and losses; the plan's own seeds the proposals.
     """
     director = Director(plan, curves.space, entry=curves.entry, test=False)
-    aims = {k: v for k, v in plan.to_json().items() if k in ("objectives", "constraints")}
-    director.apply(Opened({"rungs": list(plan.scheduler.rungs), "plan": aims}))
+    director.apply(Opened({"rungs": list(plan.scheduler.rungs), "plan": plan.to_json()}))
     engine = fleet.engine(seed)
     engine.start(CurveWorkload(curves))
     leaders: list[Leader] = []
@@ -122,4 +123,5 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0) -> Simulat
         len(trials),
         sum(last in trial.scores for trial in trials),
         interrupted,
+        director.history,
     )

@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -394,3 +395,19 @@ def test_inputs_are_not_read_as_numbers_by_accident(tmp_path, workload):
     tokens = Dataset.from_arrays(rng.integers(0, 9, (400, 5)), rng.integers(0, 2, 400))
     model = lambda config: nn.Sequential(nn.EmbeddingBag(9, 4), nn.Linear(4, 2))  # noqa: E731
     check(workload.of(Classification(tokens, model), Splits.make(tokens)), only("el2n"))
+
+
+def timed_loop(session):
+    model = build({"width": 8})
+    session.attach(model, torch.optim.SGD(model.parameters(), lr=session.config["lr"]))
+    for batch in session.loader(64):
+        model(batch.inputs).sum().backward()
+        session.observe(batch.ids, torch.zeros(len(batch)))
+    session.report(accuracy=0.5, latency_ms=7.0)
+
+
+def test_an_own_loop_must_report_what_a_plan_asks_for_unless_it_can_be_measured(workload, blobs, splits):
+    made = workload.of(CustomLoop(blobs, timed_loop), splits)
+    check(replace(made, asked=("latency_ms", "parameters", "compute")), SearchSpace({"lr": 0.1}))
+    with pytest.raises(ConfigurationError, match="did you mean 'latency_ms'"):
+        check(replace(made, asked=("latency",)), SearchSpace({"lr": 0.1}))
