@@ -8,6 +8,7 @@ from statistics import median
 
 from autotune.events import CONFIRM, SEARCH, Assigned, Event
 from autotune.history import History
+from autotune.objectives import Aims
 from autotune.policy import BASELINES
 from autotune.report.account import bill
 from autotune.study.confirmation import FIRST
@@ -66,10 +67,11 @@ _REST = {
 def confirmation_s(history: History, confirm: Confirm, arms: Sequence[str]) -> float:
     """Device-seconds, at most, of confirming the winner; 0 as long as no trial has told its pace."""
     baselines = sum(arm in arms for arm in BASELINES) if len(arms) > 1 else 0  # one arm has no rivals
-    first = FIRST * (confirm.leaders + 2 * baselines)
-    last = max(0, confirm.seeds - FIRST) * (2 + baselines)
+    chosen = confirm.leaders + 2 * baselines
+    last = chosen if Aims.of(history.study) else 2 + baselines
+    trainings = FIRST * chosen + max(0, confirm.seeds - FIRST) * last
     rungs = history.study.get("rungs") or [0.0]
-    return (first + last) * float(rungs[-1]) * _pace(history)
+    return trainings * float(rungs[-1]) * _pace(history)
 
 
 def _limited(history: History, budget: Budget, clock: Clock) -> Iterator[tuple[str, float, float]]:

@@ -58,7 +58,8 @@ class Confirm:
     Attributes:
         leaders: How many of the best configurations, at least 1; the best of each baseline arm is added.
         seeds: Paired repetitions, at least 2; more can detect smaller differences. All have two, which
-            choose the best two and the best of each baseline arm, and those have all.
+            choose the best two and the best of each baseline arm, and those have all; in a study with further
+            objectives or constraints every one has all.
         margin: Difference in score that would not matter to the user, at least 0.
         confidence: Of the paired intervals, in (0, 1).
     """

@@ -21,6 +21,7 @@ from autotune.scheduling.full import FullTraining
 from autotune.scheduling.hyperband import Hyperband
 from autotune.searching.base import Searcher
 from autotune.searching.cmaes import CMAES
+from autotune.searching.cost import CostAware
 from autotune.searching.fair import FairStart
 from autotune.searching.gp import GP
 from autotune.searching.grid import GridSearch
@@ -45,7 +46,7 @@ KEYS: Final = ("task", "task_arguments", "plugins", "space", "plan", "engine", "
 RAY_OPTIONS: Final = ("workers", "resources_per_trial", "address", "lookahead", "watchdog_s", "crashes")
 PLAN: Final = (
     "budget", "scheduler", "extrapolate", "searcher", "beliefs", "fair_start", "starting_points", "confirm",
-    "seed", "ordered_workers", "objectives", "constraints",
+    "seed", "ordered_workers", "objectives", "constraints", "cost_aware",
 )  # fmt: skip
 SCHEDULERS: Final[dict[str, type[Any]]] = {
     "asha": ASHA, "adaptive_asha": AdaptiveASHA, "full": FullTraining, "hyperband": Hyperband,
@@ -270,6 +271,9 @@ def _searcher(parts: Mapping[str, Node], space: SearchSpace) -> Searcher[Any]:
         searcher = _plug_in(parts["searcher"], "searcher", SEARCHERS)
         with parts["searcher"].here():
             searcher.initial(space)
+    if "cost_aware" in parts:
+        with parts["cost_aware"].here():
+            searcher = CostAware(searcher) if parts["cost_aware"].typed(bool) else searcher
     if "beliefs" in parts:
         with parts["beliefs"].here():
             beliefs = {name: _belief(one) for name, one in parts["beliefs"].items().items()}

@@ -19,6 +19,7 @@ from autotune.report.words import summary
 from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA
 from autotune.searching import CMAES, TPE, FairStart, RandomSearch
+from autotune.searching.cost import CostAware
 from autotune.space import Float, Int, SearchSpace
 from autotune.study import Budget, Confirm, Plan, Study
 from autotune.study.yaml_form import read_study
@@ -115,9 +116,12 @@ plan:
   budget: {trials: 6}
   objectives: {latency_ms: min, worst_class: max}
   constraints: {parameters: {at_most: 1e6}}
+  searcher: random
+  cost_aware: true
 """
     (tmp_path / "study.yaml").write_text(text)
     asked = read_study(tmp_path / "study.yaml").plan
+    assert asked.searcher == FairStart(CostAware(RandomSearch()))
     assert asked.objectives == (FASTER, Objective("worst_class", "max"))
     assert asked.constraints == (Constraint("parameters", at_most=1e6),)
     (tmp_path / "study.yaml").write_text(text.replace("latency_ms: min", "latency_ms: least"))
