@@ -9,11 +9,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from autotune.errors import ConfigurationError
 from autotune.events import SEARCH, Config, Event, Failed, Opened, Proposed, Reported
 from autotune.log import has_begun, no_study, read_events
+from autotune.objectives import Aims
 from autotune.scheduling.base import Scheduler
 from autotune.scheduling.extrapolating import Extrapolating
 from autotune.searching.base import Searcher
@@ -26,10 +27,11 @@ from autotune.study.yaml_form import SCHEDULERS
 
 @dataclass
 class _Curve:
-    """Of one trial, by fidelity ascending: scores, seconds per unit of fidelity, and cost per unit."""
+    """Of one trial, by fidelity ascending: scores, metrics, and seconds and cost per unit of fidelity."""
 
     fidelities: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    metrics: list[Mapping[str, float]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
 
@@ -71,13 +73,15 @@ class Recorded(Curves):
                 case Reported() | Failed() if event.trial in names:
                     curve, since = self._curves[names[event.trial]], before.get(event.trial, 0.0)
                     fidelity, score = float(study["rungs"][event.rung]), math.nan
+                    metrics: Mapping[str, float] = {}
                     if isinstance(event, Reported):
-                        fidelity, score = event.fidelity, event.score
+                        fidelity, score, metrics = event.fidelity, event.score, event.metrics
                     before[event.trial] = fidelity
                     if fidelity > max(curve.fidelities, default=0.0):  # not a second time
                         length = fidelity - since
                         curve.fidelities.append(fidelity)
                         curve.scores.append(score)
+                        curve.metrics.append(metrics)
                         curve.seconds.append(event.ledger.own.total.seconds / length)
                         curve.costs.append(event.ledger.own.epochs(flops) / length)
         self.configs = [config for config in self.configs if self._curves[_name(config)].fidelities]
@@ -98,11 +102,14 @@ class Recorded(Curves):
         budget = {name: value for name, value in asked["budget"].items() if name in ("epochs", "trials")}
         if all(value is None for value in budget.values()):
             budget["trials"] = len(self.configs)  # its hours are what is asked for
+        aims = Aims.of(self.study)
         return Plan(
             Budget(**budget),
             _scheduler(asked["scheduler"]),
             searcher=InOrder(tuple(self.configs)),
             seed=asked["seed"],
+            objectives=aims.objectives,
+            constraints=aims.constraints,
         )
 
     def entry(self, config: Config) -> float:
@@ -117,6 +124,13 @@ class Recorded(Curves):
             return curve.scores[place]
         reached, wanted = self._rung(curve.fidelities[-1]), self._rung(fidelity)
         return curve.scores[-1] + sum(self._gains[reached:wanted])
+
+    def metrics(self, config: Config, fidelity: float) -> dict[str, float]:
+        """What was recorded at the first rung that is no lower, or at the last of all."""
+        curve = self._curves[_name(config)]
+        return dict(
+            curve.metrics[min(bisect_left(curve.fidelities, fidelity - 1e-9), len(curve.metrics) - 1)]
+        )
 
     def seconds(self, config: Config, since: float, until: float) -> float:
         """What it took there, or would have taken at the pace of the last stretch that was recorded."""
@@ -154,6 +168,8 @@ class InOrder(Searcher[None]):
     """Propose what was proposed before, in that order, and then nothing more."""
 
     configs: tuple[Config, ...] = field(repr=False)
+
+    several: ClassVar[bool] = True
 
     def initial(self, space: SearchSpace) -> None:
         """Nothing to remember."""

@@ -20,6 +20,9 @@ from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA
 from autotune.searching import CMAES, TPE, FairStart, RandomSearch
 from autotune.searching.cost import CostAware
+from autotune.simulation.fleet import Fleet
+from autotune.simulation.recorded import Recorded
+from autotune.simulation.run import simulate
 from autotune.space import Float, Int, SearchSpace
 from autotune.study import Budget, Confirm, Plan, Study
 from autotune.study.yaml_form import read_study
@@ -53,6 +56,10 @@ def test_a_study_finds_a_front_within_its_constraints_and_replays(tmp_path):
     assert result.front[0]["config"] == result.best_config
     assert all(len(one["trials"]) == 3 for one in result.front)
     assert result.to_json()["front"] == list(result.front)
+    again = Recorded(tmp_path)
+    simulated = simulate(again, again.plan(), Fleet(1))
+    searched = result.history.of_phase(SEARCH)
+    assert [t.scores for t in simulated.history.of_phase(SEARCH)] == [t.scores for t in searched]
     said = summary(tmp_path)
     assert "On the front of score and latency_ms (min), after confirmation: trial" in said
     assert "Constraints: latency_ms <= 12" in said
