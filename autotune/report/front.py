@@ -12,22 +12,22 @@ from autotune.report.view import StudyView
 
 def front_words(view: StudyView) -> list[str]:
     """The front after confirmation, and how many trials kept the constraints; nothing without aims."""
-    said = []
-    if view.front and view.aims.objectives:
-        wanted = " and ".join([view.metric, *(f"{o.metric} ({o.mode})" for o in view.aims.objectives)])
+    said, aims = [], view.aims
+    if view.front and aims.objectives:
+        wanted = " and ".join([view.metric, *(f"{o.metric} ({o.mode})" for o in aims.objectives)])
         members = "; ".join(f"{name(one)}: {_described(view, one)}" for one in view.front)
         said.append(f"On the front of {wanted}, after confirmation: {members}.")
-    if view.aims.constraints:
+    if aims.constraints:
         tried = [trial for trial in view.search if trial.failure is None and math.isfinite(trial.score)]
-        kept = sum(view.aims.violation(trial.metrics) == 0.0 for trial in tried)
-        bounds = ", ".join(map(str, view.aims.constraints))
+        kept = sum(aims.violation(trial.metrics) == 0.0 for trial in tried)
+        bounds = ", ".join(map(str, aims.constraints))
         said.append(f"Constraints: {bounds}; {kept} of {len(tried)} search trials with a result keep them.")
     return said
 
 
 def values(view: StudyView, one: Mapping[str, Any]) -> list[float]:
     """The metrics that were wanted, of a configuration on the front."""
-    return [float(one["metrics"].get(name, math.nan)) for name in view.aims.metrics]
+    return [float(one["metrics"].get(metric, math.nan)) for metric in view.aims.metrics]
 
 
 def name(one: Mapping[str, Any]) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 
 from autotune.data import Dataset
 from autotune.errors import ConfigurationError, SpaceError
+from autotune.evaluation.weighing import weighed
 from autotune.events import SEARCH, Config
+from autotune.objectives import Aims
 from autotune.space import SearchSpace
 from autotune.space.dimensions import Dimension
 from autotune.space.values import Scalar
@@ -81,7 +83,8 @@ def adapted(config: Config, space: SearchSpace) -> dict[str, Any]:
 def _leaders(result: Result) -> list[Config]:
     tried = [trial for trial in result.history.of_phase(SEARCH) if trial.scores and trial.failure is None]
     winner = [] if result.best_config is None else [result.best_config]
-    return [*winner, *(trial.config for trial in ranking(tried))]
+    aims = Aims.of(result.history.study)
+    return [*winner, *(trial.config for trial in (weighed(tried, aims) if aims else ranking(tried)))]
 
 
 def _ratio(one: int, other: int) -> float:
