@@ -218,6 +218,7 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--tasks", nargs="+", default=list(LCBENCH))
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--arms", nargs="+", default=[*FRONTS, *COSTS], metavar="ARM")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--rows", type=Path, default=Path("benchmarks/out/objectives.jsonl"))
@@ -228,6 +229,7 @@ def main() -> None:
         for seed in range(arguments.seeds)
         for task in arguments.tasks
         for arm in KINDS[kind]
+        if arm in arguments.arms
     ]
     work = partial(found, data=arguments.data_dir)
     table = summary(measure(wanted, arguments.rows, work, arguments.workers))
