@@ -58,7 +58,8 @@ class Constraint:
     def __post_init__(self) -> None:
         _check_name("constraint", self.metric)
         given = [bound for bound in (self.at_most, self.at_least) if bound is not None]
-        if len(given) != 1 or isinstance(given[0], bool) or not math.isfinite(given[0]):
+        numbers = [bound for bound in given if isinstance(bound, int | float) and not isinstance(bound, bool)]
+        if len(given) != 1 or not numbers or not math.isfinite(numbers[0]):
             raise ConfigurationError(
                 f"the constraint on {self.metric!r} needs one finite bound, at_most or at_least, got "
                 f"at_most={self.at_most}, at_least={self.at_least}; two constraints make a range"
@@ -96,6 +97,8 @@ class Aims:
     constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_all("objectives", self.objectives, Objective, 'Objective("latency_ms", "min")')
+        _check_all("constraints", self.constraints, Constraint, 'Constraint("latency_ms", at_most=5.0)')
         names = [objective.metric for objective in self.objectives]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -131,7 +134,7 @@ class Aims:
 
     def violation(self, metrics: Mapping[str, float]) -> float:
         """How far a trial is past all bounds together; 0 where it keeps them, infinite where unknown."""
-        return violation(self.excesses(metrics))
+        return violation(self.excesses(metrics)) if self.constraints else 0.0
 
 
 def violation(excesses: Iterable[float]) -> float:
@@ -191,6 +194,16 @@ def ranking(points: Mapping[int, Point], past: Mapping[int, float] | None = None
     for trial, point in sorted(points.items()):
         order.add(trial, point, (past or {}).get(trial, 0.0))
     return order.first(len(points))
+
+
+def _check_all(name: str, given: object, kind: type, example: str) -> None:
+    wrong = given
+    if isinstance(given, tuple):
+        wrong = next((one for one in given if not isinstance(one, kind)), None)
+    if wrong is not None:
+        raise ConfigurationError(
+            f"{name} must be a tuple of {kind.__name__}, got {wrong!r}; write ({example},)"
+        )
 
 
 def _check_name(kind: str, metric: object) -> None:

@@ -83,6 +83,10 @@ COSTS: Final[Mapping[str, Arm]] = {
     "cost-aware random, ASHA": Arm("score", asha, CostAware(RandomSearch())),
 }
 KINDS: Final = {"fronts": FRONTS, "costs": COSTS}
+BESIDE: Final[Mapping[str, str]] = {
+    **{arm: "random, MO-ASHA" if arm.startswith("random") else "MO-TPE, MO-ASHA" for arm in FRONTS},
+    **{arm: f"cost-aware {arm.removeprefix('cost-aware ')}" for arm in COSTS},
+}
 
 
 @dataclass(frozen=True)
@@ -200,16 +204,23 @@ def regret(data: Path, task: str) -> Regret:
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One line per kind and arm."""
+    """One line per kind and arm, with what ours of the same proposals has more, by task and seed."""
     cells: dict[tuple[str, str], dict[str, dict[int, float]]] = {}
     for row in rows:
         of_task = cells.setdefault((row["kind"], row["arm"]), {}).setdefault(row["task"], {})
         of_task[row["seed"]] = row["value"]
+    matrices = {
+        key: np.array([[one[seed] for seed in sorted(one)] for one in of_tasks.values()])
+        for key, of_tasks in cells.items()
+    }
     table = []
-    for (kind, arm), of_tasks in cells.items():
-        values = np.array([[one[seed] for seed in sorted(one)] for one in of_tasks.values()])
+    for (kind, arm), values in matrices.items():
         mean, half = interval(values)
-        table.append({"kind": kind, "arm": arm, "seeds": values.shape[1], "mean": mean, "half": half})
+        line = {"kind": kind, "arm": arm, "seeds": values.shape[1], "mean": mean, "half": half}
+        ours = matrices.get((kind, BESIDE[arm]))
+        if BESIDE[arm] != arm and ours is not None and ours.shape == values.shape:
+            line["ours_more"], line["ours_more_half"] = interval(ours - values)
+        table.append(line)
     return table
 
 
@@ -235,7 +246,8 @@ def main() -> None:
     table = summary(measure(wanted, arguments.rows, work, arguments.workers))
     write(begin(arguments, table=table), arguments.json)
     for row in table:
-        print(f"| {row['kind']} | {row['arm']} | {row['mean']:.3f} ± {row['half']:.3f} |")
+        beside = f"{row['ours_more']:+.3f} ± {row['ours_more_half']:.3f}" if "ours_more" in row else ""
+        print(f"| {row['arm']} | {row['mean']:.3f} ± {row['half']:.3f} | {beside} |")
 
 
 if __name__ == "__main__":

@@ -87,7 +87,10 @@ def test_aims_are_what_the_log_begins_with():
         (lambda: Constraint("parameters"), "needs one finite bound"),
         (lambda: Constraint("parameters", at_most=math.nan), "needs one finite bound"),
         (lambda: Constraint("parameters", at_most=1.0, at_least=0.0), "two constraints make a range"),
+        (lambda: Constraint("parameters", at_most="1e6"), "needs one finite bound"),
         (lambda: Aims((Objective("a", "min"), Objective("a", "max"))), "twice"),
+        (lambda: Aims(Objective("a", "min")), r"must be a tuple of Objective, got Objective\("),
+        (lambda: Aims((), ("parameters",)), "must be a tuple of Constraint, got 'parameters'"),
     ],
 )
 def test_what_cannot_be_an_aim_says_why(wrong, said):

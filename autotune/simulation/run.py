@@ -97,6 +97,7 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0) -> Simulat
     engine = fleet.engine(seed)
     engine.start(CurveWorkload(curves))
     leaders: list[Leader] = []
+    aims = plan.aims
     best, interrupted = (-math.inf, -1, -math.inf), 0
 
     def watch(history: History, event: Event) -> None:
@@ -104,7 +105,7 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0) -> Simulat
         interrupted += isinstance(event, Interrupted)
         if not isinstance(event, Reported):
             return
-        place = (-plan.aims.violation(event.metrics), event.rung, event.score)
+        place = (-aims.violation(event.metrics), event.rung, event.score)
         if place > best:
             best = place
             final = curves.score(history.trials[event.trial].config, curves.horizon)

@@ -111,7 +111,7 @@ class Plan:
     def __post_init__(self) -> None:
         if self.ordered_workers is not None and self.ordered_workers < 1:
             raise ConfigurationError(f"ordered_workers must be at least 1, got {self.ordered_workers}")
-        if self.aims:
+        if self.aims:  # which refuses what they cannot be
             heeding = {type(one).__name__: one.several for one in _searchers(self.searcher)}
             heeding[type(self.scheduler).__name__] = self.scheduler.several
             for name in (name for name, several in heeding.items() if not several):

@@ -125,6 +125,8 @@ def test_the_reserve_counts_every_candidate_and_seed_at_the_pace_of_the_largest_
     assert confirmation_s(past, CONFIRM, ("full", "fresh_random", "el2n")) == (2 * 6 + 4) * 3 * HOUR / 2
     assert confirmation_s(past, CONFIRM, ()) == (2 * 2 + 2) * 3 * HOUR / 2
     assert confirmation_s(history(0), CONFIRM, ()) == 0.0
+    past.study = {**past.study, "plan": {"objectives": [{"metric": "latency_ms", "mode": "min"}]}}
+    assert confirmation_s(past, CONFIRM, ("full", "fresh_random", "el2n")) == (2 * 6 + 6) * 3 * HOUR / 2
 
 
 @pytest.mark.parametrize(
