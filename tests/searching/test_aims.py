@@ -52,8 +52,8 @@ def test_who_is_least_past_the_constraints_leads():
     results = [(0, 0.9, 0.9), (0, 0.1, 0.2), (1, 0.5, 0.4), (0, 0.2, 0.3)]
     leaders = []
     for trial, (rung, score, cost) in enumerate(results):
-        standing.apply(Proposed(trial, {}, 0, "test"))
+        standing.apply(Proposed(trial, {}, 0, "test"), "abcd"[trial])
         standing.apply(Reported(trial, trial, rung, 1.0, score, {"cost": cost}))
         leaders.append(standing.leader)
     assert leaders == [0, 1, 1, 3]
-    assert [standing.stands_out(trial, 3) for trial in range(4)] == [False, False, True, True]
+    assert [standing.outstanding(group, 3) for group in "abcd"] == [0, 0, 1, 1]
