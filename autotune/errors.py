@@ -16,6 +16,7 @@ AutotuneError
 ├── StorageError (OSError)               a path that cannot be read or written; CLI exit code 3
 │   └── RefusedError                     a store that answers, and says no
 ├── CheckpointError (RuntimeError)       a checkpoint that is incomplete or does not fit the model
+├── PreemptedError (RuntimeError)        the machine is about to go; the trial is saved and goes on elsewhere
 └── TrialError (RuntimeError)            ends one trial, never the study
     ├── DivergedError                    a loss that is no longer finite
     ├── MissingMetricError               a report without its score
@@ -92,6 +93,10 @@ class StorageError(AutotuneError, OSError):
 
 class RefusedError(StorageError):
     """A store answers, and says no: it knows no such bucket, or grants no permission."""
+
+
+class PreemptedError(AutotuneError, RuntimeError):
+    """The machine is about to go; the trial is saved, and goes on elsewhere. Training loops let it pass."""
 
 
 class CheckpointError(AutotuneError, RuntimeError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -107,7 +108,8 @@ def replacing(target: Path, remedy: str) -> Iterator[Path]:
     Raises:
         StorageError: Instead of the system's own error.
     """
-    half = target.with_name(f".{target.name}.{os.getpid()}")
+    writer = f"{platform.node()}.{os.getpid()}"  # containers of several machines have the same process ids
+    half = target.with_name(f".{target.name}.{writer}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield half

@@ -11,7 +11,9 @@ from autotune.events import Config, Outcome
 from autotune.ledger import Ledger
 from autotune.storage.location import Location
 
-Beat: TypeAlias = Callable[[], None]  # called whenever a trial makes progress
+# Called whenever a trial makes progress. True says that the machine is about to go: a worker that can saves
+# the trial at once and answers `Interrupted`. One that ignores it is asked again, until its machine is gone.
+Beat: TypeAlias = Callable[[], bool | None]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from autotune.cluster.connection import machine_lost
 from autotune.cluster.exchange import Exchange
 from autotune.cluster.housekeeping import forget_finished, reason
 from autotune.cluster.losses import Losses
@@ -50,7 +51,8 @@ class Desk:
     started: Callable[[], None]
     remains: Callable[[Assignment], Remains] = lambda assignment: Remains()
     current: dict[str, Assignment] = field(default_factory=dict)
-    deaths: Counter[int] = field(default_factory=Counter)  # by assignment
+    actors: dict[str, Any] = field(default_factory=dict)  # by Tune trial: the one that it was started in
+    deaths: dict[int, list[Any]] = field(default_factory=dict)  # by assignment: the actors that died in it
     equipped: set[Any] = field(default_factory=set)
     stillborn: Counter[int] = field(default_factory=Counter)  # by assignment
     losses: Losses = field(default_factory=Losses)
@@ -70,6 +72,7 @@ class Desk:
     def drop(self, trial_id: str) -> None:
         """A Tune trial has ended."""
         self.current.pop(trial_id, None)
+        self.actors.pop(trial_id, None)
         self.losses.forget(trial_id)
 
 
@@ -130,6 +133,8 @@ class ReactionScheduler(TrialScheduler):
             desk.drop(trial.trial_id)  # unanswered, so that a resumed study does it again
             desk.exchange.fail(answer)
             return TrialScheduler.STOP
+        if isinstance(answer, Interrupted):
+            return self._leave(trial, answer)
         if isinstance(answer, Failed) and answer.kind == "hung":
             answer = desk.whole(answer, desk.current[trial.trial_id])
         outcome = desk.losses.settle(trial.trial_id, answer)
@@ -148,6 +153,19 @@ class ReactionScheduler(TrialScheduler):
         desk.current[trial.trial_id] = following
         desk.losses.begin(trial.trial_id)
         actor.assign.remote(following)
+        return TrialScheduler.CONTINUE
+
+    def _leave(self, trial: Any, told: Interrupted) -> str:
+        """The trial is saved, and its machine about to go: ask for another one now, before it is gone."""
+        desk = self._desk
+        assignment = desk.current[trial.trial_id]
+        remains = desk.remains(assignment)
+        desk.losses.lose(trial.trial_id, assignment.id, remains.lost.total.seconds)
+        desk.exchange.answer(replace(told, ledger=remains.lost, node=told.node))
+        desk.drop(trial.trial_id)
+        desk.exchange.put_back(assignment)
+        if trial.temporary_state.ray_actor is not None:
+            ray.kill(trial.temporary_state.ray_actor)  # else Tune would keep it for the next trial
         return TrialScheduler.CONTINUE
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
@@ -194,11 +212,13 @@ class ReactionScheduler(TrialScheduler):
             if desk.stillborn[assignment.id] >= _STILLBORN:
                 desk.exchange.fail(StudyError(f"{_STILLBORN} Ray actors in a row did not start: {text}"))
             return
-        desk.deaths[assignment.id] += 1
-        deaths = desk.deaths[assignment.id]
-        if deaths > desk.crashes:
+        dead = desk.deaths.setdefault(assignment.id, [])
+        dead.append(desk.actors.get(trial.trial_id))
+        if len(dead) > desk.crashes:  # Ray often tells of a machine's death only after those of its processes
+            dead[:] = [actor for actor in dead if not machine_lost(actor)]
+        if len(dead) > desk.crashes:
             kind = "memory" if "running low on memory" in text else "crashed"
-            message = f"its worker process died {deaths} times: {text}"
+            message = f"its worker process died {len(dead)} times: {text}"
             spent, node = remains.saved, remains.node
             failed = Failed(assignment.id, assignment.trial, assignment.rung, kind, message, spent, node)
             desk.exchange.answer(desk.losses.settle(trial.trial_id, failed))
@@ -234,7 +254,7 @@ class Dispatch(TrialProgressCallback):
         desk = self._desk
         desk.losses.begin(trial.trial_id)
         actor = trial.temporary_state.ray_actor
-        identity = actor._actor_id
+        identity = desk.actors[trial.trial_id] = actor._actor_id
         if identity not in desk.equipped:
             desk.equipped.add(identity)
             desk.equipment(actor)

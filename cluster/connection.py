@@ -7,14 +7,16 @@ import math
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.state import state
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from autotune.cluster.render.common import HEALTH
 from autotune.errors import ClusterError, StudyError
 
 
@@ -57,7 +59,7 @@ def start_local(cpus: int | None) -> None:
     """
     constants = ray._private.ray_constants
     before = getattr(constants, "ENABLE_RAY_CLUSTER", None)
-    with switches({"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}):
+    with switches({"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", **HEALTH}):
         try:
             constants.ENABLE_RAY_CLUSTER = False
             ray.init(
@@ -85,7 +87,7 @@ def logical_cpus(resources: Mapping[str, float], workers: int | None) -> int | N
     return max(1, math.ceil(workers * resources.get("CPU", 0)), os.cpu_count() or 1)
 
 
-def slots(nodes: list[dict[str, Any]], resources: Mapping[str, float]) -> int:
+def slots(nodes: Sequence[Mapping[str, Any]], resources: Mapping[str, float]) -> int:
     """How many trials fit on the nodes that are alive, each on one node.
 
     >>> node = {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 1.0}}
@@ -137,6 +139,15 @@ def ask_every_node(
         except ray.exceptions.RayError as error:
             answers.append((node, error))
     return answers
+
+
+def machine_lost(actor: Any) -> bool:
+    """Whether the machine of an actor is gone, by the actor's id; True where nobody knows."""
+    try:
+        place = state.actor_table(actor.hex())["Address"]["NodeID"]  # Ray has no public way to ask
+        return place not in {node["NodeID"] for node in live_nodes() if node["Alive"]}
+    except Exception:  # no head, or one that has forgotten: then no trial is charged either
+        return True
 
 
 def booting() -> dict[str, int]:

@@ -15,6 +15,7 @@ from ray import tune
 
 from autotune.cluster.adapters import AssignmentSearcher, Desk, Dispatch, ReactionScheduler
 from autotune.cluster.connection import booting, connect, live_nodes, slots, switches
+from autotune.cluster.draining import staying
 from autotune.cluster.exchange import Exchange
 from autotune.cluster.reach import Mark, unreached
 from autotune.cluster.rent import Rent
@@ -160,7 +161,7 @@ class RayEngine(Engine):
         if self._rent is None or now - self._looked < _REFRESH_S or not ray.is_initialized():
             return
         nodes, self._looked = live_nodes(), now
-        self._fits = slots(nodes, self._resources)
+        self._fits = slots(staying(nodes), self._resources)
         self._held = self._rent.look(nodes, now, {} if self._owned else booting())
 
     def _check_reach(self, place: Location | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias, cast
 import ray
 from ray import tune
 
+from autotune.cluster.draining import notice
 from autotune.cluster.reach import Mark
 from autotune.errors import CheckpointError, StorageError
 from autotune.events import Failed, Outcome, from_json, to_json
@@ -41,6 +42,7 @@ class AssignmentTrainable(tune.Trainable):
         self._worker: Worker | None = None
         self._assignment: Assignment | None = None
         self._hung = False
+        self._leaving = notice()  # the machine is; each beat tells the worker
         self._node = node_type()
         os.chdir(os.environ.get("TUNE_ORIG_WORKING_DIR", "."))
 
@@ -87,13 +89,14 @@ class AssignmentTrainable(tune.Trainable):
         began = last = time.monotonic()
         armed = 0.0
 
-        def beat() -> None:
+        def beat() -> bool:
             nonlocal last, armed
             last = time.monotonic()
             if limit is not None and last - armed > limit / 10:
                 # Also ends a process that hangs in C code and never yields the interpreter lock.
                 faulthandler.dump_traceback_later(2 * limit + 1, exit=True)
                 armed = last
+            return self._leaving.is_set()
 
         def run() -> None:
             answers.append(self._advance(assignment, beat))

@@ -117,7 +117,7 @@ class Checkpoints(ABC):
         """
 
     @abstractmethod
-    def flush(self, beat: Callable[[], None] = idle) -> None:
+    def flush(self, beat: Callable[[], object] = idle) -> None:
         """Return when what was saved survives the end of this machine, if the place does.
 
         Args:
@@ -128,12 +128,12 @@ class Checkpoints(ABC):
         """
 
     @abstractmethod
-    def places(self, trial: int, beat: Callable[[], None] = idle) -> list[Place]:
+    def places(self, trial: int, beat: Callable[[], object] = idle) -> list[Place]:
         """All checkpoints of a trial, newest first, without reading them."""
 
     @abstractmethod
     def files(
-        self, place: Place, names: Sequence[str], beat: Callable[[], None] = idle
+        self, place: Place, names: Sequence[str], beat: Callable[[], object] = idle
     ) -> dict[str, bytes] | None:
         """Some files of a checkpoint; None when one of them is not what was written.
 
@@ -149,11 +149,11 @@ class Checkpoints(ABC):
     def drop(self, trial: int) -> None:
         """Remove everything saved of a trial that will not go on."""
 
-    def newest(self, trial: int, beat: Callable[[], None] = idle) -> Place | None:
+    def newest(self, trial: int, beat: Callable[[], object] = idle) -> Place | None:
         """Where the newest checkpoint is, without reading it."""
         return next(iter(self.places(trial, beat)), None)
 
-    def latest(self, trial: int, beat: Callable[[], None] = idle) -> Checkpoint | None:
+    def latest(self, trial: int, beat: Callable[[], object] = idle) -> Checkpoint | None:
         """The newest complete checkpoint; incomplete and damaged ones are passed over.
 
         Raises:
@@ -171,7 +171,7 @@ class Checkpoints(ABC):
         found = (self.files(place, [STATE]) for place in self.places(trial))
         return next((json.loads(files[STATE]) for files in found if files is not None), None)
 
-    def _read(self, place: Place, trial: int, beat: Callable[[], None]) -> Checkpoint | None:
+    def _read(self, place: Place, trial: int, beat: Callable[[], object]) -> Checkpoint | None:
         """The checkpoint at a place; None when anything about it is wrong."""
         files = self.files(place, [TENSORS, STATE], beat)
         if files is None:

@@ -70,10 +70,10 @@ class CheckpointStore(Checkpoints):
             publish(target, files, facts)
         return Place(epoch, fidelity, target)
 
-    def flush(self, beat: Callable[[], None] = idle) -> None:
+    def flush(self, beat: Callable[[], object] = idle) -> None:
         """Nothing is left to do."""
 
-    def places(self, trial: int, beat: Callable[[], None] = idle) -> list[Place]:
+    def places(self, trial: int, beat: Callable[[], object] = idle) -> list[Place]:
         """All checkpoints of a trial, newest first."""
         try:
             paths = list(self.folder(trial).iterdir())
@@ -83,7 +83,7 @@ class CheckpointStore(Checkpoints):
         return sorted(places, key=lambda place: place.order, reverse=True)
 
     def files(
-        self, place: Place, names: Sequence[str], beat: Callable[[], None] = idle
+        self, place: Place, names: Sequence[str], beat: Callable[[], object] = idle
     ) -> dict[str, bytes] | None:
         """Some files of a checkpoint."""
         path = Path(str(place.path))

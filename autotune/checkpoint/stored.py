@@ -71,11 +71,11 @@ class StoredCheckpoints(Checkpoints):
         self._courier.send(trial, partial(self._bring, trial, epoch))
         return place
 
-    def flush(self, beat: Callable[[], None] = idle) -> None:
+    def flush(self, beat: Callable[[], object] = idle) -> None:
         """Return when the spool is empty."""
         self._courier.flush(beat)
 
-    def places(self, trial: int, beat: Callable[[], None] = idle) -> list[Place]:
+    def places(self, trial: int, beat: Callable[[], object] = idle) -> list[Place]:
         """All checkpoints of a trial, there and in the spool; what an earlier process left there is sent."""
         near, far = self._spool(beat).places(trial), self._far(trial, beat)
         if near and (not far or near[0].order[:2] >= far[0].order[:2]):
@@ -84,7 +84,7 @@ class StoredCheckpoints(Checkpoints):
         return sorted(near + far, key=lambda place: place.order[:2], reverse=True)
 
     def files(
-        self, place: Place, names: Sequence[str], beat: Callable[[], None] = idle
+        self, place: Place, names: Sequence[str], beat: Callable[[], object] = idle
     ) -> dict[str, bytes] | None:
         """Some files of a checkpoint, from wherever it is."""
         if isinstance(place.path, Path):
@@ -103,12 +103,12 @@ class StoredCheckpoints(Checkpoints):
         store.delete(*store.names(folder_name(trial)))
         self._spool().drop(trial)
 
-    def _spool(self, beat: Callable[[], None] = idle) -> CheckpointStore:
+    def _spool(self, beat: Callable[[], object] = idle) -> CheckpointStore:
         if self._held is None:
             self._held = CheckpointStore(scratch(str(self.path), Patient(self._store, beat)))
         return self._held
 
-    def _far(self, trial: int, beat: Callable[[], None] = idle) -> list[Place]:
+    def _far(self, trial: int, beat: Callable[[], object] = idle) -> list[Place]:
         """The checkpoints that are in the store, newest first."""
         folder = folder_name(trial)
         bundles = Bundles(Patient(self._store, beat)).complete(folder)

@@ -31,7 +31,7 @@ class Courier:
                 self._thread = threading.Thread(target=self._run, name="autotune-courier", daemon=True)
                 self._thread.start()
 
-    def flush(self, beat: Callable[[], None]) -> None:
+    def flush(self, beat: Callable[[], object]) -> None:
         """Wait until every errand has been run.
 
         Raises:

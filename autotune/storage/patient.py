@@ -42,7 +42,7 @@ class Patient(Store):
     """
 
     inner: Store
-    beat: Callable[[], None] = _idle
+    beat: Callable[[], object] = _idle
     patience_s: float = math.inf
 
     def put_new(self, name: str, content: bytes) -> bool:

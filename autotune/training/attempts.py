@@ -40,7 +40,7 @@ class Attempts:
         before = self._before(fidelity, epoch)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            partial = self._folder / f"{_STARTS}.{os.getpid()}"
+            partial = self._folder / f"{_STARTS}.{platform.node()}.{os.getpid()}"
             start = {"fidelity": fidelity, "epoch": epoch, "under": _parent(), "starts": before + 1}
             partial.write_text(json.dumps(start))
             partial.replace(self._folder / _STARTS)

@@ -68,7 +68,7 @@ class Collector:
     head: str | None = None
 
     def collect(
-        self, batches: Iterable[Batch], signals: frozenset[Signal], beat: Callable[[], None]
+        self, batches: Iterable[Batch], signals: frozenset[Signal], beat: Callable[[], object]
     ) -> dict[Signal, Tensor]:
         """The signals of all samples, on the CPU, in the order of the batches.
 

@@ -48,7 +48,7 @@ class GradientCollector:
     def collect(
         self,
         batches: Iterable[Batch],
-        beat: Callable[[], None],
+        beat: Callable[[], object],
         optimizer: torch.optim.Optimizer | None = None,
     ) -> tuple[Tensor, float]:
         """The projected gradients of all samples, on the CPU, in the order of the batches.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from autotune.errors import MissingMetricError, TrialError, unknown
+from autotune.errors import MissingMetricError, PreemptedError, TrialError, unknown
 from autotune.events import Config
 from autotune.ledger import Label
 from autotune.task import Batch
@@ -68,12 +68,14 @@ class Session:
     ) -> None:
         self.metrics: dict[str, float] | None = None
         self.snapshot = hot
+        self.left = False  # saved, before the machine goes
         self._room = room
         self._assignment = assignment
         self._beat = beat
         self._meter = meter
         self._shown = assignment.config if shown is None else shown
         self._trial: Trial | None = None
+        self._asked = False  # to save at once and to leave, at the last step
 
     @property
     def config(self) -> Config:
@@ -205,9 +207,15 @@ class Session:
                 # No look at the loss: time must not decide after how many steps a trial has diverged.
                 self._save(trial)
                 saved_at, saved_s = trial.fidelity, time.monotonic()
+            if self._asked and trial.fidelity < until:
+                if saved_at < trial.fidelity:
+                    self._save(trial)
+                self._room.store.flush(self._beat)  # what lies on this machine goes with it
+                self.left = True
+                raise PreemptedError("its machine is about to go")
 
     def _step(self, trial: Trial, batch: Batch) -> Iterator[Batch]:
-        self._beat()
+        self._asked = bool(self._beat())
         self._meter.switch(Label.TRAIN)
         with trial.memory.watching():
             yield batch

@@ -96,7 +96,7 @@ class SharedStore:
         key: Key,
         owner: str,
         make: Callable[[], tuple[Tensor, float]],
-        beat: Callable[[], None] = lambda: None,
+        beat: Callable[[], object] = lambda: None,
         least: int = 0,
     ) -> Entry:
         """The values, which are made if nobody has; of several workers of a node one does, and others wait.
@@ -125,7 +125,7 @@ class SharedStore:
         key: Key,
         owner: str,
         make: Callable[[], tuple[Tensor, float]],
-        beat: Callable[[], None],
+        beat: Callable[[], object],
         least: int,
     ) -> Entry:
         with storage("write to", self.path):
@@ -140,7 +140,7 @@ class SharedStore:
             self._bring(key, beat)
         return Entry(values, flops, owner)
 
-    def _fetched(self, key: Key, least: int, beat: Callable[[], None]) -> Entry | None:
+    def _fetched(self, key: Key, least: int, beat: Callable[[], object]) -> Entry | None:
         """What another machine has brought into the object store, from now on also here."""
         if isinstance(self.place, Path):
             return None
@@ -159,7 +159,7 @@ class SharedStore:
             )
         return self._read(key, least)
 
-    def _bring(self, key: Key, beat: Callable[[], None]) -> None:
+    def _bring(self, key: Key, beat: Callable[[], object]) -> None:
         if isinstance(self.place, Path):
             return
         with contextlib.suppress(StorageError):  # it can be made again
@@ -182,7 +182,7 @@ class SharedStore:
 
 
 @contextlib.contextmanager
-def _alone(path: Path, beat: Callable[[], None]) -> Iterator[None]:
+def _alone(path: Path, beat: Callable[[], object]) -> Iterator[None]:
     """Keep other processes of this node out; the system lets the lock go when its holder dies."""
     with storage("write to", path):
         lock = path.open("a")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,7 @@ from autotune.training.meter import Meter
 from autotune.training.randomness import generator
 from autotune.training.room import Room
 from autotune.training.tracks import suffices
+from autotune.work import Beat
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,7 @@ class Source:
     meter: Meter
     cost: PassCost
 
-    def readings(
-        self, policy: Policy, pool: Tensor, fidelity: float, beat: Callable[[], None]
-    ) -> dict[Signal, Reading]:
+    def readings(self, policy: Policy, pool: Tensor, fidelity: float, beat: Beat) -> dict[Signal, Reading]:
         """Every signal that a policy's selector needs.
 
         Losses are those of training where no forward pass is needed for anything else and they are as good.
@@ -69,7 +68,7 @@ class Source:
         found = self.passes(self.room.target, of_target, beat)
         return readings | {signal.on_target_split: reading for signal, reading in found.items()}
 
-    def order(self, policy: Policy, budget: int, beat: Callable[[], None]) -> Tensor | None:
+    def order(self, policy: Policy, budget: int, beat: Beat) -> Tensor | None:
         """What the policy picks from the whole training split, best first; None where each trial has to see.
 
         A nested rule that reads nothing that changes picks the same in every trial, and less of it for a
@@ -100,9 +99,7 @@ class Source:
         wanted = HISTORIES.intersection(signals)
         return {s: track.reading(ids, fidelity) for s, track in tracks.items() if s in wanted and track}
 
-    def passes(
-        self, ids: Tensor, signals: Iterable[Signal], beat: Callable[[], None]
-    ) -> dict[Signal, Reading]:
+    def passes(self, ids: Tensor, signals: Iterable[Signal], beat: Beat) -> dict[Signal, Reading]:
         """Those of the signals that the data has, and those that passes over these samples yield."""
         wanted = frozenset(signals)
         found = {signal: self._known(signal, ids) for signal in wanted & KNOWN}
@@ -125,7 +122,7 @@ class Source:
         column = samples.targets if signal is Signal.TARGETS else samples.groups
         return column[ids.to(column.device)].cpu()
 
-    def _static(self, signal: Signal, ids: Tensor, beat: Callable[[], None]) -> Tensor:
+    def _static(self, signal: Signal, ids: Tensor, beat: Beat) -> Tensor:
         """Computed for the whole training split, by whoever needs it first."""
         from autotune.training import statics  # as above
 
@@ -138,18 +135,14 @@ class Source:
         self.meter.charge_shared(key.name, entry.owner, entry.flops)
         return entry.values[torch.searchsorted(self.room.train, ids)]
 
-    def _forward(
-        self, ids: Tensor, signals: frozenset[Signal], beat: Callable[[], None]
-    ) -> dict[Signal, Tensor]:
+    def _forward(self, ids: Tensor, signals: frozenset[Signal], beat: Beat) -> dict[Signal, Tensor]:
         with self.meter.measure(Label.SCORE):
             batches = self.room.samples.batches(ids, self.room.rules.eval_batch)
             found = self.collector.collect(batches, signals, beat)
         self.meter.charge(Label.SCORE, self.cost.scoring(len(ids)))
         return found
 
-    def _gradients(
-        self, ids: Tensor, beat: Callable[[], None], optimizer: torch.optim.Optimizer | None = None
-    ) -> Tensor:
+    def _gradients(self, ids: Tensor, beat: Beat, optimizer: torch.optim.Optimizer | None = None) -> Tensor:
         rules, (model, losses) = self.room.rules, (self.collector.model, self.collector.losses)
         collector = GradientCollector(model, losses, rules.gradient_layers, rules.gradient_width)
         with self.meter.measure(Label.SCORE):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, Final
 
 import torch
@@ -28,7 +27,7 @@ from autotune.training.room import Room
 from autotune.training.rules import EMA
 from autotune.training.settings import RateSchedule
 from autotune.training.source import Source
-from autotune.work import Assignment
+from autotune.work import Assignment, Beat
 
 LOOK_EVERY: Final = 32  # steps between two looks at a loss that lies on an accelerator: looking waits for it
 ACCOUNT: Final = "meter"  # the part that a branch does not take back: what was spent is spent
@@ -57,7 +56,7 @@ class Trial:
     ) -> None:
         self.model = model
         self.cost = cost
-        self.beat: Callable[[], None] = lambda: None
+        self.beat: Beat = lambda: None
         self._room = room
         self._seed = assignment.seed
         self._meter = meter

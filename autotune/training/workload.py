@@ -13,7 +13,7 @@ import torch
 from autotune.checkpoint import Checkpoints, open_checkpoints
 from autotune.data import Dataset, Splits
 from autotune.errors import CheckpointError, StorageError
-from autotune.events import Config, Failed, Outcome, Reported
+from autotune.events import Config, Failed, Interrupted, Outcome, Reported
 from autotune.ledger import Charge, Label, Ledger
 from autotune.selection import Selector, register
 from autotune.storage.location import Location, Remote, locate
@@ -197,6 +197,8 @@ class TrainingWorker(Worker):
         except (StorageError, CheckpointError):
             raise
         except Exception as error:  # whatever a trial does, the study goes on
+            if session.left:  # its account is in the checkpoint, and goes on from there
+                return Interrupted(assignment.id, assignment.trial, "its machine is about to go")
             failed = _failed(assignment, kind_of(error), message_of(error))
             if failed.kind == "memory" and torch.cuda.is_available():
                 torch.cuda.empty_cache()

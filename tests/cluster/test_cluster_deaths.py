@@ -21,6 +21,7 @@ from autotune.work import Remains
 
 CRASHES = inspect.signature(RayEngine).parameters["crashes"].default
 PROCESS = "Worker unexpectedly exits with a connection error code 2."
+UNAVAILABLE = "The actor 4f is unavailable: The actor is temporarily unavailable: RpcError: Socket closed."
 MEMORY = "1 worker(s) were killed due to the node running low on memory."
 NODE = "The actor died because its node has died. Node Id: 4f"
 
@@ -47,13 +48,13 @@ class Lives:
             self.exchange, lambda actor: None, CRASHES, None, lambda: None, lambda given: self.remains
         )
         self.scheduler, self.dispatch = ReactionScheduler(self.desk), Dispatch(self.desk)
-        self.file = folder / "error.txt"
+        self.file, self.actor = folder / "error.txt", Call()
         self.trial = SimpleNamespace(
             trial_id="tune",
             status="RUNNING",
             PENDING="PENDING",
             error_file=self.file,
-            temporary_state=SimpleNamespace(ray_actor=Call()),
+            temporary_state=SimpleNamespace(ray_actor=self.actor),
         )
         self.desk.current["tune"] = assignment(0)
 
@@ -66,6 +67,14 @@ class Lives:
         self.file.write_text(f"Failure # 1 (occurred at noon)\n{why}\n")
         self.scheduler.on_trial_error(None, self.trial)
         return self.exchange.collect(0.0)
+
+
+@pytest.fixture(autouse=True)
+def lost(monkeypatch):
+    """The machines that are gone, by what stands for their actors."""
+    gone = set()
+    monkeypatch.setattr("autotune.cluster.adapters.machine_lost", gone.__contains__)
+    return gone
 
 
 @pytest.mark.parametrize(("why", "kind"), [(PROCESS, "crashed"), (MEMORY, "memory")])
@@ -81,6 +90,20 @@ def test_the_engine_gives_up_before_the_worker_does_and_knows_why(tmp_path, why,
     assert CRASHES < MAX_STARTS
 
 
+def test_a_machine_that_takes_its_processes_along_is_charged_by_nobody_whatever_ray_says_first(
+    tmp_path, lost
+):
+    lives = Lives(tmp_path)
+    for number in range(5 * CRASHES):
+        lives.actor._actor_id = number
+        assert [type(outcome) for outcome in lives.die(UNAVAILABLE)] == [Interrupted]
+        lost.add(number)
+    for number in range(-CRASHES, 0):
+        lives.actor._actor_id = number
+        assert [type(outcome) for outcome in lives.die(PROCESS)] == [Interrupted]
+    assert [type(outcome) for outcome in lives.die(PROCESS)] == [Interrupted, Failed]
+
+
 def account(flops, seconds):
     return Ledger({Label.TRAIN: Charge(flops, seconds)})
 
@@ -94,6 +117,22 @@ def test_a_death_is_told_with_what_it_lost_and_giving_up_with_what_was_saved(tmp
     interrupted, failed = lives.die(PROCESS)
     assert interrupted.ledger == account(3.0, 0.5)
     assert (failed.ledger[Label.TRAIN], failed.node) == (Charge(5.0, 0.0), "spot")
+
+
+def test_a_trial_that_leaves_its_machine_is_due_again_at_once_and_charged_by_nobody(tmp_path, monkeypatch):
+    killed = []
+    monkeypatch.setattr("ray.kill", killed.append)
+    lives = Lives(tmp_path)
+    lives.remains = Remains(account(5.0, 1.0), account(0.0, 0.5), "spot")
+    for _ in range(3 * CRASHES):
+        lives.desk.current["tune"] = assignment(0)
+        lives.start()
+        told = Interrupted(0, 0, "its machine is about to go", node="spot")
+        lives.scheduler.on_trial_result(None, lives.trial, {OUTCOME: packed(told)})
+        assert lives.exchange.collect(0.0) == [replace(told, ledger=account(0.0, 0.5))]
+        assert lives.exchange.next(0.0) == assignment(0)
+        assert not lives.desk.current
+    assert len(killed) == 3 * CRASHES  # Tune would put the next trial into the process otherwise
 
 
 def test_a_trial_that_hangs_is_charged_what_it_computed_before(tmp_path, monkeypatch):

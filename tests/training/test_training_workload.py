@@ -1,5 +1,6 @@
 import pickle
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from autotune import selection
 from autotune.checkpoint import CheckpointStore
 from autotune.data import Dataset, Splits
 from autotune.errors import CheckpointError, HungError
-from autotune.events import Failed, Reported
+from autotune.events import Failed, Interrupted, Reported
 from autotune.ledger import Label
 from autotune.selection import Selector, Subset
 from autotune.task import Classification, CustomLoop, Regression
@@ -311,6 +312,33 @@ def test_at_most_a_quantum_is_lost(blobs, splits, tmp_path):
     )
     steps_per_epoch = len(splits.train) / 32
     assert 20 - 1 + resumed.calls - whole.calls <= 0.05 * 4.0 * steps_per_epoch + 1
+
+
+@pytest.mark.parametrize("asked", [1, 4])
+@pytest.mark.parametrize("name", ["full", "infobatch", "el2n"])
+def test_a_trial_whose_machine_is_about_to_go_loses_no_step(blobs, splits, tmp_path, name, asked):
+    """It is asked from some beat on, and goes on elsewhere as if nothing had been."""
+    task, given = Classification(blobs, build), Assignment(0, 0, BASE | POLICIES[name], 1, 0, 0.0, 1.2)
+    calm = worker_of(task, splits, tmp_path / "calm").advance(given, lambda: None)
+    beats = iter(range(1, 1000))
+    workload = TrainingWorkload(task, splits, TrialRules(horizon=1.2), tmp_path / "gone")
+    told = workload.worker(workload.bulk).advance(given, lambda: next(beats) >= asked)
+    assert told == Interrupted(0, 0, "its machine is about to go")
+    remains = workload.remains(given)
+    assert remains.saved.total.flops > 0
+    assert remains.lost.total.flops == 0
+    answer = workload.worker(workload.bulk).advance(given, lambda: None)
+    assert (answer.score, answer.ledger.total.flops) == (calm.score, calm.ledger.total.flops)
+
+
+def test_a_loop_that_swallows_every_error_is_not_failed_for_its_machine(blobs, splits, tmp_path):
+    def stubborn(session):
+        with suppress(Exception):
+            own_loop(session)
+
+    worker = worker_of(CustomLoop(blobs, stubborn), splits, tmp_path)
+    told = worker.advance(Assignment(0, 0, {"batch_size": 16}, 1, 0, 0.0, 0.5), lambda: True)
+    assert isinstance(told, Interrupted)
 
 
 def test_batches_never_leave_one_sample_alone(splits, blobs, tmp_path):
