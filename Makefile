@@ -1,11 +1,12 @@
 # Two commands do everything on a machine with Python 3.11+ and make:
 #   make demo   a real joint search on embedded data, on Ray; leaves runs/demo with a report
 #   make test   lint, types, import layers, all tests, and those of the example package
+# And one that takes an hour as root: make chaos, faults of every kind on a cluster of namespaces
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check unit plugin install clean
+.PHONY: demo test check unit plugin chaos install clean
 .DEFAULT_GOAL := test
 
 install: $(VENV)/.installed
@@ -33,6 +34,9 @@ unit: install
 plugin: install
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/plugin examples/plugin
 	PYTHONPATH=build/plugin $(BIN)/python -m pytest --import-mode=importlib examples/plugin
+
+chaos: install
+	$(BIN)/python -m tests.cluster.lab --json benchmarks/results/chaos.json
 
 clean:
 	rm -rf $(VENV) runs build dist examples/plugin/build examples/plugin/*.egg-info *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -3,6 +3,7 @@ import warnings
 from contextlib import contextmanager
 
 import pytest
+from lab.fixtures import cloud_of, sandbox  # noqa: F401  # fixtures
 
 
 @contextmanager

@@ -1,0 +1,92 @@
+"""Ray on hosts of a sandbox."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import final
+
+from autotune.cluster.render.common import HEALTH
+
+from .host import Host
+from .process import Process
+from .sandbox import Sandbox
+
+PORT = 6379
+STARTED = "Ray runtime started"
+START_S = 120.0  # for a process to start, on a machine that does much else
+
+
+@final
+class Cluster:
+    """A head that takes no trials, and workers that come and go.
+
+    Args:
+        sandbox: Where its hosts are.
+        settings: Ray's own, on every host; those that we give to clusters that we start come before them.
+    """
+
+    def __init__(self, sandbox: Sandbox, settings: Mapping[str, str] | None = None) -> None:
+        self.sandbox = sandbox
+        self.workers: dict[str, Host] = {}
+        self._settings = {**HEALTH, **(settings or {})}
+        self._agents: dict[str, Process] = {}  # `ray start` of each worker
+        self.head = sandbox.host("head")
+
+    def start(self, *options: str, environment: Mapping[str, str] | None = None) -> None:
+        """Start the head, and wait until it answers; on another machine with its address if it was lost.
+
+        Args:
+            options: Further ones of `ray start`; by default that nobody scales it.
+            environment: Settings of Ray's besides, of the head.
+        """
+        if not self.head.alive:
+            self.head = self.sandbox.host("head", self.head.address)
+        options = options or ("--no-monitor",)
+        command = ["--head", f"--port={PORT}", "--num-cpus=0", "--include-dashboard=false", *options]
+        _wait_for(self._ray_start(self.head, command, environment or {}), STARTED)
+
+    def add(self, *names: str, slots: int = 1) -> list[Host]:
+        """Start workers together, and wait until they have joined."""
+        hosts = [self.boot(name, slots) for name in names]
+        for name in names:
+            _wait_for(self._agents[name], STARTED)
+        return hosts
+
+    def boot(self, name: str, slots: int, environment: Mapping[str, str] | None = None) -> Host:
+        """Start a worker without waiting for it.
+
+        Args:
+            name: New in this sandbox.
+            slots: Logical CPUs.
+            environment: Settings of Ray's besides.
+        """
+        host = self.sandbox.host(name)
+        command = [f"--address={self.head.address}:{PORT}", f"--num-cpus={slots}"]
+        self._agents[name] = self._ray_start(host, command, environment or {})
+        self.workers[name] = host
+        return host
+
+    def agent(self, host: Host) -> Process:
+        """The `ray start` of a worker, which takes the SIGTERM of a machine that is being shut down."""
+        return self._agents[host.name]
+
+    def drive(self, folder: Path, on: Host) -> Process:
+        """Start the study's driver; see `driver.py`."""
+        command = [sys.executable, "-m", "tests.cluster.lab.driver", str(folder)]
+        return on.start(command, self._settings, "driver.log")
+
+    def _ray_start(self, host: Host, options: list[str], environment: Mapping[str, str]) -> Process:
+        command = ["ray", "start", f"--node-ip-address={host.address}", "--object-store-memory=80000000"]
+        given = {**self._settings, **environment}
+        return host.start([*command, *options, "--disable-usage-stats", "--block"], given)
+
+
+def _wait_for(process: Process, text: str) -> None:
+    end = time.monotonic() + START_S
+    while text not in process.output():
+        if not process.running or time.monotonic() > end:
+            raise RuntimeError(f"{process.log} never said {text!r}: {process.tail()}")
+        time.sleep(0.05)

@@ -1,0 +1,111 @@
+"""The laboratory keeps its word; no Ray is needed for that."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from lab.metadata import ACTION, notify
+from lab.reading import (
+    Fault,
+    Note,
+    begun_again,
+    busy_s,
+    differing,
+    quantile,
+    recoveries,
+    saved_twice,
+    stepping,
+)
+from lab.sandbox import METADATA
+
+ASK = f"""
+import urllib.error, urllib.request as web
+def ask(path, method="GET", **headers):
+    try:
+        asked = web.Request("http://{METADATA}/" + path, method=method, headers=headers)
+        return web.urlopen(asked, timeout=5).read()
+    except urllib.error.HTTPError as error:
+        return str(error.code).encode()
+token = ask("latest/api/token", "PUT").decode()
+print(ask("{ACTION}").decode(), ask("{ACTION}", **{{"X-aws-ec2-metadata-token": token}}).decode())
+"""
+
+
+@pytest.mark.lab
+def test_hosts_see_each_other_and_die_alone_and_only_one_is_told_to_go(sandbox):
+    one, other = sandbox.host("one"), sandbox.host("other")
+    told = sandbox.serve_metadata()
+    notify(told, one.address, "2026-01-01T00:02:00Z")
+    until_it_listens(one)
+    assert one.run([sys.executable, "-c", ASK]).startswith('401 {"action": "terminate"')
+    assert other.run([sys.executable, "-c", ASK]).split() == ["401", "404"]
+    assert one.run(["ls", "/tmp/ray"]) == ""
+    sleeping = [host.start(["sleep", "1000"]) for host in (one, other)]
+    one.kill()
+    assert [process.running for process in sleeping] == [False, True]
+    assert other.run(["hostname"]) == "other\n"
+    sandbox.end()
+    assert not sleeping[1].running
+    assert not Path(f"/proc/{sleeping[1].pid}/root").exists()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from lab.sandbox import Sandbox
+with Sandbox(Path(sys.argv[1])) as sandbox:
+    print(sandbox.host("one").start(["sleep", "1000"]).pid, flush=True)
+    time.sleep(1000)
+"""
+
+
+@pytest.mark.lab
+def test_a_sandbox_ends_with_whoever_made_it_however_that_one_dies(sandbox, tmp_path):
+    path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], env=path, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        sleeping = Path("/proc") / holder.stdout.readline().strip()
+        assert (sleeping / "root").exists()
+        holder.kill()
+    for _ in range(100):
+        if not sleeping.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{sleeping} lives on")
+
+
+def until_it_listens(host):
+    code = f"import socket; socket.create_connection(('{METADATA}', 80), 5)"
+    for _ in range(100):
+        with suppress(RuntimeError):
+            return host.run([sys.executable, "-c", code])
+    raise AssertionError("the metadata service never listened")
+
+
+def note(t, what, trial=0, quantum=0, host="a", pid=1):
+    return Note(t, what, trial, 0, quantum, host, pid)
+
+
+def test_figures_are_read_from_notes():
+    found = [
+        note(0.0, "begun"),
+        note(1.0, "saved"),
+        note(1.0, "begun", quantum=1),
+        note(1.2, "begun", trial=1),
+        note(4.0, "begun", quantum=1, host="b"),
+        note(5.0, "saved", quantum=1, host="b"),
+        note(5.0, "begun", quantum=0, host="b"),
+        note(6.0, "saved", quantum=0, host="b"),
+    ]
+    fault = Fault("node", 1.5, {0: ("a", 1), 1: ("a", 1)})
+    assert recoveries(found, fault) == {0: 2.5}
+    assert (saved_twice(found), begun_again(found)) == (1, 2)
+    assert sorted(stepping(found)) == [1]
+    assert busy_s(found) == 3.0
+    assert differing([1, 2], [1, 3, 4]) == 2
+    assert [quantile([3.0, 1.0, 2.0], share) for share in (0.5, 0.95)] == [2.0, 3.0]
