@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, final
 
-from autotune.events import Config, Outcome
+from autotune.errors import HungError
+from autotune.events import Config, Failed, Outcome
 from autotune.ledger import Ledger
 from autotune.storage.location import Location
 
@@ -56,6 +58,29 @@ class Remains:
     node: str = "local"
 
 
+class Lanes(ABC):
+    """Assignments that one worker advances side by side, each to an end of its own."""
+
+    @abstractmethod
+    def enter(self, assignment: Assignment) -> None:
+        """Take one in; nothing of it is done yet."""
+
+    @abstractmethod
+    def advance(self, beat: Beat) -> list[Outcome]:
+        """Advance all that are in, until at least one is answered and out; `[]` when none is in.
+
+        Raises nothing for a trial's own fault.
+        """
+
+    @abstractmethod
+    def leave(self, assignment: int) -> None:
+        """Give one up, by its id, if it is in."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give all of them up."""
+
+
 class Worker(ABC):
     """What runs assignments one after another in one process; it may keep its last trial in memory.
 
@@ -69,8 +94,47 @@ class Worker(ABC):
     def advance(self, assignment: Assignment, beat: Beat) -> Outcome:
         """Train to `assignment.until`, evaluate and answer; never raises for a trial's own fault."""
 
+    def lanes(self) -> Lanes:
+        """Room for several assignments; a worker that cannot advance them together takes them in turn."""
+        return InTurn(self)
+
     def close(self) -> None:
         """Let go of what is held."""
+
+
+@final
+class InTurn(Lanes):
+    """Lanes of which only the first one moves.
+
+    Args:
+        worker: That advances whatever is in.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._queue: deque[Assignment] = deque()
+
+    def enter(self, assignment: Assignment) -> None:
+        """Queue it."""
+        self._queue.append(assignment)
+
+    def advance(self, beat: Beat) -> list[Outcome]:
+        """Run the oldest to its end."""
+        if not self._queue:
+            return []
+        given = self._queue.popleft()
+        try:
+            return [self._worker.advance(given, beat)]
+        except HungError as error:  # the alarm rang where the worker does not listen
+            return [Failed(given.id, given.trial, given.rung, "hung", str(error))]
+
+    def leave(self, assignment: int) -> None:
+        """Take it out of the queue."""
+        self._queue = deque(queued for queued in self._queue if queued.id != assignment)
+
+    def close(self) -> None:
+        """Forget the queue."""
+        self._queue.clear()
 
 
 class Workload(ABC):

@@ -45,14 +45,15 @@ class Average(Judged):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self._steps = 0
-        self._live = {n: p.detach() for n, p in model.named_parameters() if p.is_floating_point()}
-        self.weights = {name: parameter.clone() for name, parameter in self._live.items()}
-        self._pair = (list(self.weights.values()), list(self._live.values()))
+        live: dict[str, Tensor] = {n: p for n, p in model.named_parameters() if p.is_floating_point()}
+        self.weights = {name: parameter.detach().clone() for name, parameter in live.items()}
+        self._pair = (list(self.weights.values()), list(live.values()))
 
     def step(self) -> None:
         """Take in the weights after a step."""
         if self._pair[0]:
-            torch._foreach_lerp_(*self._pair, 1.0 / (1.0 + WINDOW * self._steps))
+            with torch.no_grad():
+                torch._foreach_lerp_(*self._pair, 1.0 / (1.0 + WINDOW * self._steps))
         self._steps += 1
 
     def capture(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

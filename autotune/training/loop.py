@@ -1,4 +1,4 @@
-"""The built-in training loop: what a user's own loop would look like; and how either is run."""
+"""The built-in training loop, which gives its steps away to be made; and how it or a user's own is run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 
 import torch
 from torch import nn
-from torch.nn.utils import clip_grad_norm_
 
 from autotune.errors import DivergedError, MissingMetricError, TrialError
 from autotune.events import Config
@@ -15,6 +14,7 @@ from autotune.task import CustomLoop, ModelTask, Task
 from autotune.training.randomness import GlobalGenerators, scope
 from autotune.training.session import Session
 from autotune.training.settings import Settings
+from autotune.training.step import Step, Steps, alone
 
 
 def run(task: Task, session: Session) -> None:
@@ -24,17 +24,34 @@ def run(task: Task, session: Session) -> None:
         TypeError: When nobody knows how to train such a task.
     """
     with scope(session.device):
-        GlobalGenerators(session.device).seed(derive(session.seed, "model"))
-        if isinstance(task, CustomLoop):
-            task.train(session)
-        elif isinstance(task, ModelTask):
-            train(task, session)
-        else:
-            raise TypeError(f"{type(task).__name__} is neither a ModelTask nor a CustomLoop; derive from one")
+        alone(running(task, session))
+
+
+def running(task: Task, session: Session) -> Steps[None]:
+    """A task's loop, which draws from torch's global generators.
+
+    Only our own loop gives its steps away; that of a user makes them, all before this gives anything.
+
+    Raises:
+        TypeError: When nobody knows how to train such a task.
+    """
+    GlobalGenerators(session.device).seed(derive(session.seed, "model"))
+    if isinstance(task, CustomLoop):
+        task.train(session)
+    elif isinstance(task, ModelTask):
+        yield from training(task, session)
+    else:
+        raise TypeError(f"{type(task).__name__} is neither a ModelTask nor a CustomLoop; derive from one")
 
 
 def scored(task: Task, session: Session) -> float:
-    """Run a task's loop to the end of its assignment, and its score.
+    """Run a task's loop to the end of its assignment, and its score: see `scoring`."""
+    with scope(session.device):
+        return alone(scoring(task, session))
+
+
+def scoring(task: Task, session: Session) -> Steps[float]:
+    """A task's loop to the end of its assignment, and its score.
 
     Raises:
         TrialError: When the loop stopped before that.
@@ -42,7 +59,7 @@ def scored(task: Task, session: Session) -> float:
         DivergedError: When the score is not finite.
         Exception: Whatever the user's code raises.
     """
-    run(task, session)
+    yield from running(task, session)
     if not session.reached:
         raise TrialError("the loop stopped early; iterate session.loader to its end, then report")
     if session.metrics is None:
@@ -68,9 +85,9 @@ def build(task: ModelTask, config: Config) -> nn.Module:
     return model
 
 
-def train(task: ModelTask, session: Session) -> None:
+def training(task: ModelTask, session: Session) -> Steps[None]:
     """Train to the assignment's fidelity, evaluate, report."""
-    model = fit(task, session)
+    model = yield from fitting(task, session)
     outputs, targets = [], []
     for batch in session.evaluation():
         outputs.append(model(batch.inputs))
@@ -80,17 +97,18 @@ def train(task: ModelTask, session: Session) -> None:
 
 def fit(task: ModelTask, session: Session) -> nn.Module:
     """Train to the assignment's fidelity; the model comes back as it is then, in training mode."""
+    return alone(fitting(task, session))
+
+
+def fitting(task: ModelTask, session: Session) -> Steps[nn.Module]:
+    """Training to the assignment's fidelity; it ends with the model."""
     settings = Settings.from_config(session.config)
     model = build(task, session.config).to(session.device)
     optimizer = settings.optimizer.build(model)
     session.attach(model, optimizer)
     model.train()
     for batch in session.loader(settings.batch_size):
-        losses = task.losses(model, batch, settings.label_smoothing)
-        optimizer.zero_grad()
-        torch.autograd.backward(torch.dot(losses, batch.weights) / len(batch))
-        if settings.grad_clip > 0:
-            clip_grad_norm_(model.parameters(), settings.grad_clip)
-        optimizer.step()
+        step = Step(task, model, optimizer, batch, settings.label_smoothing, settings.grad_clip)
+        losses = yield step
         session.observe(batch.ids, losses)
     return model

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,15 +24,18 @@ from autotune.training.attempts import MAX_STARTS, Attempts
 from autotune.training.failures import kind_of, message_of
 from autotune.training.meter import Meter
 from autotune.training.parts import Snapshot
+from autotune.training.randomness import scope
 from autotune.training.reference import reference_flops
 from autotune.training.room import Room, find_device
 from autotune.training.rules import TrialRules
 from autotune.training.samples import Samples
 from autotune.training.session import Session
 from autotune.training.shared import SharedStore
+from autotune.training.step import Steps, alone
 from autotune.training.tally import Tally, take
 from autotune.training.trial import ACCOUNT
-from autotune.work import Assignment, Beat, Remains, Worker, Workload
+from autotune.training.vectorised.lockstep import Lockstep
+from autotune.work import Assignment, Beat, Lanes, Remains, Worker, Workload
 
 
 @final
@@ -161,6 +165,23 @@ class TrainingWorker(Worker):
             StorageError, CheckpointError: What is saved cannot be written, read or continued. No trial is to
                 blame, so none is failed for it.
         """
+        with scope(self._room.samples.device):
+            return alone(self.advancing(assignment, beat))
+
+    def lanes(self) -> Lanes:
+        """Advances assignments in lockstep: steps that fit together are made together."""
+        return Lockstep(self.advancing, self._room.samples.device)
+
+    def advancing(
+        self, assignment: Assignment, beat: Beat, clock: Callable[[], float] = time.perf_counter
+    ) -> Steps[Outcome]:
+        """Train, evaluate and answer as `advance` does, from torch's global generators, giving steps away.
+
+        Args:
+            assignment: Which trial, and how far.
+            beat: Called whenever it makes progress.
+            clock: Seconds that were spent on this trial, from any origin.
+        """
         store, number = self._room.store, assignment.trial
         place = store.newest(number, beat)
         attempts = Attempts(store.folder(number))
@@ -171,9 +192,9 @@ class TrainingWorker(Worker):
             message = f"took its worker down {starts} times at {fidelity:.4g} epochs"
             return replace(_failed(assignment, "crashed", message), ledger=_saved_account(store, assignment))
         tally = Tally(store.folder(number), assignment.id, self.node)
-        meter = Meter(account=f"{store.path}#{number}#{assignment.id}", note=tally.note)
+        meter = Meter(clock, tally.note, f"{store.path}#{number}#{assignment.id}")
         try:
-            return self._advance(assignment, beat, meter, self._hot_at(number, fidelity))
+            return (yield from self._advancing(assignment, beat, meter, self._hot_at(number, fidelity)))
         finally:
             tally.close()
             attempts.end()
@@ -188,11 +209,13 @@ class TrainingWorker(Worker):
             return None
         return self._hot[1]
 
-    def _advance(self, assignment: Assignment, beat: Beat, meter: Meter, hot: Snapshot | None) -> Outcome:
+    def _advancing(
+        self, assignment: Assignment, beat: Beat, meter: Meter, hot: Snapshot | None
+    ) -> Steps[Outcome]:
         self._hot = None  # a trial that fails is not held
         session = Session(self._room, assignment, beat, meter, hot)
         try:
-            score = loop.scored(self._room.task, session)
+            score = yield from loop.scoring(self._room.task, session)
             self._room.store.flush(beat)  # what is answered must not be lost with this machine
         except (StorageError, CheckpointError):
             raise

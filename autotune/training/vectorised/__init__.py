@@ -1,0 +1,1 @@
+"""Trials in lockstep: those whose models have the same shape make their steps together."""
