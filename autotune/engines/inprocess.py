@@ -27,8 +27,8 @@ class InProcess(Engine):
 
     def __init__(self, watchdog_s: float | None = PATIENCE_S, lanes: int = 1) -> None:
         check_limit(watchdog_s)
-        if lanes < 1:
-            raise ConfigurationError(f"lanes must be at least 1, got {lanes}")
+        if not isinstance(lanes, int) or lanes < 1:  # YAML may hold anything
+            raise ConfigurationError(f"lanes must be a whole number of at least 1, got {lanes!r}")
         self.watchdog_s = watchdog_s
         self._width = lanes
         self._inside: set[int] = set()  # assignments that are in a lane

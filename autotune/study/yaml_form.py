@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from autotune.engines.base import Engine
+from autotune.engines.inprocess import InProcess
 from autotune.errors import ConfigurationError, FolderError, unknown
 from autotune.importing import import_module
 from autotune.log import has_begun, no_study
@@ -43,7 +44,10 @@ from autotune.yaml_nodes import Node
 COPY: Final = "study.yaml"
 LAUNCH: Final = "launch.json"  # beside the copy: what importing its task needs, and the engine
 KEYS: Final = ("task", "task_arguments", "plugins", "space", "plan", "engine", "rules", "prices")
-RAY_OPTIONS: Final = ("workers", "resources_per_trial", "address", "lookahead", "watchdog_s", "crashes")
+OPTIONS: Final = {
+    "inprocess": ("lanes", "watchdog_s"),
+    "ray": ("workers", "resources_per_trial", "address", "lookahead", "watchdog_s", "crashes"),
+}
 PLAN: Final = (
     "budget", "scheduler", "extrapolate", "searcher", "beliefs", "fair_start", "starting_points", "confirm",
     "seed", "ordered_workers", "objectives", "constraints", "cost_aware",
@@ -200,16 +204,17 @@ def _study(
 
 
 def _engine_named(node: Node) -> tuple[str, dict[str, Any]]:
-    """`name`, or `{ray: {its options}}`."""
+    """`name`, or `{name: {its options}}`."""
     if not node.is_mapping:
         name = node.typed(str)
         if name not in ENGINES:
             raise node.error(unknown("engine", name, ENGINES))
         return name, {}
-    below = node.items(("ray",)).get("ray")
-    if below is None:
+    chosen = node.items(OPTIONS)
+    if len(chosen) != 1:
         raise node.error("expected an engine's name, or `{ray: {workers: 4}}`")
-    return "ray", {name: one.value() for name, one in below.items(RAY_OPTIONS).items()}
+    ((name, below),) = chosen.items()
+    return name, {option: one.value() for option, one in below.items(OPTIONS[name]).items()}
 
 
 def _engine(found: StudyFile, name: str | None, address: str | None) -> str | Engine:
@@ -224,6 +229,8 @@ def _engine(found: StudyFile, name: str | None, address: str | None) -> str | En
         options["address"] = address
     if not options:
         return name
+    if name == "inprocess":
+        return InProcess(**options)
     from autotune.cluster.engine import RayEngine  # Ray is slow to import, and not always wanted
 
     engine: Engine = RayEngine(**options)

@@ -27,6 +27,14 @@ class TestInProcess(EngineContract):
         engine.close()
 
 
+class TestLanes(EngineContract):
+    @pytest.fixture
+    def engine(self):
+        engine = InProcess(lanes=3)
+        yield engine
+        engine.close()
+
+
 class TestSimulated(EngineContract):
     @pytest.fixture
     def engine(self):
@@ -184,6 +192,12 @@ def test_crashes_are_told_and_the_work_is_done_nevertheless():
     for crashed in crashes:  # the crash is told before the answer
         kinds = [type(o) for o in outcomes if o.assignment == crashed]
         assert kinds == [Interrupted, Reported]
+
+
+def test_a_number_of_lanes_is_at_least_one():
+    for lanes in (0, "4"):
+        with pytest.raises(ConfigurationError, match=f"lanes must be .* at least 1, got {lanes!r}"):
+            InProcess(lanes=lanes)
 
 
 @pytest.mark.parametrize("arguments", [{"workers": 0}, {"crash_rate": 1.0}, {"crash_rate": -0.1}])

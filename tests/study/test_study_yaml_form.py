@@ -130,6 +130,13 @@ def test_budget_confirm_rules_and_seed(file):
     assert found.engine == "ray"
 
 
+def test_lanes(file):
+    found = read_study(file(YAML + "engine: {inprocess: {lanes: 32}}\n"))
+    assert (found.engine, found.options) == ("inprocess", {"lanes": 32})
+    with pytest.raises(ConfigurationError, match="lanes must be a whole number of at least 1, got 0"):
+        load_study(file(YAML + "engine: {inprocess: {lanes: 0}}\n"), "out")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "text"),
     [

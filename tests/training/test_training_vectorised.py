@@ -57,14 +57,14 @@ def make(blobs, splits):
 def together(monkeypatch):
     """Every step that can be is made together, whatever is faster; how many rows each time."""
     rows = []
-    step = Stack.make
+    update = Stack.update
 
-    def counting(stack, steps):
+    def counting(stack, steps, gradients):
         rows.append(len(steps))
-        return step(stack, steps)
+        update(stack, steps, gradients)
 
     monkeypatch.setattr(Race, "together", True)
-    monkeypatch.setattr(Stack, "make", counting)
+    monkeypatch.setattr(Stack, "update", counting)
     return rows
 
 
@@ -249,7 +249,7 @@ def test_where_memory_runs_out_steps_are_made_alone(make, tmp_path, monkeypatch)
         raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr(Race, "together", True)
-    monkeypatch.setattr(Stack, "make", full)
+    monkeypatch.setattr(Stack, "gradients", full)
     answers = side_by_side(make(tmp_path / "side"), CONFIGS[:3])
     expected = one_by_one(make(tmp_path / "one"), CONFIGS[:3])
     assert {n: declared(a) for n, a in answers.items()} == {n: declared(a) for n, a in expected.items()}
@@ -368,10 +368,3 @@ def test_a_race_is_won_by_the_faster(monkeypatch, faster):
         with race.round():
             now[0] += seconds
     assert race.together is faster
-
-
-def test_a_number_of_lanes_is_at_least_one():
-    from autotune.errors import ConfigurationError
-
-    with pytest.raises(ConfigurationError, match="lanes must be at least 1, got 0"):
-        InProcess(lanes=0)

@@ -116,10 +116,11 @@ class Lockstep(Lanes):
             if stack is None or members != lanes:
                 stack = kind.stack(steps)
                 self._stacks[kind] = lanes, stack
-            losses = stack.make(steps)
+            losses, gradients = stack.gradients(steps)
         except Exception as error:  # out of memory, say: alone it may go on
             kind.give_up(brief(error))
             return False
+        stack.update(steps, gradients)
         share = (time.perf_counter() - began) / len(lanes)
         for lane, own in zip(lanes, losses, strict=True):
             lane.made(own)

@@ -109,18 +109,22 @@ class Stack:
             self._bands.append(_Band(slice(start, start + len(members)), members, self._views))
             start += len(members)
 
-    def make(self, steps: Sequence[Step]) -> list[Tensor]:
-        """Make one step of every trial, in the order that they were given; the per-sample losses of each.
+    def gradients(self, steps: Sequence[Step]) -> tuple[list[Tensor], Tensor]:
+        """Per-sample losses of one step of every trial, in the order given, and what `update` takes.
 
         Raises:
-            Exception: Where that cannot be done; then nothing was done.
+            Exception: Where that cannot be computed; nothing was changed.
         """
+        losses, gradients = self._shape.gradients(self._weights, self._sorted(steps))
+        own = sorted(zip(self._order, losses, strict=True), key=lambda pair: pair[0])
+        return [values for _, values in own], gradients
+
+    def update(self, steps: Sequence[Step], gradients: Tensor) -> None:
+        """Make the steps, in place, with each optimizer's settings of now; the gradients are used up."""
         ordered = self._sorted(steps)
-        losses, gradients = self._shape.gradients(self._weights, ordered)
         with torch.no_grad():
             for band in self._bands:
                 band.step(self._weights[band.rows], gradients[band.rows], ordered[band.rows])
-        return [own for _, own in sorted(zip(self._order, losses, strict=True), key=lambda pair: pair[0])]
 
     def _sorted(self, steps: Sequence[Step]) -> list[Step]:
         """Those of the same optimizer beside each other."""
@@ -157,7 +161,7 @@ class _Band:
                     own["step"] = view.copy_(own["step"])
 
     def step(self, weights: Tensor, gradients: Tensor, steps: Sequence[Step]) -> None:
-        """Make it, with each optimizer's settings of now."""
+        """Make it."""
         self._counters.add_(1)
         numbers = [self._rule.numbers(step.optimizer.param_groups[0]) for step in steps]
         columns = weights.new_tensor(numbers).t().unsqueeze(2).unbind()
