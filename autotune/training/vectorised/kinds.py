@@ -58,15 +58,20 @@ class Kind:
         if reason := unfit(step):
             self._tell(reason)
             return step.make(), False
+        generators = GlobalGenerators(self._device)
+        numbers = generators.capture()[0]
         try:
             self.shape = self.shape or Shape(step.task, step.model, step.smoothing)
             (as_row,), (gradients,) = self.shape.gradients(flat(step.model).unsqueeze(0), [step], padding=1)
         except Exception as error:  # whatever the user's code or vmap raises: alone it may work
             self.give_up(brief(error))
+            generators.restore(numbers, {})
             return step.make(), False
-        held, numbers = holdings(step.model), self._numbers()
+        generators.restore(numbers, {})
+        held = holdings(step.model)
         losses = step.make()
-        if any(not torch.equal(*pair) for pair in zip(numbers, self._numbers(), strict=True)):
+        after = generators.capture()[0]
+        if any(not torch.equal(numbers[name], after[name]) for name in numbers):
             reason = "the model draws random numbers"
         elif changed(step.model, held):
             reason = "the model remembers something of a pass"
@@ -86,9 +91,6 @@ class Kind:
         if self.shape is None:
             raise RuntimeError("a kind that was given up has no stack")
         return Stack(self.shape, steps)
-
-    def _numbers(self) -> list[Tensor]:
-        return list(GlobalGenerators(self._device).capture()[0].values())
 
     def _tell(self, reason: str) -> None:
         """Say why steps are made alone, once."""

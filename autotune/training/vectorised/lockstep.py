@@ -94,12 +94,12 @@ class Lockstep(Lanes):
         self._stacks = {kind: found for kind, found in self._stacks.items() if kind in ready}
         for kind, lanes in ready.items():
             race = kind.race(len(lanes))
-            with nullcontext() if race is None else race.round():
+            with nullcontext() if race is None else race.round(len(lanes)):
                 if race is None or not race.together or not self._together(kind, lanes):
                     for lane in lanes:
                         lane.make()
             if race is not None and race.over:
-                logger.info("%d steps take %s", len(lanes), race.result())
+                logger.info("each of %d steps takes %s", len(lanes), race.result())
 
     def _kind(self, lane: Lane) -> Kind:
         """The kind that a lane's first step is of; beside those of the lanes not many are remembered."""

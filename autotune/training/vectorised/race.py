@@ -17,7 +17,7 @@ HOLDS: Final = 1000  # rounds, after which the race is run again
 class Race:
     """Rounds are made alone or together: first by turns, then as was faster; now and then again by turns.
 
-    Of each way the shortest round counts: other work on the machine only ever lengthens one.
+    Of each way the shortest round counts, by row: other work on the machine only ever lengthens one.
 
     Args:
         device: Where they are made.
@@ -36,20 +36,20 @@ class Race:
         return self._best_s[True] < self._best_s[False]
 
     @contextmanager
-    def round(self) -> Iterator[None]:
-        """A round is made within."""
+    def round(self, rows: int) -> Iterator[None]:
+        """A round of so many rows is made within."""
         together, racing = self.together, self._round < 2 * SAMPLES
         began = self._now() if racing else 0.0
         yield
         if racing:
-            self._best_s[together] = min(self._best_s[together], self._now() - began)
+            self._best_s[together] = min(self._best_s[together], (self._now() - began) / rows)
         self._round += 1
         if self._round == HOLDS:
             self._round, self._best_s = 0, {False: math.inf, True: math.inf}
 
     def result(self) -> str:
         """Both times of the race that was run last, for a person."""
-        return f"{1e3 * self._best_s[True]:.2f} ms together, {1e3 * self._best_s[False]:.2f} ms alone"
+        return f"{1e3 * self._best_s[True]:.3f} ms together, {1e3 * self._best_s[False]:.3f} ms alone"
 
     @property
     def over(self) -> bool:
