@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ from benchmarks.figures import begin, write
 
 BAR = 1.5  # times the throughput of separate processes, for 32 configurations of the MLP
 PROCESSES, TURNS, LANES = "a process each", "one process, in turn", "one process, lanes"
+Runs: TypeAlias = dict[str, dict[str, list[dict[str, Any]]]]  # by case and side, one for each seed
 POLICIES: tuple[Config, ...] = (
     {},
     {"policy": "random", "policy.fraction": 0.3},
@@ -192,7 +193,7 @@ def measure(case: Case, side: str, count: int, seed: int, folder: Path | None) -
     }
 
 
-def table(runs: dict[str, dict[str, list[dict[str, Any]]]]) -> list[str]:
+def table(runs: Runs) -> list[str]:
     """The rows of the table: medians over the seeds, and the ratio of each seed."""
     rows = []
     for name, sides in runs.items():
@@ -212,7 +213,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--counts", type=int, nargs="*", default=[8, 32], help="configurations")
     parser.add_argument("--models", nargs="*", choices=CASES, default=list(CASES))
-    parser.add_argument("--core", type=int, default=0, help="the core that every side has to itself")
+    parser.add_argument("--core", type=int, default=0, help="the core that all sides run on")
     parser.add_argument("--folder", type=Path, help="where checkpoints go; the system's temporary folder")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--data-dir", type=Path, help="accepted, and not needed")
@@ -222,7 +223,7 @@ def main() -> None:
     torch.set_num_threads(1)
     os.sched_setaffinity(0, {given.core})
     warm_up()
-    runs: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    runs: Runs = {}
     for count in given.counts:
         for name in given.models:
             sides = runs[f"{name}, {count}"] = {PROCESSES: [], TURNS: [], LANES: []}
@@ -232,6 +233,7 @@ def main() -> None:
                     found.append(run)
                     seconds = f"{run['processor_s']:.1f} s of the processor, {run['wall_s']:.1f} s"
                     print(f"  {name}, {count}, seed {seed}, {side}: {seconds}", *run["said"], flush=True)
+                write(result | {"runs": runs, "bar": BAR}, given.json)  # a long run may be cut short
     print(
         "\n| model, configurations | side | processor s | throughput (seeds) | wall s | throughput (seeds) |"
     )
