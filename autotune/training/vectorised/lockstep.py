@@ -77,9 +77,8 @@ class Lockstep(Lanes):
         self._lanes.clear()
         self._stacks.clear()
 
-    def _progress(self) -> None:
-        if self._beat is not None:
-            self._beat()
+    def _progress(self) -> bool | None:
+        return None if self._beat is None else self._beat()
 
     def _make(self) -> None:
         """The step of every lane."""
