@@ -66,6 +66,11 @@ class Host:
         self._end()
         return at
 
+    def forget(self) -> None:
+        """Nothing of it is left."""
+        self.kill()
+        self._space.forget()
+
     def run(self, command: Sequence[str]) -> str:
         """What a command prints that ends by itself."""
         given = _environment(self._sandbox.folder)

@@ -97,6 +97,7 @@ class Namespaces:
     """
 
     def __init__(self, name: str, address: str, within: Sequence[str] = ()) -> None:
+        self._network: int | None = None
         kinds = ("--mount", "--net", "--pid", "--ipc", "--uts")
         self._outer = subprocess.Popen(
             [*within, "unshare", *kinds, *ENDING, *PYTHON, str(INIT), name, address],
@@ -121,10 +122,21 @@ class Namespaces:
         return self._outer.poll() is None
 
     def end(self) -> None:
-        """SIGKILL for everything inside, at once; safe to call twice."""
+        """SIGKILL for everything inside, at once; safe to call twice.
+
+        Their network outlives them until `forget`, and says to others that the connections are closed, as the
+        kernel of a machine does whose processes were killed.
+        """
         if self.alive:
+            self._network = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
             os.kill(self.pid, signal.SIGKILL)
             self._outer.wait(30.0)
         for pipe in (self._outer.stdin, self._outer.stdout):
             if pipe is not None:
                 pipe.close()
+
+    def forget(self) -> None:
+        """Let go of the network; safe to call twice."""
+        if self._network is not None:
+            os.close(self._network)
+            self._network = None

@@ -106,7 +106,8 @@ class Sandbox:
     def end(self) -> None:
         """Nothing of it is left; safe to call twice."""
         self._space.end()
+        self._space.forget()
         for host in self._hosts:
-            host.kill()
+            host.forget()
         while self._services:
             self._services.pop().wait(10.0)
