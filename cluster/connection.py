@@ -16,6 +16,7 @@ import ray
 from ray._private.state import state
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from autotune.cluster.draining import staying
 from autotune.cluster.render.common import HEALTH
 from autotune.errors import ClusterError, StudyError
 
@@ -113,8 +114,8 @@ def live_nodes() -> list[dict[str, Any]]:
 
 def ask_every_node(
     question: Callable[..., Any], *given: Any, patience_s: float
-) -> list[tuple[dict[str, Any], Any]]:
-    """Run a function on each node that is alive, all at once.
+) -> list[tuple[Mapping[str, Any], Any]]:
+    """Run a function on each node that is alive and not about to go, all at once.
 
     Args:
         question: At the top of a module.
@@ -124,15 +125,15 @@ def ask_every_node(
     Returns:
         Each node as Ray's table has it, with its answer, or with Ray's error where there is none.
     """
-    asked = []
-    for node in live_nodes():
+    asked: list[tuple[Mapping[str, Any], Any]] = []
+    for node in staying(live_nodes()):  # one about to go takes no new work, and would be waited for
         if node["Alive"]:
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": there}
             asked.append((node, ray.remote(question).options(**options).remote(*given)))
     if asked:
         ray.wait([answer for _, answer in asked], num_returns=len(asked), timeout=patience_s)
-    answers = []
+    answers: list[tuple[Mapping[str, Any], Any]] = []
     for node, answer in asked:
         try:
             answers.append((node, ray.get(answer, timeout=0.1)))
