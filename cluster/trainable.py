@@ -15,6 +15,7 @@ from ray import tune
 
 from autotune.cluster.draining import notice
 from autotune.cluster.reach import Mark
+from autotune.cluster.sharing import keep_within_share
 from autotune.errors import CheckpointError, StorageError
 from autotune.events import Failed, Outcome, from_json, to_json
 from autotune.ledger import Charge, Label, Ledger
@@ -129,6 +130,7 @@ class AssignmentTrainable(tune.Trainable):
                     raise RuntimeError("step was called before equip")
                 if self._mark is not None and (problem := self._mark.problem()) is not None:
                     raise StorageError(problem)
+                keep_within_share()
                 workload: Workload = ray.cloudpickle.loads(self._workload)
                 self._worker = workload.worker(self._bulk)
                 self._worker.node = self._node

@@ -1,0 +1,27 @@
+"""A part of a GPU is a part of its memory; a whole one, or none, is left alone."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from autotune.cluster import sharing
+
+
+@pytest.mark.parametrize(
+    ("given", "there", "bound"),
+    [
+        ({"GPU": 0.25}, True, [0.25]),
+        ({"GPU": 0.25}, False, []),
+        ({"GPU": 1.0}, True, []),
+        ({"GPU": 2.0}, True, []),
+        ({"CPU": 1.0}, True, []),
+    ],
+)
+def test_memory_is_bound_by_the_share(given, there, bound, monkeypatch):
+    asked = []
+    context = SimpleNamespace(get_assigned_resources=lambda: given)
+    monkeypatch.setattr(sharing.ray, "get_runtime_context", lambda: context)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there)
+    monkeypatch.setattr("torch.cuda.set_per_process_memory_fraction", asked.append)
+    sharing.keep_within_share()
+    assert asked == bound
