@@ -2,6 +2,7 @@
 
     python -m benchmarks.accuracy --data-dir ../shared/data --datasets fashion-mnist --seeds 5 --json FILE
     python -m benchmarks.accuracy --data-dir ../shared/data --noise 0.4 --rates 0.01 0.05 --json FILE
+    python -m benchmarks.accuracy --data-dir ../shared/data --seeds 5 --cards docs/selectors
 
 Every run trains the same network with the same settings to the same compute, whatever it is spent on: a
 pass that collects signals leaves fewer steps. `full` is full data on a schedule compressed to that compute.
@@ -44,6 +45,7 @@ BASELINES: Final = ("full", "fresh_random", "random")
 POOL: Final = 0.2  # of the training split, or twice the fraction
 INTERVAL: Final = 0.1  # of the horizon
 MARGIN: Final = 0.003
+QUOTED: Final = "Test accuracy at equal compute"  # how the line of a method card begins
 
 
 @dataclass(frozen=True)
@@ -202,22 +204,69 @@ def _mean(found: dict[int, dict[str, Any]], key: str) -> float:
 
 
 def markdown(table: list[dict[str, Any]]) -> str:
-    """The table; differences with 95 % intervals over paired seeds, in points."""
+    """A line per policy, a column per fraction: the mean, and how far it is from fresh random subsets.
+
+    Accuracies and differences in percent; a difference whose 95 % interval over paired seeds leaves out 0 is
+    marked. Last, the largest share of the time that went into choosing.
+    """
+    cells = {(row["policy"], row["fraction"]): row for row in table}
+    fractions = sorted({fraction for _, fraction in cells if fraction < 1.0})
+    full = cells.get(("full", 1.0))
     lines = [
-        "| policy | fraction | rate | test accuracy | against fresh_random | against full, compressed "
-        "| choosing, of seconds |",
-        "|---|---|---|---|---|---|---|",
+        "| policy | " + " | ".join(f"{fraction:.0%}" for fraction in fractions) + " | choosing |",
+        "|---|" + "---|" * (len(fractions) + 1),
     ]
-    for row in table:
-        against = [
-            "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * x for x in row[key])) if key in row else ""
-            for key in ("against_fresh_random", "against_full")
-        ]
-        lines.append(
-            f"| {row['policy']} | {row['fraction']:g} | {row['rate']:g} | {100 * fmean(row['test']):.1f} "
-            f"| {against[0]} | {against[1]} | {row['choosing_seconds'] / row['seconds']:.0%} |"
-        )
+    if full is not None:
+        lines.append(f"| full, on a compressed schedule | {_percent(full)} |" + " |" * len(fractions))
+    best = {policy: max(_mean_of(cells.get((policy, f))) for f in fractions) for policy, _ in cells}
+    for policy in sorted(best, key=lambda one: -best[one]):
+        if policy != "full":
+            rows = [cells.get((policy, fraction)) for fraction in fractions]
+            share = max(row["choosing_seconds"] / row["seconds"] for row in rows if row)
+            lines.append(f"| {policy} | " + " | ".join(map(_cell, rows)) + f" | {share:.0%} |")
     return "\n".join(lines)
+
+
+def _mean_of(row: dict[str, Any] | None) -> float:
+    return fmean(row["test"]) if row else 0.0
+
+
+def _percent(row: dict[str, Any]) -> str:
+    return f"{100 * fmean(row['test']):.1f}"
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "–"
+    if "against_fresh_random" not in row:
+        return _percent(row)
+    mean, low, high = (100 * x for x in row["against_fresh_random"])
+    sure = "*" if low > 0 or high < 0 else ""
+    return f"{_percent(row)} ({mean:+.1f}{sure})"
+
+
+def quote(policy: str, table: list[dict[str, Any]], setting: str) -> str:
+    """What a method card says of its policy's accuracy; empty where it was not measured."""
+    rows = {row["fraction"]: row for row in table if row["policy"] == policy}
+    if not rows:
+        return ""
+    said = ", ".join(f"{fraction:.0%}: {_cell(row)}" for fraction, row in sorted(rows.items()))
+    seeds = max(len(row["test"]) for row in rows.values())
+    return f"{QUOTED} ({setting}; {seeds} seeds; beside fresh random subsets): {said}."
+
+
+def write_cards(folder: Path, table: list[dict[str, Any]], setting: str) -> None:
+    """Put the quotes into the cards, in the place of those of an earlier run."""
+    for card in sorted(folder.glob("*.md")):
+        if text := quote(card.stem, table, setting):
+            before = card.read_text()
+            kept = [line for line in before.splitlines() if not line.startswith(QUOTED)]
+            kept = [line.removesuffix(" Accuracy against cost: see `benchmarks/README.md`.") for line in kept]
+            place = kept.index("## Citation") if "## Citation" in kept else len(kept)
+            while kept[place - 1] == "":
+                del kept[place - 1]
+                place -= 1
+            card.write_text("\n".join([*kept[:place], "", text, "", *kept[place:]]) + "\n")
 
 
 def main() -> None:
@@ -236,6 +285,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/accuracy"), help="for checkpoints")
     parser.add_argument("--rows", type=Path, default=Path("benchmarks/results/accuracy"))
+    parser.add_argument("--cards", type=Path, help="folder of method cards to quote the figures in")
     arguments = parser.parse_args()
     policies = [name for name in arguments.policies or selector_names() if name not in BASELINES]
     wanted = runs([*BASELINES, *policies], arguments.fractions, arguments.rates, arguments.seeds)
@@ -255,6 +305,10 @@ def main() -> None:
         print(f"\n{markdown(table)}")
         for policy, reason in sorted(failed.items()):
             print(f"{policy}: {reason}")
+        if arguments.cards:
+            spoilt = f", {arguments.noise:.0%} of labels wrong" if arguments.noise else ""
+            what = f"{name}, {arguments.horizon:g} ee, width {arguments.width}{spoilt}"
+            write_cards(arguments.cards, table, what)
     write(report, arguments.json)
 
 

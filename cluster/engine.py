@@ -158,11 +158,12 @@ class RayEngine(Engine):
     def _look(self) -> None:
         """Take in what the cluster holds, at most once a second."""
         now = time.monotonic()
-        if self._rent is None or now - self._looked < _REFRESH_S or not ray.is_initialized():
+        if now - self._looked < _REFRESH_S or not ray.is_initialized():
             return
         nodes, self._looked = live_nodes(), now
         self._fits = slots(staying(nodes), self._resources)
-        self._held = self._rent.look(nodes, now, {} if self._owned else booting())
+        if self._rent is not None:  # a machine is paid for from the start of the study
+            self._held = self._rent.look(nodes, now, {} if self._owned else booting())
 
     def _check_reach(self, place: Location | None) -> None:
         """On a cluster each machine must see what the driver writes; later ones look themselves."""
