@@ -50,6 +50,7 @@ from benchmarks.influence_points import WIDTH, Features, LastLayer
 from benchmarks.influence_rules import rules
 
 CHECKPOINTS: Final = 10
+WIDE: Final = 2048  # of projected gradients, of networks with 100,000 weights
 FLIPPED: Final = 0.1
 RIDGE: Final = 0.3
 DAMPING: Final = 0.1
@@ -160,13 +161,22 @@ class Sides:
         wanted = torch.stack([point.test.T for point in given])
         return tracin_scores(torch.stack([point.train for point in given], 1), wanted)
 
-    def traks(self, states: Sequence[list[Tensor]], *, published: bool = False) -> Tensor:
-        """Scores of TRAK; with the paper's kernel where it is asked for."""
+    def traks(self, states: Sequence[list[Tensor]], *, published: bool = False, width: int = WIDTH) -> Tensor:
+        """Scores of TRAK.
+
+        Args:
+            states: The models.
+            published: As the paper combines models: the factor 1 - p is averaged apart from the rest.
+                Ours averages scores, in which a model has no say on what it has learnt by heart.
+            width: Of projected gradients.
+        """
         total = torch.zeros(len(self.data.targets), len(self.test.targets))
+        missed = torch.zeros(len(self.data.targets), 1)
         for c, state in enumerate(states):
-            point = Features.of(self.network.module(state), self.data, self.test, c)
-            total += trak_scores(point.train, point.test.T, RIDGE, point.weights if published else None)
-        return total / len(states)
+            point = Features.of(self.network.module(state), self.data, self.test, c, width)
+            total += trak_scores(point.odds if published else point.train, point.test.T, RIDGE)
+            missed += point.missed[:, None]
+        return total * missed / len(states) ** 2 if published else total / len(states)
 
     def inferred(self, state: list[Tensor]) -> Tensor:
         """Scores of DataInf."""
@@ -247,7 +257,13 @@ def retraining(
     measure("trak, 3 points of one training", lambda: sides.traks(path[2::3][-3:]))
     measure("trak, 10 points of one training", lambda: sides.traks(path))
     measure(f"trak, {len(passes)} points of one training", lambda: sides.traks(passes))
-    measure("trak, 10 models on halves, the paper's kernel", lambda: sides.traks(few, published=True))
+    for models in (few, half) if len(half) > CHECKPOINTS else (few,):
+        name = f"trak, {len(models)} models on halves"
+        measure(f"{name}, combined as published", lambda models=models: sides.traks(models, published=True))
+        measure(
+            f"{name}, combined as published, {WIDE:,} numbers",
+            lambda models=models: sides.traks(models, published=True, width=WIDE),
+        )
     if len(half) > CHECKPOINTS:
         measure(f"trak, {len(half)} models on halves", lambda: sides.traks(half))
     measure("datainf, 1 point", lambda: sides.inferred(full))

@@ -18,6 +18,7 @@ from benchmarks.attribution import (
 )
 
 WIDTH: Final = 512  # of projected gradients
+LEAST: Final = 1e-3  # of 1 - p: below it a gradient of float32 divided by it is noise
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,23 @@ class Features:
     label: Tensor
 
     @classmethod
-    def of(cls, model: nn.Module, data: Samples, test: Samples, seed: int) -> Features:
+    def of(cls, model: nn.Module, data: Samples, test: Samples, seed: int, width: int = WIDTH) -> Features:
         """Each point with a projection of its own where it has a seed of its own."""
         probabilities = collector(model).collect(
             data.batches(), frozenset({Signal.PROBABILITIES}), lambda: None
         )[Signal.PROBABILITIES]
         label = probabilities.gather(1, data.targets[:, None]).squeeze(1)
-        return cls(gradients(model, data, WIDTH, seed), gradients(model, test, WIDTH, seed), label)
+        return cls(gradients(model, data, width, seed), gradients(model, test, width, seed), label)
 
     @property
-    def weights(self) -> Tensor:
-        """Of TRAK's kernel as published."""
-        return 1 / (1 - self.label).clamp_min(1e-4).square()
+    def missed(self) -> Tensor:
+        """The probability that the label lacks: TRAK's factor 1 - p, shape (n,)."""
+        return (1 - self.label).clamp_min(LEAST)
+
+    @property
+    def odds(self) -> Tensor:
+        """Gradients of the log-odds of the label, up to their sign, as TRAK has them."""
+        return self.train / self.missed[:, None]
 
 
 @dataclass(frozen=True)
