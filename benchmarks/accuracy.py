@@ -252,7 +252,8 @@ def quote(policy: str, table: list[dict[str, Any]], setting: str) -> str:
         return ""
     said = ", ".join(f"{fraction:.0%}: {_cell(row)}" for fraction, row in sorted(rows.items()))
     seeds = max(len(row["test"]) for row in rows.values())
-    return f"{QUOTED} ({setting}; {seeds} seeds; in points beside fresh random subsets, * where the 95 % interval leaves out 0): {said}."
+    beside = "in points beside fresh random subsets, * where the 95 % interval leaves out 0"
+    return f"{QUOTED} ({setting}; {seeds} seeds; {beside}): {said}."
 
 
 def write_cards(folder: Path, table: list[dict[str, Any]], setting: str) -> None:
