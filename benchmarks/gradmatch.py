@@ -1,6 +1,6 @@
 """Gradient matching beside a loop as CORDS has it: how long, how near, how many distinct picks.
 
-    python -m benchmarks.gradmatch --data-dir ../shared/data --repeats 3 --json FILE
+    python -m benchmarks.gradmatch --data-dir ../shared/data --repeats 3 --rounds 30 120 --json FILE
 
 A tenth of Fashion-MNIST by the last-layer gradients of a network after one pass: some classes, each by
 itself, and all samples in batches. Both sides get the same ridge and the same target. The loop is timed with
@@ -10,7 +10,9 @@ the gradients given; ours with the factors that they are made of.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -32,6 +34,19 @@ TOLERANCE: Final = 1e-4  # of the target: what the loop stops at
 RULE: Final = GradMatch()
 ONE_BY_ONE: Final = 10**9  # rounds
 Match = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured.
+
+    Attributes:
+        repeats: Of each side.
+        rounds: In which ours picks.
+    """
+
+    repeats: int
+    rounds: Sequence[int]
 
 
 def cords(gradients: Tensor, budget: int, ridge: float, *, masked: bool = False) -> Match:
@@ -108,7 +123,7 @@ def compare(
 
 
 def sides(
-    ours: Callable[[int, int], Match], gradients: Tensor, budget: int, repeats: int
+    ours: Callable[[int, int], Match], gradients: Tensor, budget: int, scale: Scale
 ) -> dict[str, dict[str, Any]]:
     """Ours, given a budget and rounds, and the loop; and ours with as few picks as the loop ended with.
 
@@ -117,26 +132,28 @@ def sides(
     ridge = RULE.regularisation * float(gradients.double().square().sum(1).mean())
     reached = len(cords(gradients, budget, ridge)[0])
     runs: dict[str, Callable[[], Match]] = {
-        "gradmatch": lambda: ours(budget, RULE.rounds),
-        "gradmatch, one by one": lambda: ours(budget, ONE_BY_ONE),
-        "gradmatch, picks of the loop": lambda: ours(reached, RULE.rounds),
-        "loop": lambda: cords(gradients, budget, ridge),
-        "loop, masked": lambda: cords(gradients, budget, ridge, masked=True),
+        f"gradmatch, {rounds} rounds": partial(ours, budget, rounds) for rounds in scale.rounds
     }
-    return compare(gradients, runs, budget, repeats)
+    runs |= {
+        "gradmatch, one by one": partial(ours, budget, ONE_BY_ONE),
+        "gradmatch, picks of the loop": partial(ours, reached, RULE.rounds),
+        "loop": partial(cords, gradients, budget, ridge),
+        "loop, masked": partial(cords, gradients, budget, ridge, masked=True),
+    }
+    return compare(gradients, runs, budget, scale.repeats)
 
 
-def one_class(embeddings: Tensor, errors: Tensor, repeats: int) -> dict[str, dict[str, Any]]:
+def one_class(embeddings: Tensor, errors: Tensor, scale: Scale) -> dict[str, dict[str, Any]]:
     """A tenth of the samples of a class."""
     atoms = LastLayer(embeddings, errors)
 
     def ours(budget: int, rounds: int) -> Match:
         return matching_pursuit(atoms, budget, RULE.regularisation, rounds)
 
-    return sides(ours, batch_gradients(embeddings, errors, 1), round(SHARE * len(errors)), repeats)
+    return sides(ours, batch_gradients(embeddings, errors, 1), round(SHARE * len(errors)), scale)
 
 
-def by_batch(embeddings: Tensor, errors: Tensor, repeats: int) -> dict[str, dict[str, Any]]:
+def by_batch(embeddings: Tensor, errors: Tensor, scale: Scale) -> dict[str, dict[str, Any]]:
     """A tenth of all samples, in the same random batches."""
     order = torch.randperm(len(errors), generator=torch.Generator().manual_seed(0))
     order = order[: len(order) // BATCH * BATCH]
@@ -148,7 +165,7 @@ def by_batch(embeddings: Tensor, errors: Tensor, repeats: int) -> dict[str, dict
         picks, weights = match_batches(*given)
         return picks[::BATCH] // BATCH, weights[::BATCH]
 
-    return sides(ours, gradients, round(SHARE * len(gradients)), repeats)
+    return sides(ours, gradients, round(SHARE * len(gradients)), scale)
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
@@ -168,15 +185,17 @@ def main() -> None:
     parser.add_argument("--dataset", default="fashion-mnist", help="images in ten classes")
     parser.add_argument("--classes", type=int, default=2, help="how many are matched by themselves")
     parser.add_argument("--seeds", "--repeats", dest="repeats", type=int, default=3)
+    parser.add_argument("--rounds", type=int, nargs="+", default=[RULE.rounds], help="of ours")
     arguments = parser.parse_args()
+    scale = Scale(arguments.repeats, arguments.rounds)
     torch.set_num_threads(arguments.threads)
     embeddings, errors, targets = factors(arguments.data_dir, arguments.dataset, 0)
     result = begin(arguments, parts={})
     parts = {
-        f"class {c}": lambda rows=(targets == c): one_class(embeddings[rows], errors[rows], arguments.repeats)
+        f"class {c}": lambda rows=(targets == c): one_class(embeddings[rows], errors[rows], scale)
         for c in range(arguments.classes)
     }
-    parts["batches"] = lambda: by_batch(embeddings, errors, arguments.repeats)
+    parts["batches"] = lambda: by_batch(embeddings, errors, scale)
     for name, part in parts.items():
         result["parts"][name] = part()
         print(f"\n{name}\n\n{table(result['parts'][name])}", flush=True)
