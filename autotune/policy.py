@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -108,6 +108,17 @@ class Policy:
         """How many of n training samples are drawn as candidates: at least the budget."""
         return max(self.budget(n), round(self.pool * n))
 
+    def scoring(self, static: Set[Signal] = frozenset()) -> float:
+        """Epoch-equivalents of collecting the signals for one selection, as declared.
+
+        Losses of training are free where gaps are tolerated; the target split's signals are left out.
+
+        Args:
+            static: Signals that the study computes once.
+        """
+        free = {Signal.LOSS} if self.selector.tolerates_gaps else set()
+        return self.pool * passes(self.selector.needs - free - static)
+
     def fair_fidelity(self, horizon: float) -> float:
         """Epoch-equivalents after which the policy has selected twice, so that it can be judged.
 
@@ -115,8 +126,7 @@ class Policy:
         """
         if not self.selector.needs - KNOWN or self.selector.scope is Scope.STUDY or not self.selects:
             return 0.0
-        free = {Signal.LOSS} if self.selector.tolerates_gaps else set()
-        scoring = self.pool * passes(self.selector.needs - free)
+        scoring = self.scoring()
         gap = max(self.schedule.interval * horizon, scoring + self.fraction)
         return min(horizon, self.schedule.warmup * horizon + gap + scoring)
 

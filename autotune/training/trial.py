@@ -185,10 +185,28 @@ class Trial:
         budget = min(self._policy.budget(n), len(pool))
         if len(pool) == n and (shared := self.source.order(self._policy, budget, self.beat)) is not None:
             return Subset.uniform(shared)
+        if index == 0:
+            self._check_leaves_training(self._policy.scoring(self._room.static), "its signals cost")
         readings = self.source.readings(self._policy, pool, self.fidelity, self.beat)
         signals = Signals(pool, readings, self.progress)
         widths = [reading.values[0].numel() for reading in readings.values()]
+        flops = selector.cost(len(pool), budget, max(widths, default=1))
+        if index == 0:
+            self._check_leaves_training(flops / self.cost.epoch, "its rule costs")
         with self._meter.measure(Label.SELECT):
             subset = selector.select(signals, budget, generator(self._seed, "select", index))
-        self._meter.charge(Label.SELECT, selector.cost(len(pool), budget, max(widths, default=1)))
+        self._meter.charge(Label.SELECT, flops)
         return Subset.uniform(subset.ids) if self._policy.weighting is Weighting.UNIFORM else subset
+
+    def _check_leaves_training(self, epochs: float, said: str) -> None:
+        """Refuse a first selection after which nothing could be trained: a rule may take hours for that.
+
+        Raises:
+            TrialError: When it costs what is left of the horizon, in epoch-equivalents.
+        """
+        horizon = self._room.rules.horizon
+        if self.fidelity + epochs >= horizon:
+            raise TrialError(
+                f"policy {self._policy.name!r}: one selection leaves nothing to train: {said} {epochs:.3g} "
+                f"epoch-equivalents of the trial's {horizon:g}; lower policy.pool or policy.fraction"
+            )

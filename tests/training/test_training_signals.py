@@ -213,7 +213,7 @@ def untrained(workload, config):
 
 def test_gradients_reach_the_selector(splits, workload):
     needs = (Signal.GRADIENTS, Signal.UPDATES, Signal.TARGET_SPLIT_GRADIENTS)
-    config, made = reads(*needs) | {"policy.pool": 0.5}, workload(gradient_width=32)
+    config, made = reads(*needs) | {"policy.pool": 0.5}, workload(gradient_width=32, horizon=4.0)
     outcome = run(made, config, until=0.1)
     (signals,) = SEEN
     trial = untrained(made, config)
@@ -528,9 +528,9 @@ class TestEverySignal(WorkloadContract):
 def test_every_selector_chooses_in_a_trial(blobs, splits, tmp_path, name):
     """Whatever signals it needs, it is given them, before the trial and during it."""
     task = Classification(blobs.with_columns(groups=np.arange(blobs.n) % 3), build)
-    rules = TrialRules(horizon=6.0, gradient_width=16)
+    rules = TrialRules(horizon=600.0, gradient_width=16)  # beside so small a model rules are dear
     made = TrainingWorkload(task, splits, rules, tmp_path, reference={"lr": 0.1})
-    config = BASE | {"policy": name, "policy.pool": 0.5, "policy.warmup": 0.3}
+    config = BASE | {"policy": name, "policy.pool": 0.5, "policy.warmup": 0.003}
     trying(made, config)
     outcome = run(made, config, until=5.0)
     assert outcome.selections > 0
@@ -551,3 +551,25 @@ def test_every_selector_chooses_in_a_trial(blobs, splits, tmp_path, name):
 )
 def test_passes_over_the_candidates(needs, cost):
     assert passes(needs) == pytest.approx(cost)
+
+
+@dataclass(frozen=True)
+class Dear(Largest):
+    """Says that it costs a thousand times the trial."""
+
+    needs: ClassVar[frozenset[Signal]] = frozenset({Signal.EMBEDDINGS})
+
+    def cost(self, n, budget, width):
+        return 1e15
+
+
+@pytest.mark.parametrize(
+    ("name", "pool", "said"), [("dear", 0.5, "its rule costs"), ("tracin", 1.0, "its signals cost 3 ")]
+)
+def test_a_selection_that_leaves_nothing_to_train_is_refused_before_it_is_made(workload, name, pool, said):
+    selection.register("dear")(Dear)
+    made, config = workload(), BASE | {"policy": name, "policy.pool": pool, "policy.warmup": 0.5}
+    found = made.worker(made.bulk).advance(Assignment(0, 0, config, 1, 0, 0.0, 2.0), lambda: None)
+    assert isinstance(found, Failed)
+    assert f"policy '{name}': one selection leaves nothing to train: {said}" in found.message
+    assert found.ledger[Label.SELECT].flops == 0

@@ -116,11 +116,12 @@ class TestRegression(WorkloadContract):
     def make(self, blobs, rules):
         data = Dataset.from_arrays(blobs.inputs, blobs.inputs[:, 0] * 2 + 1)
         splits = Splits.make(data, by="random", seed=0)
-        return lambda path: TrainingWorkload(Regression(data, linear), splits, rules, path)
+        return lambda path: TrainingWorkload(Regression(data, small), splits, rules, path)
 
 
-def linear(config):
-    return nn.Linear(8, 1)
+def small(config):
+    """Not so small that choosing costs more than training."""
+    return nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 1))
 
 
 def worker_of(task, splits, path, rules=None):
@@ -169,7 +170,7 @@ def test_a_model_whose_checkpoint_was_lost_is_trained_again_to_be_tested(blobs, 
 def test_a_checkpoint_of_other_code_is_no_fault_of_the_trial(blobs, splits, tmp_path):
     advance(worker_of(Classification(blobs, build), splits, tmp_path), BASE)
     with pytest.raises(CheckpointError, match="does not fit this trial's model"):
-        advance(worker_of(Classification(blobs, linear), splits, tmp_path), BASE, until=1.0)
+        advance(worker_of(Classification(blobs, small), splits, tmp_path), BASE, until=1.0)
 
 
 def broken(config):
