@@ -268,3 +268,15 @@ def test_sigterm_stops_cleanly_and_resuming_finishes(folder):
     assert out == ""
     assert "to continue: autotune resume out" in err
     assert cli.main(["resume", "out", "--quiet"]) == 0
+
+
+def test_a_study_is_forecast_before_it_begins(capsys):
+    file = Path(__file__).parents[1] / "examples/study.yaml"
+    line = ["forecast", str(file), "--workers", "1", "4", "--price", "2", "--epoch-seconds", "9"]
+    assert cli.main([*line, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["workers"] for row in found["rows"]] == [1, 4]
+    assert found["rows"][0]["hours"] > found["rows"][1]["hours"]
+    assert not found["measured"]
+    assert cli.main(line) == 0
+    assert "at most 14 full trainings" in capsys.readouterr().out

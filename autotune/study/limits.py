@@ -66,12 +66,23 @@ _REST = {
 
 def confirmation_s(history: History, confirm: Confirm, arms: Sequence[str]) -> float:
     """Device-seconds, at most, of confirming the winner; 0 as long as no trial has told its pace."""
+    rungs = history.study.get("rungs") or [0.0]
+    trainings = sum(confirmations(confirm, arms, several=bool(Aims.of(history.study))))
+    return trainings * float(rungs[-1]) * _pace(history)
+
+
+def confirmations(confirm: Confirm, arms: Sequence[str], *, several: bool) -> tuple[int, int]:
+    """How many trainings a confirmation takes at most: those of all candidates, then those of the best.
+
+    Args:
+        confirm: What the plan asks for.
+        arms: Data policies of the space.
+        several: Whether the study has several objectives or constraints, so that all get every seed.
+    """
     baselines = sum(arm in arms for arm in BASELINES) if len(arms) > 1 else 0  # one arm has no rivals
     chosen = confirm.leaders + 2 * baselines
-    last = chosen if Aims.of(history.study) else 2 + baselines
-    trainings = FIRST * chosen + max(0, confirm.seeds - FIRST) * last
-    rungs = history.study.get("rungs") or [0.0]
-    return trainings * float(rungs[-1]) * _pace(history)
+    last = chosen if several else 2 + baselines
+    return FIRST * chosen, max(0, confirm.seeds - FIRST) * last
 
 
 def _limited(history: History, budget: Budget, clock: Clock) -> Iterator[tuple[str, float, float]]:

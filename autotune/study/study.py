@@ -62,6 +62,10 @@ class Study:
         shared: Folder of what is computed once for all trials (features of an encoder, losses of a hold-out
             model), which studies may have in common; None takes one in the study's own folder.
 
+    Attributes:
+        plan, space: As they were given.
+        path: The folder, or the address.
+
     Raises:
         ConfigurationError: When something cannot work; nothing has been spent.
     """
@@ -85,8 +89,8 @@ class Study:
         self.path = locate(path)
         self._shared = locate(shared) if shared else self.path / "shared"
         self._objective = objective
-        self._space = space
-        self._plan = plan
+        self.space = space
+        self.plan = plan
         self._rules = rules or TrialRules(horizon=plan.scheduler.rungs[-1])
         self._engine = engine
         self._enclosed: Mapping[str, str] = {}
@@ -138,13 +142,13 @@ class Study:
         """
         log = open_log(self.path / "log")
         try:
-            workload = self._workload(log.epoch)
+            workload = self.workload(log.epoch)
             director = self._open(log, workload)
             if director.history.phase != DONE:
                 engine = self._make_engine()
                 try:
                     engine.start(workload)
-                    Loop(director, log, engine, self._plan, observe).run()
+                    Loop(director, log, engine, self.plan, observe).run()
                 finally:
                     engine.close()
             result = Result(self.path, director.history)
@@ -157,29 +161,34 @@ class Study:
         finally:
             log.close()
 
-    def _workload(self, epoch: int) -> Workload:
+    def workload(self, epoch: int = 0) -> Workload:
+        """What its engine is given.
+
+        Args:
+            epoch: The driver that workers belong to.
+        """
         if isinstance(self._objective, Workload):
             return self._objective
         data = self._objective.data
         return TrainingWorkload(
             self._objective,
-            self._objective.splits or Splits.make(data, seed=self._plan.seed),
-            replace(self._rules, horizon=self._plan.scheduler.rungs[-1]),
+            self._objective.splits or Splits.make(data, seed=self.plan.seed),
+            replace(self._rules, horizon=self.plan.scheduler.rungs[-1]),
             (self.path / "checkpoints").resolve(),
             epoch,
-            self._space.reference(),
-            seed=self._plan.seed,
+            self.space.reference(),
+            seed=self.plan.seed,
             shared=self._shared.resolve(),
-            selectors=own_selectors(self._space.options("policy")),
-            asked=self._plan.aims.metrics,
+            selectors=own_selectors(self.space.options("policy")),
+            asked=self.plan.aims.metrics,
         )
 
     def _director(self, workload: Workload) -> Director:
-        horizon = self._plan.scheduler.rungs[-1]
+        horizon = self.plan.scheduler.rungs[-1]
         return Director(
-            self._plan,
-            self._space,
-            arms=self._space.options("policy") or ("full",),
+            self.plan,
+            self.space,
+            arms=self.space.options("policy") or ("full",),
             reference_flops=workload.reference_flops,
             entry=(lambda config: entry_fidelity(config, horizon))
             if isinstance(workload, TrainingWorkload)
@@ -193,7 +202,7 @@ class Study:
         opened = next(past, None)
         with watched(self._engine.watchdog_s if isinstance(self._engine, Engine) else PATIENCE_S) as beat:
             if opened is None and isinstance(workload, TrainingWorkload):
-                check(workload, self._space, beat)
+                check(workload, self.space, beat)
             director = self._director(workload)
         identity = self._identity(workload)
         facts: list[Event] = [DriverStarted(log.epoch, _versions(), self._prices)]
@@ -205,7 +214,7 @@ class Study:
             self._write_enclosed()
             facts.insert(0, Opened(identity))
         facts += _lost(director.history, workload)
-        check_money(self._plan.budget, director.history.prices if self._prices is None else self._prices)
+        check_money(self.plan.budget, director.history.prices if self._prices is None else self._prices)
         log.append(*facts)
         for fact in facts:
             director.apply(fact)
@@ -218,9 +227,9 @@ class Study:
     def _identity(self, workload: Workload) -> dict[str, Any]:
         return {
             "name": self.path.absolute().name,  # a path may be written in several ways
-            "space": self._space.to_yaml(),
-            "plan": self._plan.to_json(),
-            "rungs": list(self._plan.scheduler.rungs),
+            "space": self.space.to_yaml(),
+            "plan": self.plan.to_json(),
+            "rungs": list(self.plan.scheduler.rungs),
             "reference_flops": workload.reference_flops,
             **workload.describe(),
         }

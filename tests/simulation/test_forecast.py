@@ -1,0 +1,105 @@
+"""Before a study has begun: how long it will take is near how long it takes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from torch import nn
+
+import autotune as at
+from autotune.errors import ConfigurationError
+from autotune.events import SEARCH
+from autotune.search_spaces.policies import policies
+from autotune.simulation.fleet import Fleet
+from autotune.simulation.forecast import forecast, pace_of
+from autotune.simulation.pace import Pace, measured_epoch
+
+SPACE = at.SearchSpace({"lr": at.Float(0.01, 0.3, log=True), "width": at.Int(8, 64), "policy": policies([])})
+PLAN = at.Plan(at.Budget(trials=12), at.ASHA(horizon=4.0, lowest=0.4), confirm=at.Confirm(1, seeds=2))
+
+
+def build(config):
+    return nn.Sequential(nn.Linear(8, config["width"]), nn.ReLU(), nn.Linear(config["width"], 3))
+
+
+@pytest.fixture(scope="module")
+def task():
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(600, 8)).astype(np.float32)
+    return at.Classification(
+        at.Dataset.from_arrays(inputs, (inputs @ rng.normal(size=(8, 3))).argmax(1)), build
+    )
+
+
+@pytest.fixture
+def study(task, tmp_path):
+    return lambda plan=PLAN: at.Study(task, SPACE, tmp_path / "study", plan)
+
+
+def paced(study, epoch_s=10.0):
+    return pace_of(study, epoch_s)
+
+
+def test_it_is_near_what_the_study_then_takes(study):
+    one = study()
+    expected = forecast(one, paced(one), Fleet())
+    history = one.run().history
+    spent = history.spent[SEARCH].own.epochs(one.workload().reference_flops)
+    assert expected.search.trials == len(history.of_phase(SEARCH)) == 12
+    assert expected.search.spent == pytest.approx(spent, rel=0.35)
+    assert expected.search.seconds == pytest.approx(10.0 * expected.search.spent)
+    trainings = len([trial for trial in history.trials.values() if trial.phase != SEARCH])
+    assert 0 < trainings <= expected.trainings
+
+
+def test_larger_models_take_longer(study):
+    one = study()
+    size = paced(one).size
+    middle = one.space.reference()
+    assert size(middle) == pytest.approx(1.0)
+    assert size({**middle, "width": 64}) > 1.5 * size(middle)
+
+
+def test_a_model_that_cannot_be_built_counts_as_the_reference(study):
+    assert paced(study()).size({"lr": 0.1}) == 1.0
+
+
+def test_more_workers_are_done_sooner_and_cost_no_less(study):
+    one = study()
+    pace = paced(one)
+    alone, many = (forecast(one, pace, Fleet(workers, price=3.6)) for workers in (1, 8))
+    assert many.seconds < alone.seconds / 2
+    assert many.paid >= alone.paid
+    assert alone.paid == pytest.approx(alone.seconds / 1000)
+
+
+@pytest.mark.parametrize("limit", [{"usd": 0.5}, {"gpu_hours": 0.5 / 3.6}, {"wall": 0.5 / 3.6 / 4}])
+def test_a_budget_for_the_whole_study_holds(study, limit):
+    one = study(replace(PLAN, budget=at.Budget(**limit)))
+    found = forecast(one, paced(one), Fleet(4, price=3.6))
+    assert 0.25 < found.paid <= 0.55  # workers wait for the last trial
+    assert found.search.trials > 4
+
+
+def test_what_cannot_be_forecast_is_said(study):
+    one = study(replace(PLAN, budget=at.Budget(usd=0.01)))
+    with pytest.raises(ConfigurationError, match="does not cover its confirmation"):
+        forecast(one, paced(one), Fleet(price=3.6))
+    with pytest.raises(ConfigurationError, match="needs a price"):
+        forecast(one, paced(one), Fleet())
+    with pytest.raises(ConfigurationError, match="must be above 0"):
+        Pace(0.0)
+
+
+def test_the_pace_is_measured_by_training(study):
+    workload = study().workload()
+    assert measured_epoch(workload, until_s=0.01) > 0
+
+
+def test_a_reference_that_cannot_be_trained_is_said(task, tmp_path):
+    def refuse(config):
+        raise ValueError("no such model")
+
+    workload = at.Study(task, SPACE, tmp_path, PLAN).workload()
+    with pytest.raises(ConfigurationError, match="no such model"):
+        measured_epoch(replace(workload, task=replace(task, model=refuse)))
