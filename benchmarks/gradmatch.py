@@ -34,6 +34,7 @@ TOLERANCE: Final = 1e-4  # of the target: what the loop stops at
 RULE: Final = GradMatch()
 ONE_BY_ONE: Final = 10**9  # rounds
 Match = tuple[Tensor, Tensor]
+Solve = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,14 @@ class Scale:
     rounds: Sequence[int]
 
 
-def cords(gradients: Tensor, budget: int, ridge: float, *, masked: bool = False) -> Match:
+def least_squares(normal: Tensor, right: Tensor) -> Tensor:
+    """How CORDS solves its normal equations."""
+    return torch.linalg.lstsq(normal, right[:, None]).solution.squeeze(1)
+
+
+def cords(
+    gradients: Tensor, budget: int, ridge: float, *, masked: bool = False, solve: Solve = least_squares
+) -> Match:
     """Orthogonal matching pursuit as CORDS runs it, written from its description.
 
     In each step: the gradient that agrees best with the residual; all weights anew by the regularised normal
@@ -69,7 +77,7 @@ def cords(gradients: Tensor, budget: int, ridge: float, *, masked: bool = False)
         while True:
             chosen = gradients[picks]
             normal = chosen @ chosen.T + ridge * torch.eye(len(picks))
-            weights = torch.linalg.solve(normal, chosen @ target)
+            weights = solve(normal, chosen @ target)
             if len(picks) == 1 or not bool((weights < 0).any()):
                 break
             del picks[int(weights.argmin())]
@@ -139,6 +147,9 @@ def sides(
         "gradmatch, picks of the loop": partial(ours, reached, RULE.rounds),
         "loop": partial(cords, gradients, budget, ridge),
         "loop, masked": partial(cords, gradients, budget, ridge, masked=True),
+        "loop, masked, by torch.linalg.solve": partial(
+            cords, gradients, budget, ridge, masked=True, solve=torch.linalg.solve
+        ),
     }
     return compare(gradients, runs, budget, scale.repeats)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Final, Protocol
 
@@ -89,9 +90,14 @@ class Rows(Atoms):
     def __len__(self) -> int:
         return len(self.rows)
 
+    @cached_property
+    def exact(self) -> Tensor:
+        """The same in float64, once for all that is asked for."""
+        return self.rows.double()
+
     def combined(self, picks: Tensor, weights: Tensor) -> Tensor:
         """Shape (k,)."""
-        return weights @ self.rows[picks].double()
+        return weights @ self.exact[picks]
 
     def total(self) -> Tensor:
         """Shape (k,)."""
@@ -103,7 +109,7 @@ class Rows(Atoms):
 
     def gram(self, picks: Tensor, others: Tensor) -> Tensor:
         """One product of matrices."""
-        return self.rows[picks].double() @ self.rows[others].double().T
+        return self.exact[picks] @ self.exact[others].T
 
     def mean_square(self) -> float:
         """Mean of squared norms."""
