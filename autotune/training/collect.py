@@ -61,11 +61,14 @@ class Collector:
         model: The live model.
         losses: Per-sample losses; None where the task has no such function.
         head: Dotted name of the last linear layer; None finds it.
+        halved: Whether forward passes may run in bfloat16; what is computed from the head's output on is
+            float32 nevertheless.
     """
 
     model: nn.Module
     losses: LossFunction | None
     head: str | None = None
+    halved: bool = False
 
     def collect(
         self, batches: Iterable[Batch], signals: frozenset[Signal], beat: Callable[[], object]
@@ -98,9 +101,11 @@ class Collector:
     def _of_batch(self, batch: Batch, signals: frozenset[Signal], probe: _Probe) -> dict[Signal, Tensor]:
         values: dict[Signal, Tensor] = {}
         probe.embeddings = probe.errors_at = probe.outputs = None
-        with torch.set_grad_enabled(Signal.ERRORS in signals):
+        halved = torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=self.halved)
+        with torch.set_grad_enabled(Signal.ERRORS in signals), halved:
             if self.losses is not None and signals & _OF_LOSS:
-                values[Signal.LOSS] = losses = self.losses(self.model, batch)
+                losses = self.losses(self.model, batch)
+                values[Signal.LOSS] = _single(losses)
                 if Signal.ERRORS in signals:
                     values[Signal.ERRORS] = _errors(losses, probe.errors_at)
             else:
@@ -119,11 +124,11 @@ class Collector:
         probe = _Probe()
         handles = []
 
-        def at_head(module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        def at_head(module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor:
             probe.embeddings = given[0].detach()
             if Signal.ERRORS not in signals:
-                return None
-            probe.errors_at = output.detach().requires_grad_()
+                return _single(output)
+            probe.errors_at = _single(output).detach().requires_grad_()
             return probe.errors_at
 
         def at_root(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
@@ -138,6 +143,10 @@ class Collector:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def _single(values: Tensor) -> Tensor:
+    return values.float() if values.dtype is torch.bfloat16 else values
 
 
 def _errors(losses: Tensor, at: Tensor | None) -> Tensor:

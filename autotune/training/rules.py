@@ -11,6 +11,7 @@ from autotune.training.projection import WIDTH
 
 EMA: Final = "ema"
 BRANCH: Final = "branch"
+BFLOAT16: Final = "bfloat16"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class TrialRules:
         gradient_width: Numbers to which each sample's gradient is projected, where a selector reads it.
         gradient_layers: Dotted names of the modules whose weights that gradient is by; empty takes all
             linear, convolution and embedding layers that are trained.
+        signal_precision: `bfloat16` lets the forward passes that collect signals run in it, where torch deems
+            an operator safe; losses, their gradients by outputs and probabilities are taken in float32, and
+            so are projected gradients throughout. None is float32: picks are the same on every device.
     """
 
     horizon: float
@@ -44,6 +48,7 @@ class TrialRules:
     eval_least: int = 500
     gradient_width: int = WIDTH
     gradient_layers: tuple[str, ...] = ()
+    signal_precision: str | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.horizon) and self.horizon > 0):
@@ -56,6 +61,11 @@ class TrialRules:
             raise ConfigurationError(f"checkpoint_s must be above 0, got {self.checkpoint_s}")
         if not self.eval_share > 0:
             raise ConfigurationError(f"eval_share must be above 0 (inf: always all), got {self.eval_share}")
+        if self.signal_precision not in (None, BFLOAT16):
+            raise ConfigurationError(
+                f"signal_precision must be {BFLOAT16!r}, or left out for float32, "
+                f"got {self.signal_precision!r}"
+            )
         layers: object = self.gradient_layers
         if isinstance(layers, str):
             raise ConfigurationError(f"gradient_layers must be a tuple of names, got the text {layers!r}")

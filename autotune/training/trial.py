@@ -24,7 +24,7 @@ from autotune.training.meter import Meter
 from autotune.training.parts import ModelPart, OptimizerPart, Part, Snapshot, capture, restore
 from autotune.training.randomness import GlobalGenerators, generator
 from autotune.training.room import Room
-from autotune.training.rules import EMA
+from autotune.training.rules import BFLOAT16, EMA
 from autotune.training.settings import RateSchedule
 from autotune.training.source import Source
 from autotune.work import Assignment, Beat
@@ -70,7 +70,8 @@ class Trial:
         needs = self._policy.selector.needs if self._policy.selects else frozenset()
         device = room.samples.device
         self.memory = Memory(needs, model, room.samples.n, device)
-        collector = Collector(model, room.losses(assignment.config), room.head)
+        halved = room.rules.signal_precision == BFLOAT16
+        collector = Collector(model, room.losses(assignment.config), room.head, halved)
         self.source = Source(room, collector, optimizer, self.memory, meter, cost)
         self.feeder = Feeder(self._policy, room.train, self._seed, self.choose, device)
         self.judged = Average(model) if room.rules.compare == EMA else Judged()

@@ -140,3 +140,19 @@ def test_what_cannot_be_given_is_refused():
         collect(net(), {Signal.ERRORS}, lambda model, batch: model[0](batch.inputs).sum(1))
     with pytest.raises(SelectorError, match="one row per sample"):
         collect(nn.Sequential(nn.Linear(5, 3), nn.Flatten(0)), {Signal.LOGITS}, loss=None)
+
+
+def test_half_precision_is_for_the_passes_alone():
+    model = net()
+    whole = collect(model)
+    found = Collector(model, cross_entropy, None, halved=True).collect(batches(), EVERYTHING, lambda: None)
+    for signal in EVERYTHING:
+        assert found[signal].dtype is torch.float32
+        torch.testing.assert_close(found[signal], whole[signal], rtol=0.05, atol=0.02)
+    assert not torch.equal(found[Signal.LOGITS], whole[Signal.LOGITS])  # it was really in half precision
+    torch.testing.assert_close(found[Signal.PROBABILITIES], found[Signal.LOGITS].softmax(1))
+    logits = found[Signal.LOGITS]
+    (batch,) = batches()
+    exact = logits.softmax(1) - F.one_hot(batch.targets, 3)
+    torch.testing.assert_close(found[Signal.ERRORS], exact)  # of these very outputs
+    torch.testing.assert_close(found[Signal.LOSS], F.cross_entropy(logits, batch.targets, reduction="none"))

@@ -12,7 +12,7 @@ from torch import nn
 from autotune import selection
 from autotune.checkpoint import CheckpointStore
 from autotune.data import Dataset, Splits
-from autotune.errors import SelectorError
+from autotune.errors import ConfigurationError, SelectorError
 from autotune.events import Failed, Reported
 from autotune.ledger import Label
 from autotune.selection import Selector, Subset
@@ -573,3 +573,20 @@ def test_a_selection_that_leaves_nothing_to_train_is_refused_before_it_is_made(w
     assert isinstance(found, Failed)
     assert f"policy '{name}': one selection leaves nothing to train: {said}" in found.message
     assert found.ledger[Label.SELECT].flops == 0
+
+
+def test_half_precision_reaches_the_passes_of_a_trial(workload):
+    config = reads(Signal.LOGITS, Signal.EMBEDDINGS, Signal.GRADIENTS) | {"policy.pool": 0.5}
+    for trial, precision in enumerate([None, "bfloat16"]):
+        made = workload(horizon=9.0, signal_precision=precision)
+        told = made.worker(made.bulk).advance(Assignment(0, trial, config, 1, 0, 0.0, 0.1), lambda: None)
+        assert isinstance(told, Reported), told
+    whole, halved = SEEN
+    assert torch.equal(whole[Signal.GRADIENTS], halved[Signal.GRADIENTS])  # always in float32
+    assert not torch.equal(whole[Signal.LOGITS], halved[Signal.LOGITS])
+    torch.testing.assert_close(whole[Signal.LOGITS], halved[Signal.LOGITS], rtol=0.05, atol=0.05)
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ConfigurationError, match="signal_precision must be 'bfloat16'"):
+        TrialRules(1.0, signal_precision="float16")
