@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,8 @@ from autotune.signals import KNOWN, Signal, passes
 
 POLICY: Final = "policy"
 PREFIX: Final = f"{POLICY}."
+FACTORS: Final = ("lr_factor", "batch_factor")  # by which a policy changes training settings
+OWN: Final = ("fraction", "pool", "weighting", *FACTORS)  # parameters of a policy whatever its selector
 BASELINES: Final = ("fresh_random", "full")  # the arms that every winner is compared with
 
 
@@ -69,6 +72,9 @@ class Policy:
             are collected on the pool only. It must hold the subset: pool >= fraction.
         schedule: When to select.
         weighting: Use the selector's importance weights, or weight all alike.
+        lr_factor: What the learning rate is multiplied by under this policy, above 0: subsets may want
+            another one than all data, while both learn from the same parameter.
+        batch_factor: The same for the batch size.
     """
 
     selector: Selector
@@ -76,6 +82,8 @@ class Policy:
     pool: float = 1.0
     schedule: Schedule = field(default_factory=Schedule)
     weighting: Weighting = Weighting.SELECTOR
+    lr_factor: float = 1.0
+    batch_factor: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("fraction", "pool"):
@@ -83,6 +91,12 @@ class Policy:
                 raise PolicyError(
                     f"policy {self.name!r}: {name} must be in (0, 1], got {getattr(self, name)}; it is a "
                     "share of the training split, 1 for all of it"
+                )
+        for name in FACTORS:
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise PolicyError(
+                    f"policy {self.name!r}: {name} must be finite and above 0, got {getattr(self, name)}; "
+                    "1 changes nothing"
                 )
         if self.pool < self.fraction:
             raise PolicyError(
@@ -143,7 +157,7 @@ class Policy:
         name = str(config.get("policy", "full"))
         given = {key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)}
         schedule = {f.name: given.pop(f.name) for f in dataclasses.fields(Schedule) if f.name in given}
-        own = {key: given.pop(key) for key in ("fraction", "pool", "weighting") if key in given}
+        own = {key: given.pop(key) for key in OWN if key in given}
         if "pool" in own:
             own["pool"] = max(own["pool"], own.get("fraction", 1.0))
         if "weighting" in own:
@@ -161,7 +175,7 @@ class Policy:
 
 def policy_parameters(name: str) -> frozenset[str]:
     """The parameter names a space may give under the policy `name`, without the `policy.` prefix."""
-    own = {"fraction", "pool", "weighting"} | {f.name for f in dataclasses.fields(Schedule)}
+    own = {*OWN, *(f.name for f in dataclasses.fields(Schedule))}
     fields = dataclasses.fields(selector_class(name))  # type: ignore[arg-type]  # selectors are dataclasses
     return frozenset(own | {f.name for f in fields if f.init})
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from autotune.errors import SelectorError, SpaceError, unknown
-from autotune.policy import policy_parameters
+from autotune.policy import FACTORS, policy_parameters
 from autotune.selection import Scope, selector_class, selector_names
 from autotune.signals import KNOWN, Signal, passes
 from autotune.space import Choice, Dimension, Float, Int, Scalar
@@ -18,6 +18,7 @@ SELECTORS: Final = (
 
 FRACTION: Final = Float(0.05, 0.4, log=True)
 POOL: Final = Float(0.1, 0.4, log=True)
+LR_FACTOR: Final = Float(0.3, 3.0, log=True)  # subsets and all data from one learning rate, each shifted
 INTERVAL: Final = Float(0.05, 0.15, log=True)  # fair to judge after two selections: by a third of the horizon
 SKIP: Final = Float(0.0, 0.3)  # the likely mislabelled tail
 HISTORY: Final = Float(0.05, 0.15)  # of a warm-up in which all samples get a history
@@ -92,7 +93,8 @@ def policies(
         names: Registered selectors.
         without: Selectors to leave out, baselines included.
         ranges: Replace the range of a parameter in every policy that has it (`fraction`, `pool`,
-            `interval`, `skip`, ...), and add `warmup`, `anneal` and `weighting` to all that select.
+            `interval`, `skip`, ...), and add `warmup`, `anneal`, `weighting`, `lr_factor` and
+            `batch_factor` to all that select.
 
     Raises:
         SpaceError: When a name is unknown or nothing is left.
@@ -121,5 +123,5 @@ def _parameters(name: str, ranges: Mapping[str, Dimension | Scalar]) -> dict[str
     if selector.needs - KNOWN and selector.scope is Scope.EPOCH:
         found["interval"] = INTERVAL
     found |= OWN.get(name, {})
-    everywhere = {"warmup", "anneal", "weighting"}
+    everywhere = {"warmup", "anneal", "weighting", *FACTORS}
     return found | {key: value for key, value in ranges.items() if key in found or key in everywhere}

@@ -40,6 +40,8 @@ def test_a_pool_is_raised_to_hold_the_subset():
             r"policy 'el2n': warmup must be in \[0, 1\), got 1.5; it is",
         ),
         ({"policy": "el2n", "policy.pool": -1, "policy.fraction": -2}, "policy 'el2n': fraction must be in"),
+        ({"policy": "el2n", "policy.lr_factor": 0.0}, "policy 'el2n': lr_factor must be finite and above 0"),
+        ({"policy": "el2n", "policy.batch_factor": -2}, "policy 'el2n': batch_factor must be"),
         ({"policy": "el2n", "policy.weighting": "unifrom"}, "did you mean 'uniform'"),
     ],
 )
@@ -84,6 +86,8 @@ def test_parameters_of_a_policy_are_its_own_and_its_selectors():
         "warmup",
         "anneal",
         "weighting",
+        "lr_factor",
+        "batch_factor",
         "sampler",
         "skip",
         "temperature",

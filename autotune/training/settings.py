@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from autotune.errors import ConfigurationError, unknown
+from autotune.policy import PREFIX
 
 CONSTANT: Final = "constant"
 SCHEDULES: Final = (CONSTANT, "linear", "cosine")
@@ -115,15 +116,16 @@ class OptimizerSettings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> OptimizerSettings:
-        """Read `optimizer` and its settings, written `lr` or `optimizer.lr`.
+        """Read `optimizer` and its settings, written `lr` or `optimizer.lr`, and the policy's factor.
 
         Raises:
             ConfigurationError: When a value is out of its bounds, or given under both names.
         """
         name = str(config.get("optimizer", cls.name))
+        factor = _number(config, f"{PREFIX}lr_factor", 1.0)
         return cls(
             name=name,
-            lr=_number(config, _key(config, "lr"), 1e-3 if name == "adamw" else cls.lr),
+            lr=factor * _number(config, _key(config, "lr"), 1e-3 if name == "adamw" else cls.lr),
             momentum=_number(config, _key(config, "momentum"), cls.momentum),
             nesterov=bool(config.get(_key(config, "nesterov"), False)),
             weight_decay=_number(config, _key(config, "weight_decay"), cls.weight_decay),
@@ -166,10 +168,11 @@ class Settings:
         batch_size = _number(config, "batch_size", 64)
         if batch_size != int(batch_size):
             raise ConfigurationError(f"batch_size must be a whole number, got {batch_size}")
+        factor = _number(config, f"{PREFIX}batch_factor", 1.0)
         return cls(
             optimizer=OptimizerSettings.from_config(config),
             schedule=RateSchedule.from_config(config),
-            batch_size=int(batch_size),
+            batch_size=int(batch_size) if factor == 1.0 else max(1, round(batch_size * factor)),
             label_smoothing=_number(config, "label_smoothing", 0.0),
             grad_clip=_number(config, "grad_clip", 0.0),
         )

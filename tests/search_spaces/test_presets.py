@@ -9,7 +9,7 @@ import pytest
 from autotune.errors import SelectorError, SpaceError
 from autotune.policy import Policy
 from autotune.search_spaces.optimizers import sgd_or_adamw
-from autotune.search_spaces.policies import BASELINES, SELECTORS, policies
+from autotune.search_spaces.policies import BASELINES, LR_FACTOR, SELECTORS, policies
 from autotune.search_spaces.training import batch_size, grad_clip, label_smoothing, training, weight_decay
 from autotune.selection import selector_names
 from autotune.space import Choice, Fixed, Float, SearchSpace
@@ -54,6 +54,14 @@ def test_ranges_replace_where_they_belong():
     assert chosen.children("fresh_random") == {"fraction": Fixed(0.1), "anneal": Fixed(0.1)}
     assert chosen.children("el2n")["pool"] == Float(0.5, 1)
     assert "pool" not in chosen.children("random")
+
+
+def test_a_learning_rate_can_be_shifted_under_each_policy_that_selects():
+    space = SearchSpace({"lr": 0.1, "policy": policies(lr_factor=LR_FACTOR)})
+    for name in space.options("policy"):
+        children = space.parameters["policy"].children(name)
+        assert ("lr_factor" in children) == (name != "full")
+    assert space.reference() == {"lr": 0.1, "policy": "full"}
 
 
 def test_misspelt_names_are_refused():

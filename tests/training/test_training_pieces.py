@@ -326,3 +326,10 @@ def test_batches_of_a_split_are_its_samples_in_order(blobs):
     assert torch.equal(torch.cat([batch.ids for batch in batches]), ids)
     assert torch.equal(batches[0].inputs, torch.tensor(blobs.inputs[[5, 2]]) * 2)
     assert batches[2].weights.tolist() == [1.0]
+
+
+def test_a_policy_shifts_the_learning_rate_and_the_batch_size():
+    config = {"lr": 0.1, "batch_size": 32, "policy": "random", "policy.fraction": 0.1}
+    shifted = Settings.from_config(config | {"policy.lr_factor": 0.5, "policy.batch_factor": 2})
+    assert shifted == Settings.from_config(config | {"lr": 0.05, "batch_size": 64})
+    assert Settings.from_config(config | {"policy.batch_factor": 0.01}).batch_size == 1
