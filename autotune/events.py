@@ -47,6 +47,19 @@ class DriverStarted:
 
 
 @dataclass(frozen=True)
+class LanesChosen:
+    """How many trials each worker advances side by side was measured; later drivers go by it.
+
+    Attributes:
+        lanes: So many, at least 1.
+        reason: In words.
+    """
+
+    lanes: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Proposed:
     """A new trial exists.
 
@@ -198,7 +211,7 @@ class Concluded:
 
 
 Event: TypeAlias = (
-    Opened | DriverStarted | Proposed | Assigned | Reported | Failed | Interrupted
+    Opened | DriverStarted | LanesChosen | Proposed | Assigned | Reported | Failed | Interrupted
     | Held | BudgetSpent | PhaseStarted | TestRead | Concluded
 )  # fmt: skip
 Outcome: TypeAlias = Reported | Failed | Interrupted  # what an engine answers to an assignment
@@ -206,7 +219,7 @@ Outcome: TypeAlias = Reported | Failed | Interrupted  # what an engine answers t
 _KINDS: Final[dict[str, type[Any]]] = {
     cls.__name__: cls
     for cls in (
-        Opened, DriverStarted, Proposed, Assigned, Reported, Failed, Interrupted,
+        Opened, DriverStarted, LanesChosen, Proposed, Assigned, Reported, Failed, Interrupted,
         Held, BudgetSpent, PhaseStarted, TestRead, Concluded,
     )
 }  # fmt: skip

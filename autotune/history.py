@@ -20,6 +20,7 @@ from autotune.events import (
     Failed,
     Held,
     Interrupted,
+    LanesChosen,
     Opened,
     PhaseStarted,
     Proposed,
@@ -87,6 +88,7 @@ class History:
         drivers: How many there were.
         versions: Of what the last driver ran on.
         prices: Price per hour by type of machine; empty where money is not counted.
+        lanes: How many each worker has, where that was measured.
         in_flight: Assignments without an answer, by id.
         due: When each of them ends in virtual time, in epoch-equivalents.
         now: Virtual time.
@@ -105,6 +107,7 @@ class History:
     drivers: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, float] = field(default_factory=dict)
+    lanes: int | None = None
     trials: dict[int, Trial] = field(default_factory=dict)
     in_flight: dict[int, Assigned] = field(default_factory=dict)
     due: dict[int, float] = field(default_factory=dict)
@@ -133,6 +136,8 @@ class History:
                 self.drivers += 1
                 self.versions = event.versions
                 self.prices = self.prices if event.prices is None else event.prices
+            case LanesChosen():
+                self.lanes = event.lanes
             case Proposed():
                 self.trials[event.trial] = Trial(
                     event.trial, event.config, event.seed, event.source, event.phase, event.origin

@@ -59,7 +59,14 @@ class Remains:
 
 
 class Lanes(ABC):
-    """Assignments that one worker advances side by side, each to an end of its own."""
+    """Assignments that one worker advances side by side, each to an end of its own.
+
+    Attributes:
+        turn: The one that is being advanced, by its id; None between turns, and while it is several at once.
+            It stays where something was raised, and where something hangs.
+    """
+
+    turn: int | None = None
 
     @abstractmethod
     def enter(self, assignment: Assignment) -> None:
@@ -67,9 +74,12 @@ class Lanes(ABC):
 
     @abstractmethod
     def advance(self, beat: Beat) -> list[Outcome]:
-        """Advance all that are in, until at least one is answered and out; `[]` when none is in.
+        """Take those that are in a turn further, to where others may enter and leave.
 
         Raises nothing for a trial's own fault.
+
+        Returns:
+            The answers of those that came to their end, which are out; often none.
         """
 
     @abstractmethod
@@ -98,6 +108,15 @@ class Worker(ABC):
         """Room for several assignments; a worker that cannot advance them together takes them in turn."""
         return InTurn(self)
 
+    def lanes_worth(self, most: int, part: float) -> tuple[int, str]:
+        """How many lanes are worth having, as measured here and now, and why.
+
+        Args:
+            most: That can be of use, at least 1.
+            part: Share of the machine's free memory that is this worker's, in (0, 1].
+        """
+        return 1, "this kind of work cannot be done together"
+
     def close(self) -> None:
         """Let go of what is held."""
 
@@ -123,10 +142,13 @@ class InTurn(Lanes):
         if not self._queue:
             return []
         given = self._queue.popleft()
+        self.turn = given.id
         try:
-            return [self._worker.advance(given, beat)]
+            answer = self._worker.advance(given, beat)
         except HungError as error:  # the alarm rang where the worker does not listen
-            return [Failed(given.id, given.trial, given.rung, "hung", str(error))]
+            answer = Failed(given.id, given.trial, given.rung, "hung", str(error))
+        self.turn = None
+        return [answer]
 
     def leave(self, assignment: int) -> None:
         """Take it out of the queue."""
@@ -173,6 +195,9 @@ class Workload(ABC):
         Called where the study's driver runs, before the assignment is started again.
         """
         return Remains()
+
+    def pardon(self, assignment: Assignment) -> None:
+        """Its process was ended for no fault of its own: where starts are counted, its last one is not."""
 
     def forget(self, trial: int) -> None:
         """Remove what is saved of a trial that will never go on; safe to call again."""

@@ -122,8 +122,8 @@ def in_lanes(given: TrainingWorkload, chosen: Sequence[Assignment]) -> list[Outc
     for assignment in chosen:
         lanes.enter(assignment)
     answers: list[Outcome] = []
-    while found := lanes.advance(lambda: None):
-        answers += found
+    while len(answers) < len(chosen):
+        answers += lanes.advance(lambda: None)
     return answers
 
 

@@ -1,11 +1,11 @@
-"""Ray Tune's three extension points, reduced to handing assignments out and outcomes back."""
+"""Ray Tune's three extension points, reduced to handing assignments out and answers back.
+
+One Tune trial is one seat: a worker process that is given assignments as long as there are some for it.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import ray
@@ -13,96 +13,52 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from autotune.cluster.connection import machine_lost
-from autotune.cluster.exchange import Exchange
+from autotune.cluster.desk import Desk
 from autotune.cluster.housekeeping import forget_finished, reason
-from autotune.cluster.losses import Losses
+from autotune.cluster.seat import Seat
 from autotune.cluster.trainable import OUTCOME, unpacked
-from autotune.errors import CheckpointError, StorageError, StudyError
-from autotune.events import Failed, Interrupted, Reported
-from autotune.ledger import Charge, Label, Ledger
-from autotune.work import Assignment, Remains
+from autotune.errors import CheckpointError, StorageError
+from autotune.events import Reported
 
 _REACTION_S: Final = 5.0  # an extension in place is worth waiting for; correctness never needs it
 _IDLE_S: Final = 3600.0  # with no trial alive, Tune has nothing else to do than to wait for us
-_STILLBORN: Final = 5  # actors of one assignment that did not start, in a row, after which none will
-
-logger = logging.getLogger(__name__)
 
 
-@dataclass
-class Desk:
-    """What Tune's thread knows: which Tune trial does which assignment.
+class SeatSearcher(Searcher):
+    """Opens a seat where one is wanted: None while none is, `FINISHED` after the end.
 
-    Attributes:
-        exchange: To and from the study.
-        equipment: Called with an actor that has just started; gives it the workload.
-        crashes: Deaths of worker processes that one assignment survives.
-        limit: Tune trials alive at once; None leaves that to what the cluster holds.
+    Args:
+        desk: Of the study.
         started: Called once Tune has read its settings.
-        remains: What an assignment had spent whose process died.
-        current: The assignment of each live Tune trial.
     """
 
-    exchange: Exchange
-    equipment: Callable[[Any], None]
-    crashes: int
-    limit: int | None
-    started: Callable[[], None]
-    remains: Callable[[Assignment], Remains] = lambda assignment: Remains()
-    current: dict[str, Assignment] = field(default_factory=dict)
-    actors: dict[str, Any] = field(default_factory=dict)  # by Tune trial: the one that it was started in
-    deaths: dict[int, list[Any]] = field(default_factory=dict)  # by assignment: the actors that died in it
-    equipped: set[Any] = field(default_factory=set)
-    stillborn: Counter[int] = field(default_factory=Counter)  # by assignment
-    losses: Losses = field(default_factory=Losses)
-    orphans: bool = False
+    def __init__(self, desk: Desk, started: Callable[[], None]) -> None:
+        super().__init__()
+        self._desk = desk
+        self._started = started
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its tuner for a restore that is never used."""
         return {}
 
-    def whole(self, hung: Failed, assignment: Assignment) -> Failed:
-        """The answer for a trial that hangs, which knows its seconds only, with what was noted of it."""
-        remains = self.remains(assignment)
-        spent = remains.saved + remains.lost
-        waited = max(0.0, hung.ledger.total.seconds - spent.total.seconds)
-        return replace(hung, ledger=spent + Ledger({Label.OVERHEAD: Charge(0.0, waited)}))
-
-    def drop(self, trial_id: str) -> None:
-        """A Tune trial has ended."""
-        self.current.pop(trial_id, None)
-        self.actors.pop(trial_id, None)
-        self.losses.forget(trial_id)
-
-
-class AssignmentSearcher(Searcher):
-    """Hands out queued assignments: None while there is none, `FINISHED` after the end."""
-
-    def __init__(self, desk: Desk) -> None:
-        super().__init__()
-        self._desk = desk
-
     def set_max_concurrency(self, max_concurrent: int) -> bool:
-        """True: the study limits what is in flight, by `capacity`; Tune's limit is frozen at its start."""
+        """True: the desk limits how many there are; Tune's limit is frozen at its start."""
         return True
 
     def suggest(  # type: ignore[override]  # Ray documents FINISHED and leaves it out of the type
         self, trial_id: str
     ) -> dict[str, Any] | str | None:
-        """The oldest queued assignment as a Tune trial."""
+        """A seat, which is filled when its process begins."""
         desk = self._desk
-        desk.started()
+        self._started()
+        if not desk.seats:  # Tune sleeps a full second per empty answer when nothing runs: wait in its stead
+            desk.exchange.wait_for_work(_IDLE_S)
         if desk.exchange.closed:
             return Searcher.FINISHED
-        if desk.limit is not None and len(desk.current) >= desk.limit:
+        if not desk.wants_seat():
             return None
-        # Tune sleeps a full second per empty answer when nothing runs, so this waits in its stead.
-        assignment = desk.exchange.next(0.0 if desk.current else _IDLE_S)
-        if assignment is None:
-            return Searcher.FINISHED if desk.exchange.closed else None
-        desk.current[trial_id] = assignment
-        return {"assignment": assignment.id}
+        desk.seats[trial_id] = Seat()
+        return {"seat": trial_id}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """The actor is free again."""
@@ -119,66 +75,64 @@ class AssignmentSearcher(Searcher):
 
 
 class ReactionScheduler(TrialScheduler):
-    """Ends a Tune trial after each outcome, unless the study extends its assignment at once."""
+    """Goes on with a seat as long as the study, or what it has queued, has something for it to do."""
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray's own
         self._desk = desk
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Hand the outcome over, wait for the study's reaction, and go on only if it extends this trial."""
-        desk = self._desk
-        answer = unpacked(result[OUTCOME])
-        if isinstance(answer, StorageError | CheckpointError):
-            desk.drop(trial.trial_id)  # unanswered, so that a resumed study does it again
-            desk.exchange.fail(answer)
+        """Hand the answers over, wait for the study's reaction, and fill the seat again."""
+        desk, name, actor = self._desk, trial.trial_id, trial.temporary_state.ray_actor
+        answers = []
+        for answer in unpacked(result[OUTCOME]):
+            if isinstance(answer, StorageError | CheckpointError):
+                desk.drop(name)  # unanswered, so that a resumed study does it again
+                desk.exchange.fail(answer)
+                return TrialScheduler.STOP
+            answers.append(answer)
+        if (seat := desk.seats.get(name)) is None:
             return TrialScheduler.STOP
-        if isinstance(answer, Interrupted):
-            return self._leave(trial, answer)
-        if isinstance(answer, Failed) and answer.kind == "hung":
-            answer = desk.whole(answer, desk.current[trial.trial_id])
-        outcome = desk.losses.settle(trial.trial_id, answer)
-        desk.deaths.pop(outcome.assignment, None)
-        number = desk.exchange.answer(outcome)
-        following = desk.exchange.reaction(number, outcome.trial, _REACTION_S)
-        actor = trial.temporary_state.ray_actor
-        if following is None or actor is None or not isinstance(outcome, Reported):
-            if following is not None:
-                desk.exchange.submit(following)
-            desk.drop(trial.trial_id)  # answered: whatever still happens to the actor, it is not run again
-            if isinstance(outcome, Failed) and outcome.kind == "hung" and actor is not None:
-                ray.kill(actor)  # its thread hangs for ever; asked to go on, Tune finds it dead
-                return TrialScheduler.CONTINUE
-            return TrialScheduler.STOP
-        desk.current[trial.trial_id] = following
-        desk.losses.begin(trial.trial_id)
-        actor.assign.remote(following)
-        return TrialScheduler.CONTINUE
-
-    def _leave(self, trial: Any, told: Interrupted) -> str:
-        """The trial is saved, and its machine about to go: ask for another one now, before it is gone."""
-        desk = self._desk
-        assignment = desk.current[trial.trial_id]
-        remains = desk.remains(assignment)
-        desk.losses.lose(trial.trial_id, assignment.id, remains.lost.total.seconds)
-        desk.exchange.answer(replace(told, ledger=remains.lost, node=told.node))
-        desk.drop(trial.trial_id)
-        desk.exchange.put_back(assignment)
-        if trial.temporary_state.ray_actor is not None:
-            ray.kill(trial.temporary_state.ray_actor)  # else Tune would keep it for the next trial
-        return TrialScheduler.CONTINUE
+        if (number := desk.receive(name, answers)) and not seat.hung:
+            desk.exchange.wait_for_reaction(number, _REACTION_S)
+        if seat.hung or (seat.leaving and not seat):
+            if not seat:
+                desk.drop(name)
+            if actor is not None:  # a thread hangs for ever, or Tune would keep it for the next trial
+                ray.kill(actor)
+            return TrialScheduler.CONTINUE  # Tune asks it to go on, and finds it dead
+        if actor is not None:
+            advanced = {answer.trial for answer in answers if isinstance(answer, Reported)}
+            for assignment in desk.board(name, advanced):
+                actor.assign.remote(assignment)
+        if seat:
+            return TrialScheduler.CONTINUE
+        desk.drop(name)  # whatever still happens to the actor, nothing is run again
+        return TrialScheduler.STOP
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """None: Tune starts pending trials in their order. Called at every step, so cancellations go here."""
+        """None: Tune starts pending trials in their order. Called at every step, so ends are made here."""
         desk = self._desk
-        cancelled = desk.exchange.take_cancelled()
-        if desk.exchange.closed or cancelled or desk.orphans:
+        cancelled, superfluous = desk.exchange.take_cancelled(), desk.superfluous()
+        if desk.exchange.closed or cancelled or superfluous or desk.orphans:
             desk.orphans = False
             for trial in list(tune_controller.get_live_trials()):
-                assignment = desk.current.get(trial.trial_id)
-                if desk.exchange.closed or assignment is None or assignment.id in cancelled:
+                seat = desk.seats.get(trial.trial_id)
+                if seat is None or desk.exchange.closed or trial.trial_id in superfluous:
                     self._end(tune_controller, trial)
+                elif unwanted := seat.inside.keys() & cancelled:
+                    self._cancel(tune_controller, trial, unwanted)
         return None
+
+    def _cancel(self, tune_controller: Any, trial: Any, unwanted: set[int]) -> None:
+        """Have a seat give some up; where nothing else is in, its process is not waited for."""
+        seat, actor = self._desk.seats[trial.trial_id], trial.temporary_state.ray_actor
+        for number in unwanted:
+            self._desk.cancel(trial.trial_id, number)
+            if seat and actor is not None:
+                actor.leave.remote(number)
+        if not seat:
+            self._end(tune_controller, trial)
 
     def _end(self, tune_controller: Any, trial: Any) -> None:
         """End a Tune trial now. Nothing can interrupt the step that it is in, so its process is killed."""
@@ -190,40 +144,14 @@ class ReactionScheduler(TrialScheduler):
             ray.kill(actor)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Tune starts the assignment again; the study is told. A process that dies every time is given up."""
+        """Tune starts the seat again. Whose process dies every time is given up."""
         desk = self._desk
-        assignment = desk.current.get(trial.trial_id)
-        if assignment is None or desk.exchange.closed:
+        if trial.trial_id not in desk.seats or desk.exchange.closed:
             desk.orphans = True
-            return
-        if trial.status == trial.PENDING:  # second call for a warm actor found dead: Tune gives this trial up
-            desk.drop(trial.trial_id)
-            desk.exchange.put_back(assignment)
-            return
-        text = reason(trial)
-        remains = desk.remains(assignment)
-        began = desk.losses.lose(trial.trial_id, assignment.id, remains.lost.total.seconds)
-        lost = Interrupted(assignment.id, assignment.trial, text, remains.lost, remains.node)
-        desk.exchange.answer(lost)
-        if "node has died" in text:  # nobody's fault, however often
-            return
-        if not began:
-            desk.stillborn[assignment.id] += 1
-            if desk.stillborn[assignment.id] >= _STILLBORN:
-                desk.exchange.fail(StudyError(f"{_STILLBORN} Ray actors in a row did not start: {text}"))
-            return
-        dead = desk.deaths.setdefault(assignment.id, [])
-        dead.append(desk.actors.get(trial.trial_id))
-        if len(dead) > desk.crashes:  # Ray often tells of a machine's death only after those of its processes
-            dead[:] = [actor for actor in dead if not machine_lost(actor)]
-        if len(dead) > desk.crashes:
-            kind = "memory" if "running low on memory" in text else "crashed"
-            message = f"its worker process died {len(dead)} times: {text}"
-            spent, node = remains.saved, remains.node
-            failed = Failed(assignment.id, assignment.trial, assignment.rung, kind, message, spent, node)
-            desk.exchange.answer(desk.losses.settle(trial.trial_id, failed))
-            desk.drop(trial.trial_id)
-            desk.orphans = True
+        elif trial.status == trial.PENDING:  # second call for a warm actor found dead: Tune gives it up
+            desk.drop(trial.trial_id, give_back=True)
+        else:
+            desk.die(trial.trial_id, reason(trial))
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Nothing to remember."""
@@ -241,27 +169,34 @@ class ReactionScheduler(TrialScheduler):
 
 
 class Dispatch(TrialProgressCallback):
-    """Gives an actor its assignment just before Tune asks it to train.
+    """Gives an actor its assignments just before Tune asks it to train.
 
     It stands in for Tune's own progress display, which remembers every trial for ever.
+
+    Args:
+        desk: Of the study.
+        equip: Called with an actor that has just started; gives it the workload.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, equip: Callable[[Any], None]) -> None:
         self._desk = desk
+        self._equip = equip
+        self._equipped: set[Any] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its tuner for a restore that is never used."""
+        return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called for new, restarted and reused actors alike."""
-        desk = self._desk
-        desk.losses.begin(trial.trial_id)
         actor = trial.temporary_state.ray_actor
-        identity = desk.actors[trial.trial_id] = actor._actor_id
-        if identity not in desk.equipped:
-            desk.equipped.add(identity)
-            desk.equipment(actor)
-        assignment = desk.current.get(trial.trial_id)
-        if assignment is not None:
-            desk.stillborn.pop(assignment.id, None)
-            actor.assign.remote(assignment)
+        identity = actor._actor_id
+        if identity not in self._equipped:
+            self._equipped.add(identity)
+            self._equip(actor)
+        if trial.trial_id in self._desk.seats:
+            for assignment in self._desk.begin(trial.trial_id, identity):
+                actor.assign.remote(assignment)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any

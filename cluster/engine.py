@@ -1,4 +1,4 @@
-"""The engine on Ray Tune: one Tune trial is one assignment on a reused actor."""
+"""The engine on Ray Tune: one Tune trial is a seat, a worker process that advances assignments."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from typing import Any, Final, final
 import ray
 from ray import tune
 
-from autotune.cluster.adapters import AssignmentSearcher, Desk, Dispatch, ReactionScheduler
+from autotune.cluster.adapters import Dispatch, ReactionScheduler, SeatSearcher
 from autotune.cluster.connection import booting, connect, live_nodes, slots, switches
+from autotune.cluster.desk import Desk
 from autotune.cluster.draining import staying
 from autotune.cluster.exchange import Exchange
 from autotune.cluster.reach import Mark, unreached
 from autotune.cluster.rent import Rent
-from autotune.cluster.trainable import AssignmentTrainable
-from autotune.engines.base import Engine
+from autotune.cluster.trainable import AssignmentTrainable, Outfit, lanes_worth
+from autotune.engines.base import AUTO, Engine, check_lanes
 from autotune.engines.watchdog import PATIENCE_S, check_limit
 from autotune.errors import ConfigurationError, StudyError
-from autotune.events import Held, Outcome
+from autotune.events import Held, LanesChosen, Outcome
 from autotune.storage.location import Location
-from autotune.work import Assignment, Remains, Workload
+from autotune.work import Assignment, Workload
 
 _PICKLE_LIMIT: Final = 16 * 2**20
 _REFRESH_S: Final = 1.0
 _PENDING: Final = 10_000  # Tune's own limit; ours is `capacity`
 _CLOSE_S: Final = 30.0
+_MEASURE_S: Final = 600.0  # a machine may have to boot first
 _TUNE: Final = {  # Ray's own switches, which have no arguments
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # no snapshots: the trial log is the only truth
@@ -53,6 +55,10 @@ class RayEngine(Engine):
         watchdog_s: Seconds without progress after which a trial is ended as `hung`; None never ends one.
         crashes: Deaths of its worker process (not of a node) that one assignment survives; a workload that
             trains survives at most 3 at the same fidelity.
+        lanes: Trials that one worker advances at the same time, at least 1. With several, those whose models
+            have the same shape make their steps together, where that was measured to be faster: for many
+            small models. What ends a worker's process takes all its trials back to their newest checkpoints.
+            `auto` measures in a worker how many are worth it; the study's log keeps the number.
     """
 
     def __init__(
@@ -63,20 +69,26 @@ class RayEngine(Engine):
         lookahead: int | None = None,
         watchdog_s: float | None = PATIENCE_S,
         crashes: int = 3,
+        *,
+        lanes: int | str = 1,
     ) -> None:
         if workers is not None and workers < 1:
             raise ConfigurationError(f"workers must be at least 1, got {workers}; leave it out for all")
         check_limit(watchdog_s)
+        check_lanes(lanes)
         self._resources = dict(resources_per_trial or {"CPU": 1})
         if not any(amount > 0 for amount in self._resources.values()):
             raise ConfigurationError(f"resources_per_trial must ask for something, got {self._resources}")
         self._workers, self._address, self._lookahead = workers, address, lookahead
         self.watchdog_s, self._crashes = watchdog_s, crashes
+        self._measures, self._lanes = lanes == AUTO, lanes if isinstance(lanes, int) else 1
         self._exchange = Exchange()
+        self._desk: Desk | None = None
         self._thread: threading.Thread | None = None
         self._folder: Path | None = None
         self._owned = False
         self._bulk: Any = None
+        self._outfit: Any = None
         self._looked, self._fits = -_REFRESH_S, 0  # when the cluster was last looked at, and its slots then
         self._rent: Rent | None = None
         self._mark: Mark | None = None
@@ -97,16 +109,24 @@ class RayEngine(Engine):
         self._rent = Rent(self._resources, time.monotonic())
         self._bulk = ray.put(dict(workload.bulk))
         self._folder = Path(tempfile.mkdtemp(prefix="autotune-tune-"))
-        shelf = ray.put(payload)
-
-        mark = self._mark
-
-        def equip(actor: Any) -> None:
-            actor.equip.remote(shelf, self._bulk, self.watchdog_s, mark)
-
-        given = (equip, workload.remains)
+        self._desk = Desk(self._exchange, workload, self._crashes, self._lanes)
+        self._look()
+        self._count_seats(self._desk)
+        self._outfit = ray.put(Outfit(payload, self.watchdog_s, self._mark))
+        given = (self._desk, self._equip)
         self._thread = threading.Thread(target=self._fit, args=given, name="autotune-tune", daemon=True)
         self._thread.start()
+
+    def choose_lanes(self, most: int, before: int | None = None) -> LanesChosen | None:
+        """Measured in a process like those of trials, on a machine of theirs."""
+        if not self._measures or self._desk is None:
+            return None
+        if before is not None:
+            self._desk.widen(before)
+            return None
+        chosen = LanesChosen(*self._measured(max(1, most // self._desk.places)))
+        self._desk.widen(chosen.lanes)
+        return chosen
 
     def submit(self, assignment: Assignment) -> None:
         """Queue an assignment; it extends the trial's last one in place if it answers its outcome."""
@@ -126,12 +146,15 @@ class RayEngine(Engine):
         self._exchange.cancel(assignment)
 
     def capacity(self) -> int:
-        """What the cluster holds now, and the lookahead."""
-        if self._workers is not None:
-            return self._workers + (self._lookahead or 0)
+        """What the cluster's lanes hold now, and the lookahead."""
         self._look()
-        ahead = self._lookahead if self._lookahead is not None else (0 if self._owned else 4)
-        return max(1, self._fits + ahead)
+        places, ahead = self._places()
+        return max(1, places * self.lanes + ahead)
+
+    @property
+    def lanes(self) -> int:  # type: ignore[override]  # an attribute of engines whose number never changes
+        """How many a worker has: as many as it was to have, or fewer for the memory."""
+        return self._lanes if self._desk is None else self._desk.lanes
 
     def held(self) -> Held:
         """All machines of the cluster since `start`, those included that are still booting."""
@@ -144,7 +167,7 @@ class RayEngine(Engine):
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(_CLOSE_S)
-        self._bulk = None
+        self._bulk = self._outfit = None
         if self._owned and ray.is_initialized():
             ray.shutdown()
             self._owned = False
@@ -155,6 +178,27 @@ class RayEngine(Engine):
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
+    def _equip(self, actor: Any) -> None:
+        """Give a worker that has just started what it needs."""
+        if self._desk is not None:
+            actor.equip.remote(self._outfit, self._bulk, self._desk.most)
+
+    def _measured(self, most: int) -> tuple[int, str]:
+        """How many lanes are worth having, and why."""
+        needs = dict(self._resources)
+        options = {"num_cpus": needs.pop("CPU", 0), "num_gpus": needs.pop("GPU", 0)}
+        options |= {"memory": needs.pop("memory")} if "memory" in needs else {}
+        beside = max((slots([node], self._resources) for node in live_nodes()), default=1)
+        part = min(1.0, options["num_gpus"]) or 1.0 / max(1, beside)  # of a GPU, or of the machine
+        asked = ray.remote(lanes_worth).options(**options, resources=needs, max_retries=1)
+        try:
+            found: tuple[int, str] = ray.get(
+                asked.remote(self._outfit, self._bulk, most, part), timeout=_MEASURE_S
+            )
+        except ray.exceptions.RayError as error:
+            return 1, f"it could not be measured: {type(error).__name__}: {str(error).splitlines()[0]}"
+        return found
+
     def _look(self) -> None:
         """Take in what the cluster holds, at most once a second."""
         now = time.monotonic()
@@ -162,8 +206,22 @@ class RayEngine(Engine):
             return
         nodes, self._looked = live_nodes(), now
         self._fits = slots(staying(nodes), self._resources)
+        if self._desk is not None:
+            self._count_seats(self._desk)
         if self._rent is not None:  # a machine is paid for from the start of the study
             self._held = self._rent.look(nodes, now, {} if self._owned else booting())
+
+    def _places(self) -> tuple[int, int]:
+        """Workers that the cluster holds, and what the study submits beyond them."""
+        if self._workers is not None:
+            return self._workers, self._lookahead or 0
+        return self._fits, self._lookahead if self._lookahead is not None else (0 if self._owned else 4)
+
+    def _count_seats(self, desk: Desk) -> None:
+        """A growing cluster is to see demand for more than it has; a number of workers is kept to."""
+        places, ahead = self._places()
+        desk.places = max(1, places)
+        desk.limit = desk.places if self._workers is not None else max(1, places + ahead)
 
     def _check_reach(self, place: Location | None) -> None:
         """On a cluster each machine must see what the driver writes; later ones look themselves."""
@@ -182,7 +240,7 @@ class RayEngine(Engine):
                 f"resources_per_trial={self._resources} fits on no node; this machine offers {have}"
             )
 
-    def _fit(self, equip: Callable[[Any], None], remains: Callable[[Assignment], Remains]) -> None:
+    def _fit(self, desk: Desk, equip: Callable[[Any], None]) -> None:
         """Tune's thread."""
         loading = switches(_TUNE)  # Ray reads them before it asks for the first trial
         started = threading.Event()
@@ -192,13 +250,12 @@ class RayEngine(Engine):
                 started.set()
                 loading.__exit__(None, None, None)
 
-        desk = Desk(self._exchange, equip, self._crashes, self._workers, begin, remains)
         loading.__enter__()
         try:
             tune.Tuner(
                 tune.with_resources(AssignmentTrainable, tune.PlacementGroupFactory([self._resources])),
                 tune_config=tune.TuneConfig(
-                    search_alg=AssignmentSearcher(desk),
+                    search_alg=SeatSearcher(desk, begin),
                     scheduler=ReactionScheduler(desk),
                     num_samples=-1,
                     max_concurrent_trials=_PENDING,
@@ -210,7 +267,7 @@ class RayEngine(Engine):
                     storage_path=str(self._folder),
                     failure_config=tune.FailureConfig(max_failures=-1),
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    callbacks=[Dispatch(desk)],
+                    callbacks=[Dispatch(desk, equip)],
                     verbose=0,
                 ),
             ).fit()

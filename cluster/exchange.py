@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
+from collections.abc import Callable, Collection
 from typing import final
 
 from autotune.events import Outcome
@@ -86,12 +86,26 @@ class Exchange:
             cancelled, self._cancelled = self._cancelled, set()
             return cancelled
 
-    def next(self, wait_s: float) -> Assignment | None:
-        """The oldest queued assignment; waits for one, at most `wait_s` seconds."""
+    @property
+    def queued(self) -> int:
+        """How many assignments wait."""
+        return len(self._queue)
+
+    def wait_for_work(self, wait_s: float) -> None:
+        """Wait until an assignment is queued, at most `wait_s` seconds."""
         with self._changed:
-            if wait_s > 0:
-                self._changed.wait_for(lambda: self._queue or self._closed, wait_s)
-            return self._queue.popleft() if self._queue else None
+            self._changed.wait_for(lambda: self._queue or self._closed, wait_s)
+
+    def take(
+        self, fits: Callable[[Assignment], bool] = lambda assignment: True, before: Collection[int] = ()
+    ) -> Assignment | None:
+        """The oldest queued assignment that fits; of the trials `before` rather than of others."""
+        with self._changed:
+            fitting = [one for one in self._queue if fits(one)]
+            taken = next((one for one in fitting if one.trial in before), fitting[0] if fitting else None)
+            if taken is not None:
+                self._queue.remove(taken)
+            return taken
 
     def put_back(self, assignment: Assignment) -> None:
         """Queue an assignment again, before all others."""
@@ -100,25 +114,17 @@ class Exchange:
                 self._queue.appendleft(assignment)
 
     def answer(self, outcome: Outcome) -> int:
-        """Hand an outcome to the study; the number identifies it in `reaction`."""
+        """Hand an outcome to the study; the number identifies it in `wait_for_reaction`."""
         with self._changed:
             self._outcomes.append(outcome)
             self._put += 1
             self._changed.notify_all()
             return self._put
 
-    def reaction(self, number: int, trial: int, wait_s: float) -> Assignment | None:
-        """What the study submitted for `trial` in reaction to an outcome; waits at most `wait_s` seconds."""
-        end = time.monotonic() + wait_s
+    def wait_for_reaction(self, number: int, wait_s: float) -> None:
+        """Wait until the study has reacted to an outcome and all before it, at most `wait_s` seconds."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._reacted >= number or self._closed, max(0.0, end - time.monotonic())
-            )
-            for position, assignment in enumerate(self._queue):
-                if assignment.trial == trial:
-                    del self._queue[position]
-                    return assignment
-            return None
+            self._changed.wait_for(lambda: self._reacted >= number or self._closed, wait_s)
 
     def fail(self, error: BaseException) -> None:
         """Make `collect` raise; this side is gone."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import final
 
@@ -17,44 +15,29 @@ class Losses:
 
     They went into starting the process, or into a workload that takes no notes. Only the answer tells how
     much of the rest lives on: its account goes on from its checkpoint's.
-
-    Args:
-        clock: Seconds from any origin.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._began: dict[str, float] = {}  # by Tune trial: when its actor took up what it does now
+    def __init__(self) -> None:
         self._lost: dict[int, float] = {}  # by assignment
 
-    def begin(self, trial_id: str) -> None:
-        """A Tune trial's actor takes up an assignment."""
-        self._began[trial_id] = self._clock()
-
-    def lose(self, trial_id: str, assignment: int, told: float = 0.0) -> bool:
-        """The actor is gone; returns whether it had begun.
+    def lose(self, assignment: int, seconds: float, told: float = 0.0) -> None:
+        """A start is lost.
 
         Args:
-            trial_id: Of the Tune trial.
-            assignment: What the actor worked on.
-            told: Seconds of that work that were charged as lost at once.
+            assignment: Whose.
+            seconds: That it took.
+            told: Seconds of it that were charged as lost at once.
         """
-        began = self._began.pop(trial_id, None)
-        if began is None:
-            return False
-        lost = max(0.0, self._clock() - began - told)
-        self._lost[assignment] = self._lost.get(assignment, 0.0) + lost
-        return True
+        self._lost[assignment] = self._lost.get(assignment, 0.0) + max(0.0, seconds - told)
 
-    def forget(self, trial_id: str) -> None:
-        """The Tune trial has ended."""
-        self._began.pop(trial_id, None)
+    def settle(self, answer: Outcome, last: float) -> Outcome:
+        """The answer, charged with what its assignment's lost starts took and no account holds.
 
-    def settle(self, trial_id: str, answer: Outcome) -> Outcome:
-        """The answer, charged with what its assignment's lost starts took and no account holds."""
+        Args:
+            answer: By the last start.
+            last: Seconds that it took.
+        """
         lost = self._lost.pop(answer.assignment, 0.0)
-        now = self._clock()
-        last = now - self._began.get(trial_id, now)
         seconds = unpaid(lost, last, answer.ledger.total.seconds)
         if seconds <= 0:
             return answer

@@ -1,14 +1,13 @@
-"""What runs inside a Ray worker: one worker of the workload, and the watchdog over it."""
+"""What runs inside a Ray worker: the lanes of one worker of the workload, which answer step by step."""
 
 from __future__ import annotations
 
-import faulthandler
 import json
+import math
 import os
-import threading
-import time
-from dataclasses import replace
-from typing import Any, Final, TypeAlias, cast
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
 
 import ray
 from ray import tune
@@ -16,150 +15,147 @@ from ray import tune
 from autotune.cluster.draining import notice
 from autotune.cluster.reach import Mark
 from autotune.cluster.sharing import keep_within_share
+from autotune.cluster.watched import Answer, WatchedLanes
 from autotune.errors import CheckpointError, StorageError
-from autotune.events import Failed, Outcome, from_json, to_json
-from autotune.ledger import Charge, Label, Ledger
-from autotune.work import Assignment, Worker, Workload
-
-Answer: TypeAlias = Outcome | StorageError | CheckpointError  # such an error ends the study
+from autotune.events import Outcome, from_json, to_json
+from autotune.work import Assignment, InTurn, Lanes, Worker, Workload
 
 OUTCOME: Final = "outcome"
-_LINGER_S: Final = 5.0  # a process whose thread hangs lives on for so long, to hand its answer over
+_LOOK_S: Final = 1.0  # where there are several lanes, a step ends so soon, for others to enter and leave
+
+
+@dataclass(frozen=True)
+class Outfit:
+    """What every worker process is given.
+
+    Attributes:
+        workload: Pickled.
+        watchdog_s: Seconds without progress after which a trial is ended.
+        mark: What the driver wrote; this node may have come after all others were asked whether they see it.
+    """
+
+    workload: bytes
+    watchdog_s: float | None = None
+    mark: Mark | None = None
 
 
 class AssignmentTrainable(tune.Trainable):
-    """Advances one assignment per step. The actor outlives its Tune trials and keeps its worker warm.
+    """Advances assignments; a step ends with an answer. The actor outlives its Tune trials.
 
-    Nothing travels in Tune's configuration, which Tune copies many times: the driver calls `equip` and
-    `assign` before each step, and Ray keeps the order of calls.
+    Nothing travels in Tune's configuration, which Tune copies many times: the driver calls `equip`, `assign`
+    and `leave` between the steps, and Ray keeps the order of calls. What was assigned goes on between the
+    steps, too.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
         """Stay in the directory that the user started from; Tune moves to a trial's own."""
-        self._workload: bytes | None = None
-        self._mark: Mark | None = None
+        self._outfit: Outfit | None = None
         self._bulk: Any = None
-        self._watchdog_s: float | None = None
+        self._width = 1
         self._worker: Worker | None = None
-        self._assignment: Assignment | None = None
-        self._hung = False
+        self._lanes: WatchedLanes | None = None
         self._leaving = notice()  # the machine is; each beat tells the worker
         self._node = node_type()
         os.chdir(os.environ.get("TUNE_ORIG_WORKING_DIR", "."))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Every trial fits this actor, unless a thread of it hangs."""
-        if self._hung:
-            os._exit(1)
+        self._exit_if_hung()
         os.chdir(os.environ.get("TUNE_ORIG_WORKING_DIR", "."))
         return True
 
-    def equip(self, workload: bytes, bulk: Any, watchdog_s: float | None, mark: Mark | None = None) -> None:
-        """Take the pickled workload and its arrays, which Ray maps read-only from the node's one copy.
+    def equip(self, outfit: Outfit, bulk: Any, lanes: int) -> None:
+        """Take the outfit and the workload's arrays, which Ray maps read-only from the node's one copy.
 
-        This node may have come after all others were asked whether they see what the driver wrote, `mark`.
+        No more than so many assignments will be given at once.
         """
-        self._workload, self._bulk, self._watchdog_s, self._mark = workload, bulk, watchdog_s, mark
+        self._outfit, self._bulk, self._width = outfit, bulk, lanes
+        self._lanes = WatchedLanes(self._open, outfit.watchdog_s, self._leaving)
 
     def assign(self, assignment: Assignment) -> None:
-        """What the next step is to do."""
-        self._assignment = assignment
+        """One more to advance."""
+        self._equipped.enter(assignment)
+
+    def leave(self, assignment: int) -> None:
+        """One that nobody wants any more."""
+        self._equipped.leave(assignment)
 
     def step(self) -> dict[str, Any]:
-        """Advance the assignment; the answer is JSON, which Tune neither flattens nor inspects."""
-        assignment, self._assignment = self._assignment, None  # what was answered is never done again
-        if assignment is None:
-            raise RuntimeError("step was called before assign")
-        answer = self._watched(assignment)
-        if not isinstance(answer, StorageError | CheckpointError) and answer.node == "local":
-            answer = replace(answer, node=self._node)
-        return {OUTCOME: packed(answer)}
+        """Wait for answers; they are JSON, which Tune neither flattens nor inspects."""
+        answers = self._equipped.answers(_LOOK_S if self._width > 1 else math.inf)
+        return {OUTCOME: packed(self._placed(answer) for answer in answers)}
 
     def cleanup(self) -> None:
         """Let the worker go."""
-        if self._hung:
-            os._exit(1)
+        self._exit_if_hung()
         if self._worker is not None:
             self._worker.close()
             self._worker = None
 
-    def _watched(self, assignment: Assignment) -> Answer:
-        """Run `_advance` in a thread of its own, so that a hanging one can still be answered for."""
-        limit = self._watchdog_s
-        answers: list[Answer] = []
-        began = last = time.monotonic()
-        armed = 0.0
+    @property
+    def _equipped(self) -> WatchedLanes:
+        if self._lanes is None:
+            raise RuntimeError("the actor was used before it was equipped")
+        return self._lanes
 
-        def beat() -> bool:
-            nonlocal last, armed
-            last = time.monotonic()
-            if limit is not None and last - armed > limit / 10:
-                # Also ends a process that hangs in C code and never yields the interpreter lock.
-                faulthandler.dump_traceback_later(2 * limit + 1, exit=True)
-                armed = last
-            return self._leaving.is_set()
+    def _exit_if_hung(self) -> None:
+        if self._lanes is not None and self._lanes.hung:
+            os._exit(1)
 
-        def run() -> None:
-            answers.append(self._advance(assignment, beat))
+    def _placed(self, answer: Answer) -> Answer:
+        """With the type of this machine."""
+        if isinstance(answer, StorageError | CheckpointError) or answer.node != "local":
+            return answer
+        return replace(answer, node=self._node)
 
-        beat()
-        thread = threading.Thread(target=run, name="autotune-trial", daemon=True)
-        thread.start()
-        while thread.is_alive():
-            thread.join(None if limit is None else max(0.05, last + limit - time.monotonic()))
-            if limit is not None and thread.is_alive() and time.monotonic() - last >= limit:
-                return self._abandon(assignment, time.monotonic() - began)
-        faulthandler.cancel_dump_traceback_later()
-        return answers[0]
-
-    def _abandon(self, assignment: Assignment, seconds: float) -> Failed:
-        """Answer for a hanging trial; the process ends soon, since nothing can end its thread."""
-        self._hung = True
-        timer = threading.Timer(_LINGER_S, os._exit, args=(1,))
-        timer.daemon = True
-        timer.start()
-        message = f"no progress for watchdog_s={self._watchdog_s} s; raise it if the trial was only slow"
-        ledger = Ledger({Label.OVERHEAD: Charge(0.0, seconds)})
-        return Failed(assignment.id, assignment.trial, assignment.rung, "hung", message, ledger)
-
-    def _advance(self, assignment: Assignment, beat: Any) -> Answer:
-        """Never raises: what escapes a worker is the trial's failure, unless no trial is to blame."""
-        try:
-            if self._worker is None:
-                if self._workload is None:
-                    raise RuntimeError("step was called before equip")
-                if self._mark is not None and (problem := self._mark.problem()) is not None:
-                    raise StorageError(problem)
-                keep_within_share()
-                workload: Workload = ray.cloudpickle.loads(self._workload)
-                self._worker = workload.worker(self._bulk)
-                self._worker.node = self._node
-            return self._worker.advance(assignment, beat)
-        except (StorageError, CheckpointError) as error:
-            return error
-        except BaseException as error:
-            kind = "memory" if isinstance(error, MemoryError) else "error"
-            message = f"{type(error).__name__}: {error}"
-            return Failed(assignment.id, assignment.trial, assignment.rung, kind, message)
+    def _open(self) -> Lanes:
+        """The lanes of the one worker of this process."""
+        if self._outfit is None:
+            raise RuntimeError("the actor was used before it was equipped")
+        if self._outfit.mark is not None and (problem := self._outfit.mark.problem()) is not None:
+            raise StorageError(problem)
+        self._worker = worker_of(self._outfit, self._bulk)
+        self._worker.node = self._node
+        return InTurn(self._worker) if self._width == 1 else self._worker.lanes()
 
 
-def packed(answer: Answer) -> str:
-    """An answer as JSON; of an error that ends the study, its kind and its text."""
-    if isinstance(answer, StorageError):
-        return json.dumps({"storage": str(answer)})
-    if isinstance(answer, CheckpointError):
-        return json.dumps({"checkpoint": str(answer)})
-    return json.dumps(to_json(answer))
+def worker_of(outfit: Outfit, bulk: Any) -> Worker:
+    """The workload's worker in this process."""
+    keep_within_share()
+    workload: Workload = ray.cloudpickle.loads(outfit.workload)
+    return workload.worker(bulk)
 
 
-def unpacked(text: str) -> Answer:
+def lanes_worth(outfit: Outfit, bulk: Any, most: int, part: float) -> tuple[int, str]:
+    """How many lanes are worth having, measured in this process; see `Worker.lanes_worth`."""
+    return worker_of(outfit, bulk).lanes_worth(most, part)
+
+
+def packed(answers: Iterable[Answer]) -> str:
+    """Answers as JSON; of an error that ends the study, its kind and its text."""
+    return json.dumps([_plain(answer) for answer in answers])
+
+
+def unpacked(text: str) -> list[Answer]:
     """Undo `packed`."""
-    match json.loads(text):
+    return [_answer(body) for body in json.loads(text)]
+
+
+def _plain(answer: Answer) -> dict[str, Any]:
+    if isinstance(answer, StorageError):
+        return {"storage": str(answer)}
+    if isinstance(answer, CheckpointError):
+        return {"checkpoint": str(answer)}
+    return to_json(answer)
+
+
+def _answer(body: dict[str, Any]) -> Answer:
+    match body:
         case {"storage": message}:
             return StorageError(message)
         case {"checkpoint": message}:
             return CheckpointError(message)
-        case body:
+        case _:
             return cast(Outcome, from_json(body))
 
 

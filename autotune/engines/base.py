@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Final
 
-from autotune.events import Held, Outcome
+from autotune.errors import ConfigurationError
+from autotune.events import Held, LanesChosen, Outcome
 from autotune.work import Assignment, Workload
+
+AUTO: Final = "auto"  # as many lanes as are measured to be worth having
 
 
 class Engine(ABC):
@@ -17,9 +21,11 @@ class Engine(ABC):
     Attributes:
         watchdog_s: Seconds without progress after which a trial is ended, and what is tried of it before the
             study begins; None never ends one.
+        lanes: Trials that share the place of one.
     """
 
     watchdog_s: float | None = None
+    lanes: int = 1
 
     @abstractmethod
     def start(self, workload: Workload) -> None:
@@ -45,6 +51,31 @@ class Engine(ABC):
     def close(self) -> None:
         """Stop all work and let everything go; safe to call twice."""
 
+    def choose_lanes(self, most: int, before: int | None = None) -> LanesChosen | None:
+        """Settle how many trials a worker advances side by side, if that was left to be measured.
+
+        Called after `start`, before anything is submitted.
+
+        Args:
+            most: Trials in flight that can be of use to the study.
+            before: What an earlier driver of the study measured: that holds.
+
+        Returns:
+            What was measured now.
+        """
+        return None
+
     def held(self) -> Held:
         """What machines were held since `start`, busy or not; nothing where an engine cannot tell."""
         return Held()
+
+
+def check_lanes(lanes: object) -> None:
+    """Refuse a number of lanes that is none; YAML may hold anything.
+
+    Raises:
+        ConfigurationError: When it is neither a whole number of at least 1 nor `auto`.
+    """
+    number = isinstance(lanes, int) and not isinstance(lanes, bool) and lanes >= 1
+    if lanes != AUTO and not number:
+        raise ConfigurationError(f"lanes must be a whole number of at least 1, or {AUTO!r}, got {lanes!r}")

@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from autotune.events import SEARCH, Concluded, Event, Failed, Interrupted, PhaseStarted
+from autotune.events import SEARCH, Concluded, Event, Failed, Interrupted, LanesChosen, PhaseStarted
 from autotune.history import History
 from autotune.report.account import Bill
 from autotune.report.numbers import duration, epochs, money, number
@@ -87,6 +87,9 @@ class Console:
         if isinstance(event, Failed | Interrupted):
             kind = event.kind if isinstance(event, Failed) else "interrupted"
             self._failures[kind] = self._failures.get(kind, 0) + 1
+        if isinstance(event, LanesChosen):
+            self._terminal.print(f"lanes of each worker: {event.lanes}; {event.reason}", markup=False)
+            return
         milestone = isinstance(event, PhaseStarted | Concluded)
         now = self._clock()
         if now < self._next and not milestone:

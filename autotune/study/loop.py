@@ -74,9 +74,10 @@ class Loop:
     def run(self, until: str = DONE) -> None:
         """Until the study has concluded, or has come to the phase `until`, of which nothing is begun."""
         self._ends = {until, DONE}
+        chosen = self._engine.choose_lanes(self._plan.most_in_flight, self._history.lanes)
         for assigned in list(self._history.in_flight.values()):
             self._submit(assigned)  # due since before this driver started
-        self._react()
+        self._react(*([chosen] if chosen else []))
         while self._history.phase not in self._ends:
             if not self._history.in_flight:
                 raise StudyError("nothing is in flight and nothing was decided; please report it")
@@ -141,7 +142,8 @@ class Loop:
         """Why the budget does not cover what was decided; None when it does."""
         now = time.monotonic()
         self._since = {one: at for one, at in self._since.items() if one in self._history.in_flight}
-        clock = Clock(now - self._began, sum(now - at for at in self._since.values()))
+        running = sum(now - at for at in self._since.values()) / self._engine.lanes  # which share a place
+        clock = Clock(now - self._began, running)
         given = self._plan.budget, self._plan.confirm, self._director.arms
         return exceeded(self._history, decided, *given, clock)
 

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from autotune.errors import ConfigurationError
 from autotune.objectives import Aims, Constraint, Objective
@@ -14,6 +14,9 @@ from autotune.scheduling.asha import ASHA
 from autotune.scheduling.base import Scheduler
 from autotune.searching.base import Searcher
 from autotune.searching.fair import FairStart
+
+IN_FLIGHT: Final = 0.25  # of the trials of a search
+MOST: Final = 10_000  # where nobody said how many there are to be
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,13 @@ class Plan:
     def aims(self) -> Aims:
         """All that it wants besides the score."""
         return Aims(self.objectives, self.constraints)
+
+    @property
+    def most_in_flight(self) -> int:
+        """Trials at once that are of use: of more than a part of all, too little is known when they begin."""
+        if self.ordered_workers is not None:
+            return self.ordered_workers
+        return max(1, int(self.budget.trials * IN_FLIGHT)) if self.budget.trials is not None else MOST
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data, for the log and for comparing two plans; without aims that it has not."""

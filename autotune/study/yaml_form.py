@@ -46,7 +46,7 @@ LAUNCH: Final = "launch.json"  # beside the copy: what importing its task needs,
 KEYS: Final = ("task", "task_arguments", "plugins", "space", "plan", "engine", "rules", "prices")
 OPTIONS: Final = {
     "inprocess": ("lanes", "watchdog_s"),
-    "ray": ("workers", "resources_per_trial", "address", "lookahead", "watchdog_s", "crashes"),
+    "ray": ("workers", "resources_per_trial", "address", "lookahead", "watchdog_s", "crashes", "lanes"),
 }
 PLAN: Final = (
     "budget", "scheduler", "extrapolate", "searcher", "beliefs", "fair_start", "starting_points", "confirm",

@@ -14,10 +14,12 @@ from autotune.data import Splits
 from autotune.data.splits import Ids
 from autotune.errors import TrialError
 from autotune.events import Config
+from autotune.task import ModelTask
 from autotune.training import loop
 from autotune.training.meter import Meter
 from autotune.training.room import Room
 from autotune.training.session import Session
+from autotune.training.step import Step
 from autotune.training.trial import Trial
 from autotune.work import Assignment, Beat
 
@@ -55,6 +57,25 @@ def probe(room: Room, config: Config, shown: Config | None = None, seed: int = 0
     raise TrialError("the loop ended without a step; call session.attach, then iterate session.loader")
 
 
+def first_step(room: Room, task: ModelTask, seed: int) -> Step:
+    """The first step of a trial of the reference configuration on all data, ready to be made.
+
+    Args:
+        room: Task, data and rules.
+        task: The room's.
+        seed: The trial's.
+
+    Raises:
+        Exception: Whatever the user's code raises.
+    """
+    assignment = _assignment(_settings(room.reference), math.inf, seed)
+    steps = loop.fitting(task, Session(replace(room, store=_NOWHERE), assignment, lambda: None, Meter()))
+    try:
+        return next(steps)
+    finally:
+        steps.close()
+
+
 def rehearse(room: Room, config: Config, shown: Config, beat: Beat, seed: int = 0) -> None:
     """Run a loop to its end on a few samples: one step, an evaluation, a report; nothing is kept.
 
@@ -69,13 +90,18 @@ def rehearse(room: Room, config: Config, shown: Config, beat: Beat, seed: int = 
         TrialError: When the loop stops early, or does not report the task's metric.
         Exception: Whatever the user's code raises.
     """
-    plain = {name: value for name, value in config.items() if name.split(".")[0] != "policy"}
+    plain = _settings(config)
     splits = room.splits
     few = Splits(_spread(splits.train), _spread(splits.target), _spread(splits.validation), splits.test)
     with tempfile.TemporaryDirectory(prefix="autotune-rehearsal-") as folder:
         stage = replace(room, splits=few, store=CheckpointStore(folder))
         assignment = _assignment(plain, sys.float_info.min, seed)
         loop.scored(room.task, Session(stage, assignment, beat, Meter(), shown=shown))
+
+
+def _settings(config: Config) -> Config:
+    """A configuration without its policy."""
+    return {name: value for name, value in config.items() if name.split(".")[0] != "policy"}
 
 
 def _assignment(config: Config, until: float, seed: int) -> Assignment:

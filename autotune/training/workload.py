@@ -35,6 +35,7 @@ from autotune.training.step import Steps, alone
 from autotune.training.tally import Tally, take
 from autotune.training.trial import ACCOUNT
 from autotune.training.vectorised.lockstep import Lockstep
+from autotune.training.vectorised.worth import worth
 from autotune.work import Assignment, Beat, Lanes, Remains, Worker, Workload
 
 
@@ -140,6 +141,10 @@ class TrainingWorkload(Workload):
         saved = _saved_account(store, assignment)
         return Remains(saved, _again(spent - saved), node)
 
+    def pardon(self, assignment: Assignment) -> None:
+        """The start that was cut off is not counted among those that took their process down."""
+        Attempts(open_checkpoints(self.path).folder(assignment.trial)).end()
+
     @property
     def has_test(self) -> bool:
         """Whether the test split holds anything."""
@@ -171,6 +176,10 @@ class TrainingWorker(Worker):
     def lanes(self) -> Lanes:
         """Advances assignments in lockstep: steps that fit together are made together."""
         return Lockstep(self.advancing, self._room.samples.device)
+
+    def lanes_worth(self, most: int, part: float) -> tuple[int, str]:
+        """What steps of the reference configuration gain by being made together; see `vectorised.worth`."""
+        return worth(self._room, most, part)
 
     def advancing(
         self, assignment: Assignment, beat: Beat, clock: Callable[[], float] = time.perf_counter

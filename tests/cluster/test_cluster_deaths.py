@@ -8,9 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from autotune.cluster.adapters import _STILLBORN, Desk, Dispatch, ReactionScheduler
+from autotune.cluster.adapters import Dispatch, ReactionScheduler
+from autotune.cluster.desk import _STILLBORN, Desk
 from autotune.cluster.engine import RayEngine
 from autotune.cluster.exchange import Exchange
+from autotune.cluster.seat import Seat
 from autotune.cluster.trainable import OUTCOME, packed, unpacked
 from autotune.errors import CheckpointError, StorageError, StudyError
 from autotune.events import Failed, Interrupted, Reported
@@ -38,16 +40,29 @@ class Call:
         return self
 
 
-class Lives:
-    """One assignment whose actors die, as Tune tells it."""
+class Work:
+    """What the desk asks of a workload."""
 
-    def __init__(self, folder):
+    def __init__(self):
+        self.spent = Remains()
+        self.pardoned = []
+
+    def remains(self, assignment):
+        return self.spent
+
+    def pardon(self, assignment):
+        self.pardoned.append(assignment.id)
+
+
+class Lives:
+    """The assignments of one seat whose actors die, as Tune tells it."""
+
+    def __init__(self, folder, lanes=1):
         self.exchange = Exchange()
-        self.remains = Remains()
-        self.desk = Desk(
-            self.exchange, lambda actor: None, CRASHES, None, lambda: None, lambda given: self.remains
-        )
-        self.scheduler, self.dispatch = ReactionScheduler(self.desk), Dispatch(self.desk)
+        self.work = Work()
+        self.desk = Desk(self.exchange, self.work, CRASHES, lanes)
+        self.scheduler = ReactionScheduler(self.desk)
+        self.dispatch = Dispatch(self.desk, lambda actor: None)
         self.file, self.actor = folder / "error.txt", Call()
         self.trial = SimpleNamespace(
             trial_id="tune",
@@ -56,7 +71,13 @@ class Lives:
             error_file=self.file,
             temporary_state=SimpleNamespace(ray_actor=self.actor),
         )
-        self.desk.current["tune"] = assignment(0)
+        self.sit(assignment(0))
+
+    def sit(self, *assignments):
+        """All that there is to do, in a fresh seat."""
+        self.desk.seats["tune"] = Seat()
+        for one in assignments:
+            self.exchange.submit(one)
 
     def start(self):
         self.dispatch.on_trial_start(0, [], self.trial)
@@ -68,12 +89,15 @@ class Lives:
         self.scheduler.on_trial_error(None, self.trial)
         return self.exchange.collect(0.0)
 
+    def answer(self, *answers):
+        return self.scheduler.on_trial_result(None, self.trial, {OUTCOME: packed(answers)})
+
 
 @pytest.fixture(autouse=True)
 def lost(monkeypatch):
     """The machines that are gone, by what stands for their actors."""
     gone = set()
-    monkeypatch.setattr("autotune.cluster.adapters.machine_lost", gone.__contains__)
+    monkeypatch.setattr("autotune.cluster.deaths.machine_lost", gone.__contains__)
     return gone
 
 
@@ -110,7 +134,7 @@ def account(flops, seconds):
 
 def test_a_death_is_told_with_what_it_lost_and_giving_up_with_what_was_saved(tmp_path):
     lives = Lives(tmp_path)
-    lives.remains = Remains(account(5.0, 0.0), account(3.0, 0.5), "spot")
+    lives.work.spent = Remains(account(5.0, 0.0), account(3.0, 0.5), "spot")
     for _ in range(CRASHES):
         (interrupted,) = lives.die(PROCESS)
         assert (interrupted.ledger, interrupted.node) == (account(3.0, 0.5), "spot")
@@ -123,25 +147,25 @@ def test_a_trial_that_leaves_its_machine_is_due_again_at_once_and_charged_by_nob
     killed = []
     monkeypatch.setattr("ray.kill", killed.append)
     lives = Lives(tmp_path)
-    lives.remains = Remains(account(5.0, 1.0), account(0.0, 0.5), "spot")
+    lives.work.spent = Remains(account(5.0, 1.0), account(0.0, 0.5), "spot")
     for _ in range(3 * CRASHES):
-        lives.desk.current["tune"] = assignment(0)
         lives.start()
         told = Interrupted(0, 0, "its machine is about to go", node="spot")
-        lives.scheduler.on_trial_result(None, lives.trial, {OUTCOME: packed(told)})
+        lives.answer(told)
         assert lives.exchange.collect(0.0) == [replace(told, ledger=account(0.0, 0.5))]
-        assert lives.exchange.next(0.0) == assignment(0)
-        assert not lives.desk.current
+        assert lives.exchange.queued == 1
+        assert not lives.desk.seats
+        lives.desk.seats["tune"] = Seat()
     assert len(killed) == 3 * CRASHES  # Tune would put the next trial into the process otherwise
 
 
 def test_a_trial_that_hangs_is_charged_what_it_computed_before(tmp_path, monkeypatch):
     monkeypatch.setattr("ray.kill", lambda actor: None)
     lives = Lives(tmp_path)
-    lives.remains = Remains(account(5.0, 1.0), account(3.0, 2.0))
+    lives.work.spent = Remains(account(5.0, 1.0), account(3.0, 2.0))
     lives.start()
     hung = Failed(0, 0, 0, "hung", "no progress", Ledger({Label.OVERHEAD: Charge(0.0, 10.0)}), "spot")
-    lives.scheduler.on_trial_result(None, lives.trial, {OUTCOME: packed(hung)})
+    lives.answer(hung)
     (answer,) = lives.exchange.collect(0.0)
     assert answer == replace(hung, ledger=account(8.0, 3.0) + Ledger({Label.OVERHEAD: Charge(0.0, 7.0)}))
 
@@ -159,25 +183,121 @@ def test_a_node_that_dies_is_charged_by_nobody(tmp_path, monkeypatch):
 def test_many_deaths_end_no_study_but_actors_that_never_start_do(tmp_path):
     lives = Lives(tmp_path)
     for number in range(4 * _STILLBORN):
-        lives.desk.current["tune"] = assignment(number)
+        lives.sit(assignment(number))
         assert [type(outcome) for outcome in lives.die(PROCESS)] == [Interrupted]
-    for _ in range(_STILLBORN):
-        assert [type(outcome) for outcome in lives.die(PROCESS, began=False)] == [Interrupted]
+        lives.desk.drop("tune")
+    lives.sit(assignment(0))
+    for _ in range(_STILLBORN - 1):
+        assert lives.die(PROCESS, began=False) == []
     with pytest.raises(StudyError, match="did not start"):
-        lives.exchange.collect(0.0)
+        lives.die(PROCESS, began=False)
 
 
 @pytest.mark.parametrize("error", [StorageError("the disk is full"), CheckpointError("of a later driver")])
 def test_errors_that_end_the_study_travel_and_leave_their_assignment_due(tmp_path, error):
     lives = Lives(tmp_path)
     lives.start()
-    assert lives.scheduler.on_trial_result(None, lives.trial, {OUTCOME: packed(error)}) == "STOP"
-    assert not lives.desk.current
+    assert lives.answer(error) == "STOP"
+    assert not lives.desk.seats
     with pytest.raises(type(error), match=str(error)):
         lives.exchange.collect(0.0)
 
 
 def test_outcomes_travel_as_strict_json():
     outcome = Reported(0, 0, 0, 1.0, float("-inf"))
-    assert unpacked(packed(outcome)) == outcome
-    json.loads(packed(outcome), parse_constant=pytest.fail)
+    assert unpacked(packed([outcome])) == [outcome]
+    json.loads(packed([outcome]), parse_constant=pytest.fail)
+
+
+class TestCompany:
+    """A seat with several assignments."""
+
+    @pytest.fixture
+    def lives(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("ray.kill", lambda actor: None)
+        monkeypatch.setattr("autotune.cluster.adapters._REACTION_S", 0.0)  # nobody polls
+        lives = Lives(tmp_path, lanes=8)
+        lives.sit(*(assignment(number) for number in range(1, 4)))  # beside assignment 0
+        return lives
+
+    def inside(self, lives):
+        return sorted(lives.desk.seats["tune"].inside)
+
+    def report(self, lives, number):
+        return lives.answer(Reported(number, number, 0, 1.0, 0.5))
+
+    def test_after_a_death_each_goes_on_alone_and_only_the_culprit_is_given_up(self, lives):
+        assert [outcome.assignment for outcome in lives.die(PROCESS)] == [0, 1, 2, 3]
+        lives.exchange.submit(assignment(9))
+        lives.start()
+        assert self.inside(lives) == [0]
+        assert self.report(lives, 0) == "CONTINUE"
+        assert self.inside(lives) == [1]
+        lives.exchange.collect(0.0)
+        for _ in range(CRASHES - 1):
+            assert [type(outcome) for outcome in lives.die(PROCESS)] == [Interrupted]
+        assert [type(outcome) for outcome in lives.die(PROCESS)] == [Interrupted, Failed]
+        lives.desk.seats["tune"] = Seat()
+        for number in (2, 3):
+            lives.start()
+            assert self.inside(lives) == [number]
+            self.report(lives, number)
+        assert self.inside(lives) == [9]
+        lives.exchange.submit(assignment(10))
+        lives.desk.board("tune")
+        assert self.inside(lives) == [9, 10]
+
+    def test_a_machine_that_is_lost_leaves_them_together(self, lives, lost):
+        lives.die(UNAVAILABLE)
+        lost.add(lives.actor._actor_id)
+        lives.start()
+        assert self.inside(lives) == [0, 1, 2, 3]
+
+    def test_what_was_too_much_for_the_memory_is_tried_with_fewer(self, lives):
+        lives.die(MEMORY)
+        assert lives.desk.lanes == 2
+
+    def test_who_runs_out_of_memory_beside_others_is_tried_again_alone(self, lives):
+        lives.start()
+        lives.answer(Failed(2, 2, 0, "memory", "out of memory"))
+        assert [type(told) for told in lives.exchange.collect(0.0)] == [Interrupted]
+        assert lives.desk.lanes == 2
+        for number in (0, 1, 3):
+            self.report(lives, number)
+        lives.exchange.collect(0.0)
+        assert self.inside(lives) == [2]
+        lives.answer(Failed(2, 2, 0, "memory", "out of memory"))
+        assert [type(told) for told in lives.exchange.collect(0.0)] == [Failed]
+        assert lives.desk.lanes == 4  # it was not for the others
+
+    def test_beside_one_that_hangs_nobody_is_to_blame(self, lives):
+        lives.start()
+        lives.answer(Failed(2, 2, 0, "hung", "no progress"))
+        assert [type(outcome) for outcome in lives.exchange.collect(0.0)] == [Failed]
+        lives.die(PROCESS, began=False)
+        assert lives.work.pardoned == [0, 1, 3]
+        lives.start()
+        assert self.inside(lives) == [0, 1, 3]
+
+    def test_a_seat_whose_machine_goes_takes_nobody_and_ends_with_its_last(self, lives):
+        lives.start()
+        for number in (0, 1, 3):
+            assert lives.answer(Interrupted(number, number, "its machine is about to go")) == "CONTINUE"
+        assert self.inside(lives) == [2]
+        assert lives.desk.wants_seat()
+        lives.answer(Interrupted(2, 2, "its machine is about to go"))
+        assert not lives.desk.seats
+        assert lives.exchange.queued == 4
+
+    def test_what_there_is_to_do_is_spread_over_the_machines(self, lives):
+        lives.desk.places = lives.desk.limit = 3
+        lives.start()
+        assert self.inside(lives) == [0, 1]
+        assert lives.desk.wants_seat()
+        for name in ("second", "third"):
+            lives.desk.seats[name] = Seat()
+        assert not lives.desk.wants_seat()
+        assert [one.id for one in lives.desk.begin("second", 1)] == [2, 3]
+        assert lives.desk.superfluous() == ["third"]
+        lives.exchange.submit(assignment(4))
+        assert lives.desk.superfluous() == []

@@ -32,6 +32,12 @@ class TestRayEngine(EngineContract):
         return RayEngine(workers=1)  # a process takes seconds to start
 
 
+class TestRayEngineWithLanes(EngineContract):
+    @pytest.fixture
+    def engine(self):
+        return RayEngine(workers=1, lanes=3)
+
+
 class TestRayEngineWithTwoWorkers:
     """The laws for which a second worker makes a difference."""
 

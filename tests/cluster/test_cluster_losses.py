@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autotune.cluster.losses import Losses, unpaid
-from autotune.events import Failed, Reported
+from autotune.cluster.shares import Shares
+from autotune.events import Reported
 from autotune.ledger import Charge, Label, Ledger
 
 SECONDS = st.floats(0.0, 1e6)
@@ -28,42 +29,45 @@ def test_every_second_is_charged_once(lost, last, saved):
 
 
 def test_lost_starts_are_charged_with_the_answer():
-    clock = Clock()
-    losses = Losses(clock)
+    losses = Losses()
     for seconds in (30.0, 20.0):
-        losses.begin("tune")
-        clock.now += seconds
-        assert losses.lose("tune", 3)
-    assert not losses.lose("tune", 3)  # an actor that did not start took nothing
-    losses.begin("tune")
-    clock.now += 10.0
-    ledger = losses.settle(
-        "tune", trained(15.0)
-    ).ledger  # 5 of them by a lost start, whose checkpoint lives on
+        losses.lose(3, seconds)
+    ledger = losses.settle(trained(15.0), 10.0).ledger  # 5 of them by a lost start, whose checkpoint lives on
     assert ledger == Ledger({Label.TRAIN: Charge(5.0, 15.0), Label.OVERHEAD: Charge(0.0, 45.0)})
-    assert losses.settle("tune", trained(15.0)) == trained(15.0)
+    assert losses.settle(trained(15.0), 10.0) == trained(15.0)
 
 
 def test_what_was_told_as_lost_is_not_charged_again():
-    clock = Clock()
-    losses = Losses(clock)
-    losses.begin("tune")
-    clock.now += 30.0
-    assert losses.lose("tune", 3, told=12.0)  # of the rest 5 lie in a checkpoint, and 13 were the start
-    losses.begin("tune")
-    clock.now += 10.0
-    assert losses.settle("tune", trained(15.0)).ledger[Label.OVERHEAD] == Charge(0.0, 13.0)
+    losses = Losses()
+    losses.lose(3, 30.0, told=12.0)  # of the rest 5 lie in a checkpoint, and 13 were the start
+    assert losses.settle(trained(15.0), 10.0).ledger[Label.OVERHEAD] == Charge(0.0, 13.0)
 
 
-def test_what_is_extended_or_forgotten_is_no_loss():
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.floats(0.0, 1e3)), max_size=30))
+def test_the_time_of_a_worker_is_shared_out_and_nothing_else(events):
+    """Whoever enters and leaves whenever: all seconds in which anybody was in are somebody's."""
     clock = Clock()
-    losses = Losses(clock)
-    losses.begin("tune")
-    clock.now += 30.0
-    losses.begin("tune")  # the assignment that follows
-    clock.now += 2.0
-    assert losses.lose("tune", 3)
-    assert losses.settle("tune", Failed(3, 1, 0, "crashed", "died")).ledger.total.seconds == 2.0
-    losses.begin("tune")
-    losses.forget("tune")
-    assert not losses.lose("tune", 4)
+    shares, inside, busy, given = Shares(clock), set(), 0.0, 0.0
+    for one, enters, seconds in events:
+        if enters and one not in inside:
+            shares.enter(one)
+            inside.add(one)
+        elif not enters:
+            given += shares.leave(one)
+            inside.discard(one)
+        busy += seconds if inside else 0.0
+        clock.now += seconds
+    given += sum(shares.leave(one) for one in inside)
+    assert given == pytest.approx(busy)
+
+
+def test_those_who_are_in_together_have_equal_shares():
+    clock = Clock()
+    shares = Shares(clock)
+    shares.enter(0)
+    clock.now += 4.0
+    shares.enter(1)
+    clock.now += 6.0
+    assert (shares.leave(0), shares.leave(0)) == (7.0, 0.0)
+    clock.now += 1.0
+    assert shares.leave(1) == 4.0

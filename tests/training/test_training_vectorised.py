@@ -85,12 +85,14 @@ def side_by_side(workload, configs, beat=lambda: None, rungs=(0, 1)):
     lanes = workload.worker(workload.bulk).lanes()
     for trial, config in enumerate(configs):
         lanes.enter(assignment(config, trial, rungs[0]))
-    answers = {}
-    while found := lanes.advance(beat):
-        for answer in found:
+    answers, inside = {}, len(configs)
+    while inside:
+        for answer in lanes.advance(beat):
             answers[answer.assignment] = answer
             if isinstance(answer, Reported) and answer.rung < rungs[-1]:
                 lanes.enter(assignment(configs[answer.trial], answer.trial, answer.rung + 1))
+            else:
+                inside -= 1
     return answers
 
 
@@ -263,7 +265,8 @@ def test_lanes_leave_torch_s_random_numbers_alone(make, tmp_path, together):
     lanes = workload.worker(workload.bulk).lanes()
     for trial, config in enumerate(CONFIGS[:4]):
         lanes.enter(assignment(config, trial, 0))
-    lanes.advance(lambda: None)
+    for _ in range(3):
+        lanes.advance(lambda: None)
     lanes.leave(0)
     lanes.close()
     assert lanes.advance(lambda: None) == []

@@ -34,6 +34,7 @@ class Kind:
 
     Attributes:
         shape: Of their models; None before the first of them, and once computing many at once has failed.
+        told: Why steps of theirs were made alone.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -41,7 +42,7 @@ class Kind:
         self._given_up = False
         self._device = device
         self._races: dict[int, Race] = {}  # by the magnitude of the number of rows
-        self._told: set[str] = set()
+        self.told: set[str] = set()
 
     def give_up(self, reason: str) -> None:
         """Never make steps of this kind together again."""
@@ -94,8 +95,8 @@ class Kind:
 
     def _tell(self, reason: str) -> None:
         """Say why steps are made alone, once."""
-        if reason and reason not in self._told:
-            self._told.add(reason)
+        if reason and reason not in self.told:
+            self.told.add(reason)
             logger.info("steps are made alone: %s", reason)
 
 

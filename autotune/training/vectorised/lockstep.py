@@ -46,20 +46,24 @@ class Lockstep(Lanes):
         self._lanes.append(Lane(assignment, self._advancing, self._progress, self._device))
 
     def advance(self, beat: Beat) -> list[Outcome]:
-        """Make steps until a trial has come to its end.
+        """Go on to the next step of each; where none has come to its end, make these steps.
 
         Raises:
             StorageError, CheckpointError: See `TrainingWorker.advance`.
         """
         self._beat = beat
+        answers: dict[int, Outcome] = {}
         with scope(self._device):
-            while self._lanes:
-                answers = {id(lane): answer for lane in self._lanes if (answer := lane.resume()) is not None}
-                if answers:
-                    self._lanes = [lane for lane in self._lanes if id(lane) not in answers]
-                    return list(answers.values())
+            for lane in self._lanes:
+                self.turn = lane.assignment.id
+                if (answer := lane.resume()) is not None:
+                    answers[self.turn] = answer
+            if answers:
+                self._lanes = [lane for lane in self._lanes if lane.assignment.id not in answers]
+            else:
                 self._make()
-        return []
+        self.turn = None
+        return list(answers.values())
 
     def leave(self, assignment: int) -> None:
         """Close its lane."""
@@ -84,6 +88,7 @@ class Lockstep(Lanes):
         """The step of every lane."""
         ready: dict[Kind, list[Lane]] = {}
         for lane in self._lanes:
+            self.turn = lane.assignment.id
             if lane.kind is None:
                 lane.rehearse(self._kind(lane))
             elif lane.fits:
@@ -96,6 +101,7 @@ class Lockstep(Lanes):
             with nullcontext() if race is None else race.round(len(lanes)):
                 if race is None or not race.together or not self._together(kind, lanes):
                     for lane in lanes:
+                        self.turn = lane.assignment.id
                         lane.make()
             if race is not None and race.over:
                 logger.info("each of %d steps takes %s", len(lanes), race.result())
@@ -110,6 +116,7 @@ class Lockstep(Lanes):
     def _together(self, kind: Kind, lanes: list[Lane]) -> bool:
         """Make the steps of lanes of a kind at once, if that can be done."""
         began, steps = time.perf_counter(), [lane.step for lane in lanes]
+        self.turn = None
         try:
             members, stack = self._stacks.get(kind, ([], None))
             if stack is None or members != lanes:

@@ -52,6 +52,11 @@ class Race:
         return f"{1e3 * self._best_s[True]:.3f} ms together, {1e3 * self._best_s[False]:.3f} ms alone"
 
     @property
+    def gain(self) -> float:
+        """How many times as fast together is as alone, by the race that was run last."""
+        return self._best_s[False] / self._best_s[True]
+
+    @property
     def over(self) -> bool:
         """Whether the last round was the last of the race."""
         return self._round == 2 * SAMPLES

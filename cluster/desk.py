@@ -1,0 +1,223 @@
+"""Who sits where: which worker process has which assignments, and what becomes of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import Any, Final, final
+
+from autotune.cluster.deaths import Deaths
+from autotune.cluster.exchange import Exchange
+from autotune.cluster.losses import Losses
+from autotune.cluster.seat import Seat
+from autotune.errors import StudyError
+from autotune.events import Failed, Interrupted, Outcome
+from autotune.ledger import Charge, Label, Ledger
+from autotune.work import Assignment, Remains, Workload
+
+_STILLBORN: Final = 5  # processes of one seat that did not start, in a row, after which none will
+
+
+@final
+class Desk:
+    """The seats of a study, by the names of their Tune trials; only Tune's thread uses it.
+
+    Args:
+        exchange: To and from the study.
+        workload: Knows what an assignment had spent whose process died.
+        crashes: Deaths of processes that one assignment survives.
+        lanes: Assignments that one process takes at once.
+
+    Attributes:
+        most: The same.
+        lanes: How many it takes now: fewer where so many were too much for the memory.
+        places: Processes that fit on the machines that there are.
+        limit: Seats at once, those included that wait for a machine.
+        seats: All of them.
+        orphans: Whether Tune keeps a trial alive that has no seat any more.
+    """
+
+    def __init__(self, exchange: Exchange, workload: Workload, crashes: int, lanes: int = 1) -> None:
+        self.exchange = exchange
+        self.lanes = self.most = lanes
+        self.places = self.limit = 1
+        self.seats: dict[str, Seat] = {}
+        self.orphans = False
+        self._workload = workload
+        self._losses = Losses()
+        self._deaths = Deaths(crashes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its tuner for a restore that is never used."""
+        return {}
+
+    def widen(self, lanes: int) -> None:
+        """Let a process take so many, before there is one."""
+        self.lanes = self.most = lanes
+
+    # Seats, and who is in them
+
+    def wants_seat(self) -> bool:
+        """Whether another one would be of use, now or as soon as there is a machine for it."""
+        return len(self._waiting()) < self.exchange.queued and self._open() < self.limit
+
+    def superfluous(self) -> list[str]:
+        """Those that wait for a process though nothing is left to do there."""
+        waiting = self._waiting()
+        excess = max(len(waiting) - self.exchange.queued, self._open() - self.limit)
+        return waiting[-excess:] if excess > 0 else []
+
+    def begin(self, name: str, actor: Any) -> list[Assignment]:
+        """A process has begun; returns what it is to do: what its seat had, and what it may have besides."""
+        seat = self.seats[name]
+        if len(seat) > 1 and (suspects := self._suspects() & seat.inside.keys()):
+            self._put_back([one for one in seat if one.id != min(suspects)], seat)
+        seat.begin(actor)
+        self.board(name)
+        return list(seat)
+
+    def board(self, name: str, before: Collection[int] = ()) -> list[Assignment]:
+        """Fill a seat from the queue; returns who came in.
+
+        Args:
+            name: Of the seat.
+            before: Trials that it has just advanced: their next assignments come before older ones of others.
+        """
+        seat, suspects, entered = self.seats[name], self._suspects(), []
+
+        def fits(assignment: Assignment) -> bool:
+            return not seat or assignment.id not in suspects
+
+        while not seat.leaving and len(seat) < self._room(seat, suspects):
+            if (taken := self.exchange.take(fits, before)) is None:
+                break
+            seat.enter(taken)
+            entered.append(taken)
+        return entered
+
+    def drop(self, name: str, give_back: bool = False) -> None:
+        """A Tune trial has ended; what its seat had waits again, or is given up."""
+        if (seat := self.seats.pop(name, None)) is not None and give_back:
+            self._put_back(list(seat), seat)
+
+    def cancel(self, name: str, assignment: int) -> None:
+        """The study has no use for one any more."""
+        self.seats[name].leave(assignment)
+        self._deaths.forget(assignment)
+
+    # What becomes of them
+
+    def receive(self, name: str, answers: Iterable[Outcome]) -> int:
+        """Take in what a process has answered.
+
+        Returns:
+            The number of the last answer that was handed to the study, for `Exchange.wait_for_reaction`; 0
+            when there was none.
+        """
+        seat, number = self.seats[name], 0
+        beside = len(seat)
+        for answer in answers:
+            seat.hung |= isinstance(answer, Failed) and answer.kind == "hung"
+            if (assignment := seat.inside.get(answer.assignment)) is None:
+                continue  # it was cancelled
+            if isinstance(answer, Interrupted):
+                seat.leaving = True
+                self._lose(seat, answer, answer.node)
+                self._put_back([assignment], seat)
+            elif isinstance(answer, Failed) and answer.kind == "memory" and beside > 1:
+                self._crowded(beside)
+                self._deaths.add(seat.actor, [assignment.id])
+                reason = f"{answer.message}, beside {beside - 1} others"
+                self._lose(seat, Interrupted(assignment.id, assignment.trial, reason), answer.node)
+                self._put_back([assignment], seat)
+            else:
+                number = self._answer(seat, answer)
+        return number
+
+    def die(self, name: str, reason: str) -> None:
+        """A process is gone, and its seat waits for another, with all that is in it."""
+        seat = self.seats[name]
+        ran, seat.running = seat.running, False
+        saved = {one.id: self._lose(seat, Interrupted(one.id, one.trial, reason)) for one in seat}
+        if "node has died" in reason:  # nobody's fault, however often
+            return
+        if seat.hung:
+            for one in seat:
+                self._workload.pardon(one)
+            return
+        if not ran:
+            seat.stillborn += 1
+            if seat.stillborn >= _STILLBORN:
+                self.exchange.fail(StudyError(f"{_STILLBORN} Ray actors in a row did not start: {reason}"))
+            return
+        self._deaths.add(seat.actor, seat.inside)
+        memory = "running low on memory" in reason
+        if len(seat) > 1:
+            if memory:
+                self._crowded(len(seat))
+            return
+        for one in seat:
+            if times := self._deaths.too_many(one.id):
+                had, kind = saved[one.id], "memory" if memory else "crashed"
+                message = f"its worker process died {times} times: {reason}"
+                self._answer(seat, Failed(one.id, one.trial, one.rung, kind, message, had.saved, had.node))
+                self.drop(name)
+                self.orphans = True
+
+    def _answer(self, seat: Seat, answer: Outcome) -> int:
+        """Hand an answer to the study; returns its number."""
+        kind = answer.kind if isinstance(answer, Failed) else ""
+        if kind == "hung":
+            answer = _whole(answer, self._workload.remains(seat.inside[answer.assignment]))
+        if kind == "memory" and answer.assignment in self._deaths:  # others were not what was too much
+            self.lanes = min(self.most, 2 * self.lanes)
+        self._deaths.forget(answer.assignment)
+        return self.exchange.answer(self._losses.settle(answer, seat.leave(answer.assignment)))
+
+    def _lose(self, seat: Seat, told: Interrupted, node: str = "local") -> Remains:
+        """Tell the study of a start that is lost, and with how much; returns all that was spent."""
+        remains = self._workload.remains(seat.inside[told.assignment])
+        seconds = seat.shares.leave(told.assignment)
+        self._losses.lose(told.assignment, seconds, remains.lost.total.seconds)
+        node = remains.node if node == "local" else node
+        self.exchange.answer(replace(told, ledger=remains.lost, node=node))
+        return remains
+
+    def _put_back(self, assignments: list[Assignment], seat: Seat) -> None:
+        """They wait again, before all others, in their order."""
+        for assignment in reversed(assignments):
+            seat.leave(assignment.id)
+            self.exchange.put_back(assignment)
+
+    # Counting
+
+    def _waiting(self) -> list[str]:
+        """Seats that have neither a process nor anything to do yet."""
+        return [name for name, seat in self.seats.items() if not seat.running and not seat]
+
+    def _open(self) -> int:
+        """How many seats take assignments in."""
+        return sum(not seat.leaving for seat in self.seats.values())
+
+    def _room(self, seat: Seat, suspects: set[int]) -> int:
+        """How many a seat has room for: no more than its part where there are machines for all."""
+        if suspects & seat.inside.keys():
+            return 1
+        due = self.exchange.queued + sum(map(len, self.seats.values()))
+        return min(self.lanes, math.ceil(due / self.places))
+
+    def _suspects(self) -> set[int]:
+        """Assignments that go on alone; where all do, nobody needs to know."""
+        return set() if self.most == 1 else self._deaths.suspects()
+
+    def _crowded(self, beside: int) -> None:
+        """So many were too many for the memory, as far as one can see."""
+        self.lanes = min(self.lanes, max(1, beside // 2))
+
+
+def _whole(hung: Outcome, remains: Remains) -> Outcome:
+    """The answer for a trial that hangs, which knows its seconds only, with what was noted of it."""
+    spent = remains.saved + remains.lost
+    waited = max(0.0, hung.ledger.total.seconds - spent.total.seconds)
+    return replace(hung, ledger=spent + Ledger({Label.OVERHEAD: Charge(0.0, waited)}))
