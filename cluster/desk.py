@@ -178,7 +178,7 @@ class Desk:
     def _lose(self, seat: Seat, told: Interrupted, node: str = "local") -> Remains:
         """Tell the study of a start that is lost, and with how much; returns all that was spent."""
         remains = self._workload.remains(seat.inside[told.assignment])
-        seconds = seat.shares.leave(told.assignment)
+        seconds = seat.time.leave(told.assignment)
         self._losses.lose(told.assignment, seconds, remains.lost.total.seconds)
         node = remains.node if node == "local" else node
         self.exchange.answer(replace(told, ledger=remains.lost, node=node))

@@ -18,9 +18,10 @@ from autotune.cluster.connection import booting, connect, live_nodes, slots, swi
 from autotune.cluster.desk import Desk
 from autotune.cluster.draining import staying
 from autotune.cluster.exchange import Exchange
+from autotune.cluster.outfit import Outfit, measured_lanes, pickled
 from autotune.cluster.reach import Mark, unreached
 from autotune.cluster.rent import Rent
-from autotune.cluster.trainable import AssignmentTrainable, Outfit, lanes_worth
+from autotune.cluster.trainable import AssignmentTrainable
 from autotune.engines.base import AUTO, Engine, check_lanes
 from autotune.engines.watchdog import PATIENCE_S, check_limit
 from autotune.errors import ConfigurationError, StudyError
@@ -28,11 +29,9 @@ from autotune.events import Held, LanesChosen, Outcome
 from autotune.storage.location import Location
 from autotune.work import Assignment, Workload
 
-_PICKLE_LIMIT: Final = 16 * 2**20
 _REFRESH_S: Final = 1.0
 _PENDING: Final = 10_000  # Tune's own limit; ours is `capacity`
 _CLOSE_S: Final = 30.0
-_MEASURE_S: Final = 600.0  # a machine may have to boot first
 _TUNE: Final = {  # Ray's own switches, which have no arguments
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # no snapshots: the trial log is the only truth
@@ -124,7 +123,8 @@ class RayEngine(Engine):
         if before is not None:
             self._desk.widen(before)
             return None
-        chosen = LanesChosen(*self._measured(max(1, most // self._desk.places)))
+        most = max(1, most // self._desk.places)
+        chosen = LanesChosen(*measured_lanes(self._outfit, self._bulk, self._resources, most))
         self._desk.widen(chosen.lanes)
         return chosen
 
@@ -182,22 +182,6 @@ class RayEngine(Engine):
         """Give a worker that has just started what it needs."""
         if self._desk is not None:
             actor.equip.remote(self._outfit, self._bulk, self._desk.most)
-
-    def _measured(self, most: int) -> tuple[int, str]:
-        """How many lanes are worth having, and why."""
-        needs = dict(self._resources)
-        options = {"num_cpus": needs.pop("CPU", 0), "num_gpus": needs.pop("GPU", 0)}
-        options |= {"memory": needs.pop("memory")} if "memory" in needs else {}
-        beside = max((slots([node], self._resources) for node in live_nodes()), default=1)
-        part = min(1.0, options["num_gpus"]) or 1.0 / max(1, beside)  # of a GPU, or of the machine
-        asked = ray.remote(lanes_worth).options(**options, resources=needs, max_retries=1)
-        try:
-            found: tuple[int, str] = ray.get(
-                asked.remote(self._outfit, self._bulk, most, part), timeout=_MEASURE_S
-            )
-        except ray.exceptions.RayError as error:
-            return 1, f"it could not be measured: {type(error).__name__}: {str(error).splitlines()[0]}"
-        return found
 
     def _look(self) -> None:
         """Take in what the cluster holds, at most once a second."""
@@ -281,24 +265,3 @@ class RayEngine(Engine):
             self._exchange.fail(failure)
         finally:
             begin()
-
-
-def pickled(workload: Workload) -> bytes:
-    """A workload as Ray's workers read it; the arrays of its `bulk` are not part of it.
-
-    Raises:
-        ConfigurationError: When it cannot be pickled, or is too large to send to every worker.
-    """
-    try:
-        payload: bytes = ray.cloudpickle.dumps(workload)  # type: ignore[no-untyped-call]  # Ray's own
-    except Exception as error:
-        raise ConfigurationError(
-            f"the task cannot be sent to workers: {type(error).__name__}: {error}; define the model factory "
-            "and what it uses at the top of a module"
-        ) from error
-    if len(payload) > _PICKLE_LIMIT:
-        raise ConfigurationError(
-            f"the task pickles to {len(payload) / 2**20:.0f} MiB, more than {_PICKLE_LIMIT // 2**20} MiB; "
-            "large arrays belong into its data set, which every node gets only once"
-        )
-    return payload

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from autotune.cluster.shares import Shares
+from autotune.cluster.shared_time import SharedTime
 from autotune.work import Assignment
 
 
@@ -21,7 +21,7 @@ class Seat:
         leaving: Whether its machine is about to go: then it takes nobody in.
         hung: Whether a trial hangs in it: then it is ended, which is the fault of no other.
         stillborn: Processes that did not start, in a row.
-        shares: The seconds that the process gives to each assignment.
+        time: The seconds that the process gives to each assignment.
     """
 
     inside: dict[int, Assignment] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Seat:
     leaving: bool = False
     hung: bool = False
     stillborn: int = 0
-    shares: Shares = field(default_factory=Shares)
+    time: SharedTime = field(default_factory=SharedTime)
 
     def __iter__(self) -> Iterator[Assignment]:
         """What is in, the oldest first; safe while they leave."""
@@ -43,14 +43,14 @@ class Seat:
         """A process has begun, and all that is in begins with it."""
         self.actor, self.running, self.leaving, self.hung, self.stillborn = actor, True, False, False, 0
         for assignment in self.inside:
-            self.shares.enter(assignment)
+            self.time.enter(assignment)
 
     def enter(self, assignment: Assignment) -> None:
         """Take one in."""
         self.inside[assignment.id] = assignment
-        self.shares.enter(assignment.id)
+        self.time.enter(assignment.id)
 
     def leave(self, assignment: int) -> float:
         """Let one go; returns the seconds that the process gave to it."""
         self.inside.pop(assignment, None)
-        return self.shares.leave(assignment)
+        return self.time.leave(assignment)

@@ -6,37 +6,21 @@ import json
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import ray
 from ray import tune
 
 from autotune.cluster.draining import notice
-from autotune.cluster.reach import Mark
-from autotune.cluster.sharing import keep_within_share
+from autotune.cluster.outfit import Outfit, worker_of
 from autotune.cluster.watched import Answer, WatchedLanes
 from autotune.errors import CheckpointError, StorageError
 from autotune.events import Outcome, from_json, to_json
-from autotune.work import Assignment, InTurn, Lanes, Worker, Workload
+from autotune.work import Assignment, InTurn, Lanes, Worker
 
 OUTCOME: Final = "outcome"
 _LOOK_S: Final = 1.0  # where there are several lanes, a step ends so soon, for others to enter and leave
-
-
-@dataclass(frozen=True)
-class Outfit:
-    """What every worker process is given.
-
-    Attributes:
-        workload: Pickled.
-        watchdog_s: Seconds without progress after which a trial is ended.
-        mark: What the driver wrote; this node may have come after all others were asked whether they see it.
-    """
-
-    workload: bytes
-    watchdog_s: float | None = None
-    mark: Mark | None = None
 
 
 class AssignmentTrainable(tune.Trainable):
@@ -117,18 +101,6 @@ class AssignmentTrainable(tune.Trainable):
         self._worker = worker_of(self._outfit, self._bulk)
         self._worker.node = self._node
         return InTurn(self._worker) if self._width == 1 else self._worker.lanes()
-
-
-def worker_of(outfit: Outfit, bulk: Any) -> Worker:
-    """The workload's worker in this process."""
-    keep_within_share()
-    workload: Workload = ray.cloudpickle.loads(outfit.workload)
-    return workload.worker(bulk)
-
-
-def lanes_worth(outfit: Outfit, bulk: Any, most: int, part: float) -> tuple[int, str]:
-    """How many lanes are worth having, measured in this process; see `Worker.lanes_worth`."""
-    return worker_of(outfit, bulk).lanes_worth(most, part)
 
 
 def packed(answers: Iterable[Answer]) -> str:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeAlias, final
 
-from autotune.cluster.shares import Shares
+from autotune.cluster.shared_time import SharedTime
 from autotune.errors import CheckpointError, StorageError
 from autotune.events import Failed, Outcome
 from autotune.ledger import Charge, Label, Ledger
@@ -46,7 +46,7 @@ class WatchedLanes:
         self._answers: list[Answer] = []
         self._error: BaseException | None = None
         self._lanes: Lanes | None = None
-        self._shares = Shares()
+        self._time = SharedTime()
         self._last = self._armed = 0.0
         threading.Thread(target=self._run, name="autotune-trial", daemon=True).start()
 
@@ -57,7 +57,7 @@ class WatchedLanes:
                 self._last = time.monotonic()
             self._inside[assignment.id] = assignment
             self._entering.append(assignment)
-            self._shares.enter(assignment.id)
+            self._time.enter(assignment.id)
             self._changed.notify_all()
 
     def leave(self, assignment: int) -> None:
@@ -106,7 +106,7 @@ class WatchedLanes:
                 for number in (*unwanted, *(a.assignment for a in answers if not isinstance(a, Exception))):
                     self._inside.pop(number, None)
                     self._unwanted.pop(number, None)
-                    self._shares.leave(number)
+                    self._time.leave(number)
                 if self._error is not None or any(isinstance(answer, Exception) for answer in answers):
                     self._inside.clear()  # nothing goes on here
                 if not self._inside:
@@ -167,5 +167,5 @@ class WatchedLanes:
         timer.start()
         one = hanging[0]
         message = f"no progress for watchdog_s={self._limit_s:g} s; raise it if the trial was only slow"
-        ledger = Ledger({Label.OVERHEAD: Charge(0.0, self._shares.leave(one.id))})
+        ledger = Ledger({Label.OVERHEAD: Charge(0.0, self._time.leave(one.id))})
         return Failed(one.id, one.trial, one.rung, "hung", message, ledger)

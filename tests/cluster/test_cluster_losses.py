@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autotune.cluster.losses import Losses, unpaid
-from autotune.cluster.shares import Shares
+from autotune.cluster.shared_time import SharedTime
 from autotune.events import Reported
 from autotune.ledger import Charge, Label, Ledger
 
@@ -47,27 +47,27 @@ def test_what_was_told_as_lost_is_not_charged_again():
 def test_the_time_of_a_worker_is_shared_out_and_nothing_else(events):
     """Whoever enters and leaves whenever: all seconds in which anybody was in are somebody's."""
     clock = Clock()
-    shares, inside, busy, given = Shares(clock), set(), 0.0, 0.0
+    time, inside, busy, given = SharedTime(clock), set(), 0.0, 0.0
     for one, enters, seconds in events:
         if enters and one not in inside:
-            shares.enter(one)
+            time.enter(one)
             inside.add(one)
         elif not enters:
-            given += shares.leave(one)
+            given += time.leave(one)
             inside.discard(one)
         busy += seconds if inside else 0.0
         clock.now += seconds
-    given += sum(shares.leave(one) for one in inside)
+    given += sum(time.leave(one) for one in inside)
     assert given == pytest.approx(busy)
 
 
 def test_those_who_are_in_together_have_equal_shares():
     clock = Clock()
-    shares = Shares(clock)
-    shares.enter(0)
+    time = SharedTime(clock)
+    time.enter(0)
     clock.now += 4.0
-    shares.enter(1)
+    time.enter(1)
     clock.now += 6.0
-    assert (shares.leave(0), shares.leave(0)) == (7.0, 0.0)
+    assert (time.leave(0), time.leave(0)) == (7.0, 0.0)
     clock.now += 1.0
-    assert shares.leave(1) == 4.0
+    assert time.leave(1) == 4.0

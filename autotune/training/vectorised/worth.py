@@ -63,7 +63,8 @@ def _measured(room: Room, task: ModelTask, most: int, part: float) -> tuple[int,
         steps += more
         gains[width] = _gain(kind, steps, device)
     lanes, gain = chosen(gains)
-    return lanes, f"{lanes} steps of the reference made together are {gain:.2g} times as fast as each alone"
+    steps_of = f"{lanes} steps" if lanes > 1 else f"at best, up to {widths[-1]} steps"
+    return lanes, f"{steps_of} of the reference made together are {gain:.2g} times as fast as each alone"
 
 
 def chosen(gains: Mapping[int, float]) -> tuple[int, float]:

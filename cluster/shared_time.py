@@ -8,7 +8,7 @@ from typing import final
 
 
 @final
-class Shares:
+class SharedTime:
     """The seconds of each assignment: of those that pass while n are in, each is given 1/n.
 
     Args:
