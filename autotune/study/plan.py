@@ -133,7 +133,9 @@ class Plan:
         """Trials at once that are of use: of more than a part of all, too little is known when they begin."""
         if self.ordered_workers is not None:
             return self.ordered_workers
-        return max(1, int(self.budget.trials * IN_FLIGHT)) if self.budget.trials is not None else MOST
+        trials, epochs = self.budget.trials or math.inf, self.budget.epochs or math.inf
+        begun = min(trials, epochs / self.scheduler.rungs[0])
+        return max(1, int(min(begun * IN_FLIGHT, MOST)))
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data, for the log and for comparing two plans; without aims that it has not."""

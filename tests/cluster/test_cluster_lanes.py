@@ -63,33 +63,44 @@ def workload(path, folder=""):
     return TrainingWorkload(task, Splits.make(digits(), seed=0), rules, path)
 
 
-@pytest.mark.parametrize("mortal", [False, True], ids=["calm", "killed"])
-def test_results_are_those_of_separate_training(tmp_path, mortal):
-    given = [Assignment(i, i, config, 7 + i, 0, 0.0, 2.0) for i, config in enumerate(CONFIGS)]
-    calm = workload(tmp_path / "calm")
-    expected = {one.id: calm.worker(calm.bulk).advance(one, lambda: None) for one in given}
-    if mortal:
-        (tmp_path / "steps").write_text("40")
+def test_results_are_those_of_separate_training_also_after_a_death(tmp_path):
+    def given(first):
+        return [Assignment(first + i, first + i, one, 7 + i, 0, 0.0, 2.0) for i, one in enumerate(CONFIGS)]
+
+    alone = workload(tmp_path / "alone")
+    worker = alone.worker(alone.bulk)
+    expected = [worker.advance(one, lambda: None) for one in given(0)]
     engine = RayEngine(workers=1, lanes=3)
     engine.start(workload(tmp_path / "lanes", tmp_path))
-    lost, answers, end = [], {}, time.monotonic() + 180
     try:
-        submit(engine, *given)
-        while len(answers) < 3 and time.monotonic() < end:
-            for outcome in engine.poll(1.0):
-                if isinstance(outcome, Interrupted):
-                    lost.append(outcome.assignment)
-                else:
-                    answers[outcome.assignment] = outcome
+        submit(engine, *given(0))
+        answers, lost = until_answered(engine, 3)
+        assert not lost
+        (tmp_path / "steps").write_text("40")
+        submit(engine, *given(3))
+        later, lost = until_answered(engine, 3)
     finally:
         engine.close()
-    assert answers.keys() == expected.keys()
-    assert sorted(lost) == ([0, 1, 2] if mortal else [])
-    for number, answer in answers.items():
-        got, wanted = declared(answer), declared(expected[number])
+    assert sorted(lost) == [3, 4, 5]
+    for number, answer in (answers | later).items():
+        got, wanted = declared(answer), declared(expected[number % 3])
         assert got.pop("score") == pytest.approx(wanted.pop("score"), abs=2e-3)
-        got.pop("metrics"), wanted.pop("metrics")
+        for name in ("metrics", "assignment", "trial"):
+            got.pop(name), wanted.pop(name)
         assert got == wanted
+
+
+def until_answered(engine, count):
+    """Answers by assignment, and the assignments that were interrupted before."""
+    answers, lost, end = {}, [], time.monotonic() + 180
+    while len(answers) < count and time.monotonic() < end:
+        for outcome in engine.poll(1.0):
+            if isinstance(outcome, Interrupted):
+                lost.append(outcome.assignment)
+            else:
+                answers[outcome.assignment] = outcome
+    assert len(answers) == count
+    return answers, lost
 
 
 class Steps(Workload, Worker):

@@ -64,6 +64,21 @@ def test_a_number_that_was_given_is_not_measured(tmp_path, measured):
     assert not any(isinstance(event, LanesChosen) for event in read_events(tmp_path / "study" / "log"))
 
 
+@pytest.mark.parametrize(
+    ("budget", "ordered", "most"),
+    [
+        (Budget(trials=12), None, 3),
+        (Budget(trials=2), None, 1),
+        (Budget(trials=12), 5, 5),
+        (Budget(epochs=20.0), None, 50),  # of 200 that could end at the lowest rung
+        (Budget(epochs=20.0, trials=100), None, 25),
+        (Budget(hours=1.0), None, 10_000),
+    ],
+)
+def test_a_part_of_all_trials_is_of_use_at_once(budget, ordered, most):
+    assert Plan(budget, ASHA(horizon=1.0, lowest=0.1), ordered_workers=ordered).most_in_flight == most
+
+
 def test_work_that_cannot_be_done_together_gets_one_lane(tmp_path):
     engine = InProcess(lanes="auto")
     study(tmp_path / "study", engine).run()

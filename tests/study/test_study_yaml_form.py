@@ -133,6 +133,8 @@ def test_budget_confirm_rules_and_seed(file):
 def test_lanes(file):
     found = read_study(file(YAML + "engine: {inprocess: {lanes: 32}}\n"))
     assert (found.engine, found.options) == ("inprocess", {"lanes": 32})
+    found = read_study(file(YAML + "engine: {ray: {workers: 2, lanes: auto}}\n"))
+    assert (found.engine, found.options) == ("ray", {"workers": 2, "lanes": "auto"})
     with pytest.raises(ConfigurationError, match=r"lanes must be .* at least 1, or 'auto', got 0"):
         load_study(file(YAML + "engine: {inprocess: {lanes: 0}}\n"), "out")
 
