@@ -25,6 +25,8 @@ def add(commands: Commands) -> None:
     def runs(one: argparse.ArgumentParser) -> None:
         one.add_argument("--engine", choices=ENGINES, help="who runs the trials; the file's when absent")
         one.add_argument("--address", metavar="A", help="the Ray cluster to join: auto, or HOST:PORT")
+        lanes = "trials that a worker trains side by side, or auto; the file's when absent"
+        one.add_argument("--lanes", metavar="N", type=lanes_of, help=lanes)
         one.add_argument("--quiet", action="store_true", help="show no progress")
 
     one = commands.add("run", "Run the study of a YAML file, or continue it.", run)
@@ -43,13 +45,18 @@ def add(commands: Commands) -> None:
     one.add_argument("study", metavar="STUDY.yaml", type=Path)
 
 
+def lanes_of(text: str) -> int | str:
+    """A number, or a word, which the engine knows or refuses."""
+    return int(text) if text.isdigit() else text
+
+
 def run(given: argparse.Namespace) -> int:
     """Run the study of a YAML file."""
 
     def load() -> Study:
         from autotune.study.yaml_form import load_study
 
-        return load_study(given.study, given.path, given.engine, given.address)
+        return load_study(given.study, given.path, given.engine, given.address, given.lanes)
 
     return _drive(load, given)
 
@@ -60,7 +67,7 @@ def resume(given: argparse.Namespace) -> int:
     def load() -> Study:
         from autotune.study import yaml_form
 
-        return yaml_form.resume(given.path, given.engine, given.address)
+        return yaml_form.resume(given.path, given.engine, given.address, given.lanes)
 
     return _drive(load, given)
 

@@ -137,6 +137,7 @@ def load_study(
     path: str | Path | Remote | None = None,
     engine: str | None = None,
     address: str | None = None,
+    lanes: int | str | None = None,
 ) -> Study:
     """The study of a file; once it has begun, a copy in its folder lets it be resumed from there.
 
@@ -145,6 +146,7 @@ def load_study(
         path: The study's folder; `runs/NAME` for `NAME.yaml` when None.
         engine: Replaces the file's.
         address: Of the Ray cluster to join; replaces the file's.
+        lanes: Trials that a worker trains side by side, or `auto`; replaces the file's.
 
     Raises:
         ConfigurationError: With file, line and column of what cannot be used.
@@ -153,13 +155,19 @@ def load_study(
     found = read_study(source)
     folder = locate(path) if path is not None else Path("runs") / origin.stem
     importable = list(dict.fromkeys([origin.parent, Path.cwd()]))
-    study = _study(found, folder, _engine(found, engine, address), importable, found.prices)
-    launch = {"folders": [str(one) for one in importable], "engine": engine, "address": address}
+    given: dict[str, Any] = {"engine": engine, "address": address, "lanes": lanes}
+    study = _study(found, folder, _engine(found, **given), importable, found.prices)
+    launch = {"folders": [str(one) for one in importable], **given}
     study.enclose({LAUNCH: json.dumps(launch, indent=2) + "\n", COPY: found.text})
     return study
 
 
-def resume(path: str | Path | Remote, engine: str | None = None, address: str | None = None) -> Study:
+def resume(
+    path: str | Path | Remote,
+    engine: str | None = None,
+    address: str | None = None,
+    lanes: int | str | None = None,
+) -> Study:
     """The study that was started from YAML in this folder.
 
     Raises:
@@ -178,8 +186,9 @@ def resume(path: str | Path | Remote, engine: str | None = None, address: str | 
     folders = [Path(one) for one in launch.get("folders", ())]
     copy = folder / COPY
     found = read_study(copy, folders) if isinstance(copy, Path) else read_study(str(copy), folders, text)
-    engine, address = engine or launch.get("engine"), address or launch.get("address")
-    return _study(found, folder, _engine(found, engine, address), [*folders, Path.cwd()])
+    given: dict[str, Any] = {"engine": engine, "address": address, "lanes": lanes}
+    given = {name: value or launch.get(name) for name, value in given.items()}
+    return _study(found, folder, _engine(found, **given), [*folders, Path.cwd()])
 
 
 def _text(path: Path) -> str:
@@ -217,9 +226,11 @@ def _engine_named(node: Node) -> tuple[str, dict[str, Any]]:
     return name, {option: one.value() for option, one in below.items(OPTIONS[name]).items()}
 
 
-def _engine(found: StudyFile, name: str | None, address: str | None) -> str | Engine:
+def _engine(
+    found: StudyFile, engine: str | None, address: str | None, lanes: int | str | None
+) -> str | Engine:
     """The engine that a command names, else the file's; the file's options are for the engine it names."""
-    name = name or found.engine
+    name = engine or found.engine
     options = dict(found.options) if name == found.engine else {}
     if address is not None:
         if name != "ray":
@@ -227,14 +238,16 @@ def _engine(found: StudyFile, name: str | None, address: str | None) -> str | En
                 f"address is of a Ray cluster, and the engine is {name}; add --engine ray"
             )
         options["address"] = address
+    if lanes is not None:
+        options["lanes"] = lanes
     if not options:
         return name
     if name == "inprocess":
         return InProcess(**options)
     from autotune.cluster.engine import RayEngine  # Ray is slow to import, and not always wanted
 
-    engine: Engine = RayEngine(**options)
-    return engine
+    built: Engine = RayEngine(**options)
+    return built
 
 
 def _plan(node: Node, space: SearchSpace) -> Plan:

@@ -220,6 +220,15 @@ def test_a_study_runs_and_resumes_from_its_folder_alone(file, tmp_path, monkeypa
     assert json.dumps(again.verdict, default=str) == json.dumps(first.verdict, default=str)
 
 
+def test_lanes_that_a_command_names_replace_the_file_s_and_are_remembered(file, tmp_path):
+    source = file(YAML + "engine: {inprocess: {lanes: 3, watchdog_s: 9}}\n")
+    given = load_study(source, tmp_path / "out", lanes=2)
+    assert (given._engine.lanes, given._engine.watchdog_s) == (2, 9)
+    given.run()
+    assert resume(tmp_path / "out")._engine.lanes == 2
+    assert resume(tmp_path / "out", lanes=4)._engine.lanes == 4
+
+
 def test_a_file_run_again_with_other_prices_is_the_same_study(file, tmp_path):
     first = load_study(file(), tmp_path / "out").run()
     again = load_study(file(a=("local: 2", "local: 6")), tmp_path / "out").run()
