@@ -96,11 +96,9 @@ class ReactionScheduler(TrialScheduler):
         if (number := desk.receive(name, answers)) and not seat.hung:
             desk.exchange.wait_for_reaction(number, _REACTION_S)
         if seat.hung or (seat.leaving and not seat):
-            if not seat:
-                desk.drop(name)
             if actor is not None:  # a thread hangs for ever, or Tune would keep it for the next trial
                 ray.kill(actor)
-            return TrialScheduler.CONTINUE  # Tune asks it to go on, and finds it dead
+            return TrialScheduler.CONTINUE  # Tune asks it to go on, finds it dead, and starts another one
         if actor is not None:
             advanced = {answer.trial for answer in answers if isinstance(answer, Reported)}
             for assignment in desk.board(name, advanced):
@@ -149,7 +147,7 @@ class ReactionScheduler(TrialScheduler):
         if trial.trial_id not in desk.seats or desk.exchange.closed:
             desk.orphans = True
         elif trial.status == trial.PENDING:  # second call for a warm actor found dead: Tune gives it up
-            desk.drop(trial.trial_id, give_back=True)
+            desk.drop(trial.trial_id)
         else:
             desk.die(trial.trial_id, reason(trial))
 

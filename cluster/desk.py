@@ -69,13 +69,9 @@ class Desk:
         return waiting[-excess:] if excess > 0 else []
 
     def begin(self, name: str, actor: Any) -> list[Assignment]:
-        """A process has begun; returns what it is to do: what its seat had, and what it may have besides."""
-        seat = self.seats[name]
-        if len(seat) > 1 and (suspects := self._suspects() & seat.inside.keys()):
-            self._put_back([one for one in seat if one.id != min(suspects)], seat)
-        seat.begin(actor)
-        self.board(name)
-        return list(seat)
+        """A process has begun for a seat; returns what it is to do."""
+        self.seats[name].begin(actor)
+        return self.board(name)
 
     def board(self, name: str, before: Collection[int] = ()) -> list[Assignment]:
         """Fill a seat from the queue; returns who came in.
@@ -85,6 +81,8 @@ class Desk:
             before: Trials that it has just advanced: their next assignments come before older ones of others.
         """
         seat, suspects, entered = self.seats[name], self._suspects(), []
+        if seat and not self._waiting() and self.exchange.oldest in suspects:
+            return []  # which waits for an empty seat, and else would do so for ever
 
         def fits(assignment: Assignment) -> bool:
             return not seat or assignment.id not in suspects
@@ -96,10 +94,10 @@ class Desk:
             entered.append(taken)
         return entered
 
-    def drop(self, name: str, give_back: bool = False) -> None:
-        """A Tune trial has ended; what its seat had waits again, or is given up."""
-        if (seat := self.seats.pop(name, None)) is not None and give_back:
-            self._put_back(list(seat), seat)
+    def drop(self, name: str) -> None:
+        """A Tune trial has ended; whatever its seat still had waits again."""
+        if (seat := self.seats.pop(name, None)) is not None:
+            self._put_back(seat)
 
     def cancel(self, name: str, assignment: int) -> None:
         """The study has no use for one any more."""
@@ -124,46 +122,41 @@ class Desk:
             if isinstance(answer, Interrupted):
                 seat.leaving = True
                 self._lose(seat, answer, answer.node)
-                self._put_back([assignment], seat)
+                self._put_back(seat, assignment.id)
             elif isinstance(answer, Failed) and answer.kind == "memory" and beside > 1:
                 self._crowded(beside)
                 self._deaths.add(seat.actor, [assignment.id])
                 reason = f"{answer.message}, beside {beside - 1} others"
                 self._lose(seat, Interrupted(assignment.id, assignment.trial, reason), answer.node)
-                self._put_back([assignment], seat)
+                self._put_back(seat, assignment.id)
             else:
                 number = self._answer(seat, answer)
         return number
 
     def die(self, name: str, reason: str) -> None:
-        """A process is gone, and its seat waits for another, with all that is in it."""
+        """A process is gone: all that it had waits again, before all others, and its seat for another one."""
         seat = self.seats[name]
-        ran, seat.running = seat.running, False
-        saved = {one.id: self._lose(seat, Interrupted(one.id, one.trial, reason)) for one in seat}
+        had = {one.id: self._lose(seat, Interrupted(one.id, one.trial, reason)) for one in seat}
+        memory = "running low on memory" in reason
         if "node has died" in reason:  # nobody's fault, however often
-            return
-        if seat.hung:
+            pass
+        elif seat.hung:
             for one in seat:
                 self._workload.pardon(one)
-            return
-        if not ran:
+        elif not seat.running:
             seat.stillborn += 1
             if seat.stillborn >= _STILLBORN:
                 self.exchange.fail(StudyError(f"{_STILLBORN} Ray actors in a row did not start: {reason}"))
-            return
-        self._deaths.add(seat.actor, seat.inside)
-        memory = "running low on memory" in reason
-        if len(seat) > 1:
-            if memory:
+        else:
+            self._deaths.add(seat.actor, seat.inside)
+            if len(seat) > 1 and memory:
                 self._crowded(len(seat))
-            return
-        for one in seat:
-            if times := self._deaths.too_many(one.id):
-                had, kind = saved[one.id], "memory" if memory else "crashed"
+            elif len(seat) == 1 and (times := self._deaths.too_many(*seat.inside)):
+                (one,) = seat
                 message = f"its worker process died {times} times: {reason}"
-                self._answer(seat, Failed(one.id, one.trial, one.rung, kind, message, had.saved, had.node))
-                self.drop(name)
-                self.orphans = True
+                self._answer(seat, _given_up(one, "memory" if memory else "crashed", message, had[one.id]))
+        seat.end()
+        self._put_back(seat)
 
     def _answer(self, seat: Seat, answer: Outcome) -> int:
         """Hand an answer to the study; returns its number."""
@@ -184,17 +177,17 @@ class Desk:
         self.exchange.answer(replace(told, ledger=remains.lost, node=node))
         return remains
 
-    def _put_back(self, assignments: list[Assignment], seat: Seat) -> None:
-        """They wait again, before all others, in their order."""
-        for assignment in reversed(assignments):
+    def _put_back(self, seat: Seat, *those: int) -> None:
+        """They wait again, before all others, in their order; all that are in where none is named."""
+        for assignment in reversed([one for one in seat if not those or one.id in those]):
             seat.leave(assignment.id)
             self.exchange.put_back(assignment)
 
     # Counting
 
     def _waiting(self) -> list[str]:
-        """Seats that have neither a process nor anything to do yet."""
-        return [name for name, seat in self.seats.items() if not seat.running and not seat]
+        """Seats without a process."""
+        return [name for name, seat in self.seats.items() if not seat.running]
 
     def _open(self) -> int:
         """How many seats take assignments in."""
@@ -214,6 +207,11 @@ class Desk:
     def _crowded(self, beside: int) -> None:
         """So many were too many for the memory, as far as one can see."""
         self.lanes = min(self.lanes, max(1, beside // 2))
+
+
+def _given_up(one: Assignment, kind: str, message: str, had: Remains) -> Failed:
+    """The answer for an assignment whose processes die."""
+    return Failed(one.id, one.trial, one.rung, kind, message, had.saved, had.node)
 
 
 def _whole(hung: Outcome, remains: Remains) -> Outcome:

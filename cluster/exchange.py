@@ -91,6 +91,12 @@ class Exchange:
         """How many assignments wait."""
         return len(self._queue)
 
+    @property
+    def oldest(self) -> int | None:
+        """The id of the assignment that waits before all others."""
+        with self._changed:
+            return self._queue[0].id if self._queue else None
+
     def wait_for_work(self, wait_s: float) -> None:
         """Wait until an assignment is queued, at most `wait_s` seconds."""
         with self._changed:
@@ -99,9 +105,12 @@ class Exchange:
     def take(
         self, fits: Callable[[Assignment], bool] = lambda assignment: True, before: Collection[int] = ()
     ) -> Assignment | None:
-        """The oldest queued assignment that fits; of the trials `before` rather than of others."""
+        """The oldest queued assignment that fits; of the trials `before` rather than of others.
+
+        None where there is none, and once the study is to end with an error.
+        """
         with self._changed:
-            fitting = [one for one in self._queue if fits(one)]
+            fitting = [one for one in self._queue if fits(one)] if self._failure is None else []
             taken = next((one for one in fitting if one.trial in before), fitting[0] if fitting else None)
             if taken is not None:
                 self._queue.remove(taken)

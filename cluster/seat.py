@@ -40,10 +40,12 @@ class Seat:
         return len(self.inside)
 
     def begin(self, actor: Any) -> None:
-        """A process has begun, and all that is in begins with it."""
-        self.actor, self.running, self.leaving, self.hung, self.stillborn = actor, True, False, False, 0
-        for assignment in self.inside:
-            self.time.enter(assignment)
+        """A process has begun."""
+        self.actor, self.running, self.stillborn = actor, True, 0
+
+    def end(self) -> None:
+        """The process is gone; the next one may be on another machine."""
+        self.running = self.leaving = self.hung = False
 
     def enter(self, assignment: Assignment) -> None:
         """Take one in."""

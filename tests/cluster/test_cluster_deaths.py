@@ -74,7 +74,7 @@ class Lives:
         self.sit(assignment(0))
 
     def sit(self, *assignments):
-        """All that there is to do, in a fresh seat."""
+        """More to do, and a fresh seat."""
         self.desk.seats["tune"] = Seat()
         for one in assignments:
             self.exchange.submit(one)
@@ -154,8 +154,7 @@ def test_a_trial_that_leaves_its_machine_is_due_again_at_once_and_charged_by_nob
         lives.answer(told)
         assert lives.exchange.collect(0.0) == [replace(told, ledger=account(0.0, 0.5))]
         assert lives.exchange.queued == 1
-        assert not lives.desk.seats
-        lives.desk.seats["tune"] = Seat()
+        assert lives.die(PROCESS, began=False) == []
     assert len(killed) == 3 * CRASHES  # Tune would put the next trial into the process otherwise
 
 
@@ -182,10 +181,12 @@ def test_a_node_that_dies_is_charged_by_nobody(tmp_path, monkeypatch):
 
 def test_many_deaths_end_no_study_but_actors_that_never_start_do(tmp_path):
     lives = Lives(tmp_path)
+    lives.exchange.take()
     for number in range(4 * _STILLBORN):
         lives.sit(assignment(number))
         assert [type(outcome) for outcome in lives.die(PROCESS)] == [Interrupted]
         lives.desk.drop("tune")
+        assert lives.exchange.take().id == number
     lives.sit(assignment(0))
     for _ in range(_STILLBORN - 1):
         assert lives.die(PROCESS, began=False) == []
@@ -237,7 +238,6 @@ class TestCompany:
         for _ in range(CRASHES - 1):
             assert [type(outcome) for outcome in lives.die(PROCESS)] == [Interrupted]
         assert [type(outcome) for outcome in lives.die(PROCESS)] == [Interrupted, Failed]
-        lives.desk.seats["tune"] = Seat()
         for number in (2, 3):
             lives.start()
             assert self.inside(lives) == [number]
@@ -286,8 +286,23 @@ class TestCompany:
         assert self.inside(lives) == [2]
         assert lives.desk.wants_seat()
         lives.answer(Interrupted(2, 2, "its machine is about to go"))
-        assert not lives.desk.seats
         assert lives.exchange.queued == 4
+        lives.die(PROCESS, began=False)  # it was ended
+        lives.start()
+        assert self.inside(lives) == [0, 1, 2, 3]
+
+    def test_who_is_suspect_waits_for_no_machine_while_another_one_has_room_but_not_for_ever(self, lives):
+        lives.die(PROCESS)
+        lives.desk.seats["second"] = Seat()
+        lives.exchange.submit(assignment(9))
+        assert [one.id for one in lives.desk.begin("second", 1)] == [0]
+        lives.desk.cancel("second", 0)
+        lives.exchange.take(lambda one: one.id == 1)
+        lives.desk.seats["second"].enter(assignment(8))
+        assert [one.id for one in lives.desk.board("second")] == [9]  # the first seat begins again soon
+        lives.desk.drop("tune")
+        lives.exchange.submit(assignment(10))
+        assert lives.desk.board("second") == []  # else the suspects would wait for ever
 
     def test_what_there_is_to_do_is_spread_over_the_machines(self, lives):
         lives.desk.places = lives.desk.limit = 3
