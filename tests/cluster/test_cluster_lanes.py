@@ -132,6 +132,7 @@ class Turns(Lanes):
 
     def enter(self, assignment):
         self.inside[assignment.id] = assignment
+        Path(self.folder, f"entered-{assignment.id}").touch()
 
     def leave(self, assignment):
         self.inside.pop(assignment, None)
@@ -211,11 +212,10 @@ def test_a_cancelled_lane_is_left_and_the_others_go_on(run, tmp_path):
     engine = run(lanes=2)
     submit(engine, assignment(0, behave="wait"), assignment(1, behave="never"), assignment(2))
     end = time.monotonic() + 60
-    engine.poll(3.0)  # both are in a lane by now, or soon will be
+    while not (tmp_path / "entered-1").exists() and time.monotonic() < end:
+        assert engine.poll(0.05) == []
     engine.cancel(1)
     assert [answer.assignment for answer in drain(engine, 1)] == [2]
-    while not (tmp_path / "left-1").exists() and time.monotonic() < end:
-        time.sleep(0.05)
     assert (tmp_path / "left-1").exists()
     (tmp_path / "go").touch()
     assert [answer.assignment for answer in drain(engine, 1)] == [0]
