@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -42,11 +42,11 @@ _TUNE: Final = {  # Ray's own switches, which have no arguments
 
 @final
 class RayEngine(Engine):
-    """Runs assignments on a Ray cluster, one worker process each, surviving the loss of any of them.
+    """Runs assignments in worker processes on a Ray cluster, surviving the loss of any of them.
 
     Args:
-        workers: How many trials run at once; None for as many as the cluster holds, also when it grows.
-        resources_per_trial: What a trial occupies, in Ray's names; default one CPU.
+        workers: How many there are; None for as many as the cluster holds, also when it grows.
+        resources_per_trial: What each occupies, in Ray's names; default one CPU.
         address: None uses this process's connection to Ray, else starts a cluster of our own on loopback;
             `auto` or `host:port` joins a running one.
         lookahead: Assignments that wait beyond what fits, so that an autoscaler sees demand; None for 4 on a
@@ -112,8 +112,9 @@ class RayEngine(Engine):
         self._look()
         self._count_seats(self._desk)
         self._outfit = ray.put(Outfit(payload, self.watchdog_s, self._mark))
-        given = (self._desk, self._equip)
-        self._thread = threading.Thread(target=self._fit, args=given, name="autotune-tune", daemon=True)
+        self._thread = threading.Thread(
+            target=self._fit, args=(self._desk,), name="autotune-tune", daemon=True
+        )
         self._thread.start()
 
     def choose_lanes(self, most: int, before: int | None = None) -> LanesChosen | None:
@@ -142,7 +143,7 @@ class RayEngine(Engine):
         return self._exchange.collect(timeout_s)
 
     def cancel(self, assignment: int) -> None:
-        """Forget a queued assignment; end the process of one that runs."""
+        """Forget a queued assignment; one that runs leaves its lane, or is ended with its process."""
         self._exchange.cancel(assignment)
 
     def capacity(self) -> int:
@@ -224,7 +225,7 @@ class RayEngine(Engine):
                 f"resources_per_trial={self._resources} fits on no node; this machine offers {have}"
             )
 
-    def _fit(self, desk: Desk, equip: Callable[[Any], None]) -> None:
+    def _fit(self, desk: Desk) -> None:
         """Tune's thread."""
         loading = switches(_TUNE)  # Ray reads them before it asks for the first trial
         started = threading.Event()
@@ -251,7 +252,7 @@ class RayEngine(Engine):
                     storage_path=str(self._folder),
                     failure_config=tune.FailureConfig(max_failures=-1),
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    callbacks=[Dispatch(desk, equip)],
+                    callbacks=[Dispatch(desk, self._equip)],
                     verbose=0,
                 ),
             ).fit()

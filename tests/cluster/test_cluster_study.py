@@ -53,3 +53,4 @@ def test_several_ordered_workers_decide_the_same_on_every_engine(tmp_path):
     here = decisions(tmp_path / "here", InProcess(), plan)
     assert decisions(tmp_path / "virtual", Simulated(2), plan) == here
     assert decisions(tmp_path / "ray", RayEngine(workers=2), plan) == here
+    assert decisions(tmp_path / "lanes", RayEngine(workers=1, lanes=2), plan) == here
