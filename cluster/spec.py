@@ -131,11 +131,13 @@ class Recovery:
     Attributes:
         grace_s: Seconds between the notice of a node's end and the end.
         drain_s: Seconds of these that Ray gives trials to save themselves, below `grace_s`.
+        leave_early: Leave a spot machine when its end is only likely, too: AWS's rebalance recommendation.
         idle_minutes: A node without work for so long is given back.
     """
 
     grace_s: int = 120
     drain_s: int = 110
+    leave_early: bool = False
     idle_minutes: float = 5
     gcs: Gcs = Gcs.MEMORY
     redis: Redis | None = None

@@ -20,6 +20,7 @@ from autotune.cluster.spec import HEAD, ClusterSpec, Machine, Market
 TOKEN: Final = "~/.ray/auth_token"  # where Ray looks for it on every node; a place, not a token
 CONFIG: Final = "~/ray_bootstrap_config.yaml"  # where `ray up` leaves the configuration on the head
 USER: Final = "ubuntu"
+WATCHER_LOG: Final = "/tmp/ray/session_latest/logs/autotune_spot.log"
 
 
 def ray_up(spec: ClusterSpec) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def ray_up(spec: ClusterSpec) -> dict[str, Any]:
         # head_setup_commands are left to Ray: they install the provider's library for its autoscaler
         "worker_setup_commands": [],
         "head_start_ray_commands": ["ray stop", _start(spec, head=True)],
-        "worker_start_ray_commands": ["ray stop", _start(spec, head=False)],
+        "worker_start_ray_commands": ["ray stop", _start(spec, head=False), *_watchers(spec)],
     }
     if isinstance(spec.where, OnPremises):
         if spec.image.name is not None:  # a virtual environment, not a container
@@ -90,6 +91,15 @@ def _docker(spec: ClusterSpec) -> dict[str, Any]:
         "pull_before_run": True,
         "run_options": ["--ulimit=nofile=65536:65536", *environment],
     }
+
+
+def _watchers(spec: ClusterSpec) -> list[str]:
+    """Who listens for a cloud's notice; on every worker, since groups cannot differ in how Ray is started."""
+    if all(group.market is not Market.SPOT for group in spec.nodes.groups):
+        return []
+    early = " --early" if spec.nodes.recovery.leave_early else ""
+    watcher = f"python -m autotune.cluster.spot {spec.where.tag} --address=$RAY_HEAD_IP:{PORT}{early}"
+    return [f"setsid {watcher} > {WATCHER_LOG} 2>&1 < /dev/null &"]
 
 
 def _start(spec: ClusterSpec, head: bool) -> str:

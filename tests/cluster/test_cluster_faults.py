@@ -9,6 +9,22 @@ from lab.matrix import ANY_ORDER, WHOLE
 pytestmark = [pytest.mark.ray, pytest.mark.lab, pytest.mark.timeout(600)]  # of a machine that does much else
 
 
+def test_what_the_metadata_service_says_is_enough_for_a_trial_to_leave_in_time(sandbox, cloud_of):
+    cluster = Cluster(sandbox)
+    cloud = cloud_of(cluster, boot_s=2.0, most=2, idle_s=5.0, told=sandbox.serve_metadata())
+    cloud.start()
+    drill = Drill(cluster, Setup(trials=12, workers=1, quanta=36, ordered=False), sandbox.folder / "run")
+    leaving = drill.busiest()
+    fault = drill.announce(leaving, cloud.told)
+    drill.recover(fault)
+    assert len(cloud.machines) == 2
+    until(lambda: len(cloud.living()) == 1, "the machine was given back before it was taken")
+    figures = drill.finish()
+    assert kept(figures, ANY_ORDER), figures
+    assert figures["quanta_begun_again"] == 0  # it was saved before it left
+    assert "the node is draining" in (sandbox.folder / f"{leaving.name}-spot.log").read_text()
+
+
 def kept(figures, bars):
     return {name: figures[name] for name in bars} == dict(bars)
 

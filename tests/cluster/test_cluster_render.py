@@ -67,6 +67,19 @@ def test_spot_is_on_workers_only_and_has_priority(on):
     assert types["head"]["resources"]["CPU"] == 0
 
 
+@pytest.mark.parametrize("on", ["aws", "gcp", "azure"])
+def test_a_watcher_runs_beside_ray_where_there_are_spot_machines(on):
+    assert len(ray_up(spec_of(on))["worker_start_ray_commands"]) == 2
+    spec = spec_of(on, spot=True)
+    *_, start, watcher = ray_up(spec)["worker_start_ray_commands"]
+    assert "ray start" in start
+    assert f"python -m autotune.cluster.spot {on} --address=$RAY_HEAD_IP:6379 >" in watcher
+    assert watcher.endswith("2>&1 < /dev/null &")  # SSH ends, and it does not
+    early = ray_up(change(spec, "nodes.recovery.leave_early", True))
+    assert " --early " in early["worker_start_ray_commands"][-1]
+    assert not any("autotune.cluster.spot" in one for one in early["head_start_ray_commands"])
+
+
 def broken(config, *path, value=None):
     """A copy with one value replaced, or removed where it is None."""
     found = copy.deepcopy(config)

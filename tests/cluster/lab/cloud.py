@@ -54,10 +54,14 @@ class FakeCloud:
         boot_s: From the request until Ray is started on a machine.
         most: Machines at once, apart from the head.
         idle_s: After which the autoscaler gives one back.
+        told: Folder of the metadata service, where there is one: then every machine has a watcher of ours.
     """
 
-    def __init__(self, cluster: Cluster, boot_s: float, most: int, idle_s: float) -> None:
+    def __init__(
+        self, cluster: Cluster, boot_s: float, most: int, idle_s: float, told: Path | None = None
+    ) -> None:
         self.machines: dict[str, Machine] = {}
+        self.told = told
         self._cluster, self._boot_s, self._most, self._idle_s = cluster, boot_s, most, idle_s
         self._lock = threading.RLock()
         self._socket = cluster.sandbox.folder / "cloud"
@@ -111,6 +115,8 @@ class FakeCloud:
             if machine.ended_at is None:
                 identity = {"RAY_CLOUD_INSTANCE_ID": machine.id, "RAY_NODE_TYPE_NAME": machine.kind}
                 machine.host = self._cluster.boot(machine.id, 1, identity)
+                if self.told is not None:
+                    self._cluster.watch(machine.host)
 
     def _config(self) -> dict[str, Any]:
         return {

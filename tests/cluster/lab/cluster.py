@@ -69,6 +69,12 @@ class Cluster:
         self.workers[name] = host
         return host
 
+    def watch(self, host: Host) -> Process:
+        """Start what waits for the cloud's notice, as the rendered start commands do."""
+        command = [sys.executable, "-m", "autotune.cluster.spot", "aws"]
+        given = [f"--address={self.head.address}:{PORT}"]
+        return host.start([*command, *given], self._settings, f"{host.name}-spot.log")
+
     def agent(self, host: Host) -> Process:
         """The `ray start` of a worker, which takes the SIGTERM of a machine that is being shut down."""
         return self._agents[host.name]

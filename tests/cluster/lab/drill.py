@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, final
 
 from autotune.log import read_commits
 from autotune.study import Result
 
+from . import metadata
 from .cluster import Cluster
 from .driver import Setup
 from .host import Host
@@ -85,6 +87,16 @@ class Drill:
             return at
 
         return self._fault("notice", host, notify)
+
+    def announce(self, host: Host, told: Path, grace_s: float = 120.0) -> Fault:
+        """The cloud's metadata service says that it will take a spot machine; nobody sends a signal."""
+
+        def notify() -> float:
+            at = time.time()
+            metadata.notify(told, host.address, datetime.fromtimestamp(at + grace_s, UTC).isoformat())
+            return at
+
+        return self._fault("announcement", host, notify)
 
     def lose_head(self, down_s: float, restart: Callable[[], None]) -> Fault:
         """SIGKILL for the head, and another one in its place after a while; trials need not notice.

@@ -17,7 +17,7 @@ from .cloud import FakeCloud
 from .cluster import Cluster
 from .drill import Drill, StudyOverError, until
 from .driver import Setup
-from .reading import Notes, busy_s
+from .reading import Fault, Notes, busy_s
 from .sandbox import Sandbox
 
 Figures: TypeAlias = dict[str, Any]
@@ -175,14 +175,29 @@ def scaling(folder: Path, wanted: int = 8, boot_s: float = 15.0) -> Figures:
         }
 
 
-def notice(folder: Path, notices: int = 3, boot_s: float = 5.0) -> Figures:
+def notice(folder: Path) -> Figures:
     """SIGTERM for a machine with a running trial; the autoscaler asks for another one meanwhile."""
-    with clouded(folder, 2, boot_s, spare=1) as (cluster, cloud):
+    return _noticed(folder, lambda drill, cloud: drill.give_notice(drill.busiest()))
+
+
+def spot(folder: Path) -> Figures:
+    """The same, but all that happens is that the metadata service tells the machine; a watcher is there."""
+    return _noticed(folder, lambda drill, cloud: drill.announce(drill.busiest(), cloud.told), watched=True)
+
+
+def _noticed(
+    folder: Path,
+    give: Callable[[Drill, FakeCloud], Fault],
+    watched: bool = False,
+    notices: int = 3,
+    boot_s: float = 5.0,
+) -> Figures:
+    with clouded(folder, 2, boot_s, spare=1, watched=watched) as (cluster, cloud):
         drill = Drill(cluster, replace(long_enough(4 * notices), ordered=False), folder / "run")
         replaced: list[float] = []
         for _ in range(notices):
             until(lambda: len(drill.await_steps()) == 2, "both machines had a trial")
-            fault = drill.give_notice(drill.busiest())
+            fault = give(drill, cloud)
             asked = until(partial(_asked_after, cloud, fault.at), "another machine was asked for")
             replaced.append(asked - fault.at)
             drill.recover(fault)
@@ -195,11 +210,12 @@ def notice(folder: Path, notices: int = 3, boot_s: float = 5.0) -> Figures:
 
 
 @contextmanager
-def clouded(folder: Path, most: int, boot_s: float, spare: int = 0):
+def clouded(folder: Path, most: int, boot_s: float, spare: int = 0, watched: bool = False):
     """A head with an autoscaler and a cloud, and no machine yet."""
     with Sandbox(folder) as sandbox:
         cluster = Cluster(sandbox)
-        cloud = FakeCloud(cluster, boot_s, most + spare, idle_s=5.0)
+        told = sandbox.serve_metadata() if watched else None
+        cloud = FakeCloud(cluster, boot_s, most + spare, idle_s=5.0, told=told)
         try:
             cloud.start()
             yield cluster, cloud
@@ -233,5 +249,6 @@ MATRIX: Final[Mapping[str, Row]] = {
     "head_redis": Row(redis, {**WHOLE, "p95_s": 15.0}, 3, needs="redis-server"),
     "scaling": Row(scaling, {**ANY_ORDER, "spread_s": 2.0, "missing_machines": 0, "idle_share": 0.10}, 0),
     "notice": Row(notice, {**ANY_ORDER, "wasted_quanta": 3, "replaced_s": 2.0}, 3),
+    "spot": Row(spot, {**ANY_ORDER, "wasted_quanta": 3, "replaced_s": 2.0}, 3),
     "soak": Row(soak, WHOLE, 50),
 }
