@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,8 +18,9 @@ from ray._private.state import state
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autotune.cluster.draining import staying
+from autotune.cluster.knock import knock
 from autotune.cluster.render.common import HEALTH
-from autotune.errors import ClusterError, StudyError
+from autotune.errors import ClusterError, ConfigurationError, StudyError
 
 
 def connect(address: str | None, resources: Mapping[str, float], workers: int | None) -> bool:
@@ -33,6 +35,7 @@ def connect(address: str | None, resources: Mapping[str, float], workers: int | 
 
     Raises:
         ClusterError: When the one that was named cannot be joined.
+        ConfigurationError: When our token does not open it.
         StudyError: When one of our own cannot be started.
     """
     if ray.is_initialized():
@@ -42,7 +45,11 @@ def connect(address: str | None, resources: Mapping[str, float], workers: int | 
             if address is None:
                 start_local(logical_cpus(resources, workers))
             else:
+                if re.fullmatch(r"[^/]+:\d+", address):
+                    knock(address)
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except ConfigurationError:
+        raise
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         if address is not None:
             raise ClusterError(f"cannot join the cluster at address={address!r}: {error}") from error

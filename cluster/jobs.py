@@ -35,7 +35,7 @@ class State(StrEnum):
         return self not in (State.PENDING, State.RUNNING)
 
 
-_STATES: Final[Mapping[str, State]] = {
+STATES: Final[Mapping[str, State]] = {
     "PENDING": State.PENDING,
     "RUNNING": State.RUNNING,
     "SUCCEEDED": State.DONE,
@@ -219,7 +219,7 @@ def _attempts(name: str, jobs: Jobs) -> Iterator[tuple[int, str]]:
 
 
 def _standing(found: Any) -> Standing:
-    state = _STATES.get(str(getattr(found.status, "value", found.status)), State.PENDING)
+    state = STATES.get(str(getattr(found.status, "value", found.status)), State.PENDING)
     return Standing(state, found.driver_exit_code, found.message or "")
 
 

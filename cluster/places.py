@@ -189,7 +189,8 @@ class Local(Place):
     """This machine; everything listens on loopback.
 
     Attributes:
-        port: Of Ray's control service.
+        port: Of Ray's control service; the next one is its client server's.
+        dashboard_port: Of the dashboard, where jobs are taken.
     """
 
     tag: ClassVar[str] = "local"
@@ -197,3 +198,4 @@ class Local(Place):
     head_type: ClassVar[str] = "local"
 
     port: int = 6379
+    dashboard_port: int = 8265

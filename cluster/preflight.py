@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final
 
 import ray
@@ -93,13 +94,21 @@ def facts() -> list[NodeFacts]:
     return [_facts(node, began, said) for node, said in ask_every_node(_of_here, patience_s=PATIENCE_S)]
 
 
-def check(address: str, resources: Mapping[str, float], place: Location | None = None) -> list[str]:
+def check(
+    address: str,
+    resources: Mapping[str, float],
+    place: Location | None = None,
+    token_file: Path | None = None,
+    grows: bool = False,
+) -> list[str]:
     """What keeps a live cluster from running a study, one sentence each.
 
     Args:
         address: `auto`, or `host:port`: this process joins it, so it is one of its machines.
         resources: What a trial occupies.
         place: Where the study is to be kept; None leaves the storage alone.
+        token_file: Holds the cluster's token; Ray's own place when None.
+        grows: Whether an autoscaler starts machines when trials wait for them; there may be none yet.
 
     Raises:
         ClusterError: When the cluster cannot be joined.
@@ -109,12 +118,10 @@ def check(address: str, resources: Mapping[str, float], place: Location | None =
     connect(address, resources, None)
     try:
         door: str = get_dashboard_url()  # type: ignore[no-untyped-call]  # Ray's own
-        Access(f"http://{door}").check()
+        Access(f"http://{door}", token_file).check()
         found = problems(versions(), facts(), resources)
-        if slots(live_nodes(), resources) == 0:
-            found.append(
-                f"no node that is up holds a trial of {dict(resources)}; an autoscaler may start one"
-            )
+        if not grows and slots(live_nodes(), resources) == 0:
+            found.append(f"no node that is up holds a trial of {dict(resources)}, and none will be started")
         if place is not None:
             mark = Mark.plant(place)
             found += unreached(mark)

@@ -1,4 +1,4 @@
-"""Commands of clusters: describe one, check the description, render it for its launcher."""
+"""Commands of clusters that are still on paper: describe one, check the description, render it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autotune.cli import jobs, launches
 from autotune.cli.output import answer, print_json
 from autotune.cli.parsing import CONFIGURATION, DONE, Commands
 from autotune.cluster.presets import PRESETS
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Add the commands."""
-    below = commands.group(
-        "cluster", "Describe a cluster, check the description, render it for its launcher."
-    )
+    below = commands.group("cluster", "Describe a cluster, check and render it; start, use and end it.")
     one = below.add("init", "Write a spec to start from, with comments.", init)
     one.add_argument("--on", required=True, choices=tuple(PRESETS), help="who provides the machines")
     one.add_argument(
@@ -50,6 +49,8 @@ def add(commands: Commands) -> None:
     )
     one.add_argument("--study", type=Path, metavar="STUDY.yaml", help="whether its budget holds one trial")
     one.add_argument("--prices", type=Path, metavar="FILE", help="per hour, by group or instance type[/spot]")
+    launches.add(below)
+    jobs.add_below(below)
 
 
 def init(given: argparse.Namespace) -> int:
@@ -138,9 +139,12 @@ def _live(spec: ClusterSpec, address: str) -> list[str]:
     from autotune.cluster.preflight import check as check_nodes
     from autotune.storage.location import locate
 
-    trial = spec.nodes.trial
+    trial, name = spec.nodes.trial, spec.authentication.token_file
     resources = {"CPU": float(trial.cpus), "GPU": float(trial.gpus)}
-    return check_nodes(address, resources, locate(spec.storage.path))
+    grows = any(group.count.min < group.count.max for group in spec.nodes.groups)
+    token = Path(name).expanduser() if name is not None else None
+    own = token if token is not None and token.exists() else None  # else where Ray looks for it
+    return check_nodes(address, resources, locate(spec.storage.path), own, grows)
 
 
 def _findings(read: SpecFile, crds: Path | None = None, study: Path | None = None) -> list[Finding]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from autotune.cli import launches
 from autotune.cli.output import answer, print_json
 from autotune.cli.parsing import CONFIGURATION, DONE, RETRY, Commands
 
@@ -20,25 +23,57 @@ def add(commands: Commands) -> None:
         one.add_argument("--address", default="http://127.0.0.1:8265", metavar="URL", help="(%(default)s)")
         one.add_argument("--token-file", type=Path, metavar="FILE", help="(default: ~/.ray/auth_token)")
         one.add_argument("--open", action="store_true", help="also a cluster that asks for no token")
+        one.add_argument(
+            "--cluster", type=Path, metavar="SPEC.yaml", help="reach the cluster of a spec instead"
+        )
 
     text = "Run the study of a YAML file on a Ray cluster, or find the job that already does."
+    reaches(_submits(commands, text))
+    for one in _looks(commands):
+        reaches(one)
+
+
+def add_below(commands: Commands) -> None:
+    """Add those that take the cluster's spec first, below `autotune cluster`."""
+
+    def of_spec(one: argparse.ArgumentParser) -> None:
+        one.set_defaults(address=None, open=False)
+        one.add_argument("--token-file", type=Path, metavar="FILE", help="(default: the spec's)")
+
+    of_spec(_submits(commands, "Run the study of a YAML file on the cluster of a spec.", "cluster"))
+    for one in _looks(commands, "cluster"):
+        of_spec(one)
+
+
+def _submits(commands: Commands, text: str, first: str | None = None) -> argparse.ArgumentParser:
     one = commands.add("submit", text, submit)
+    if first is not None:
+        one.add_argument(first, metavar="SPEC.yaml", type=Path)
     one.add_argument("study", metavar="STUDY.yaml", type=Path)
-    one.add_argument("--path", required=True, help="the study's folder, on storage that all nodes reach")
+    one.add_argument(
+        "--path",
+        metavar="DIR",
+        help="the study's folder, on storage that all nodes reach (default with a spec: below its storage)",
+    )
     one.add_argument(
         "--wait", action="store_true", help="until it has ended; the exit code is then the study's"
     )
-    reaches(one)
+    return one
+
+
+def _looks(commands: Commands, first: str | None = None) -> Iterator[argparse.ArgumentParser]:
     for name, text, act in (
         ("job", "Say where a submitted study stands.", job),
         ("logs", "Print what a submitted study has printed.", logs),
         ("stop", "Stop a submitted study; submitting it again continues it.", stop),
     ):
         one = commands.add(name, text, act)
+        if first is not None:
+            one.add_argument(first, metavar="SPEC.yaml", type=Path)
         one.add_argument("job", metavar="PATH|JOB", help="the study's folder, or the job's id")
         if name == "job":
             one.add_argument("--wait", action="store_true", help="until it has ended")
-        reaches(one)
+        yield one
 
 
 def submit(given: argparse.Namespace) -> int:
@@ -47,43 +82,65 @@ def submit(given: argparse.Namespace) -> int:
     from autotune.study.yaml_form import read_study
 
     read_study(given.study)  # what cannot work is found here, where nothing is paid for
-    return _stand(jobs.submit(given.study, given.path, _jobs(given)), given)
+    path = given.path or _path(given)
+    with _jobs(given) as reached:
+        return _stand(jobs.submit(given.study, path, reached), given)
 
 
 def job(given: argparse.Namespace) -> int:
     """Say where a job stands."""
-    return _stand(_found(given), given)
+    with _found(given) as handle:
+        return _stand(handle, given)
 
 
 def logs(given: argparse.Namespace) -> int:
     """Print a job's output."""
-    handle = _found(given)
-
-    def look() -> tuple[Any, str]:
+    with _found(given) as handle:
         text = handle.logs()
-        return {"job": handle.id, "logs": text}, text.rstrip("\n")
-
-    return answer(look, given.json)
+    return answer(lambda: ({"job": handle.id, "logs": text}, text.rstrip("\n")), given.json)
 
 
 def stop(given: argparse.Namespace) -> int:
     """Stop a job."""
-    handle = _found(given)
-    handle.cancel()
-    return _stand(handle, given)
+    with _found(given) as handle:
+        handle.cancel()
+        return _stand(handle, given)
 
 
-def _jobs(given: argparse.Namespace) -> Jobs:
+def _path(given: argparse.Namespace) -> str:
+    """A study's folder by its name, where a spec says which storage there is."""
+    from autotune.errors import ConfigurationError
+
+    if given.cluster is None:
+        raise ConfigurationError(
+            "--path is missing; name the study's folder, on storage that all nodes reach"
+        )
+    return f"{launches.ready(given.cluster).storage.path.rstrip('/')}/{given.study.stem}"
+
+
+@contextmanager
+def _jobs(given: argparse.Namespace) -> Iterator[Jobs]:
+    """A cluster's jobs, reached for as long as the context lasts."""
     from autotune.cluster import jobs
     from autotune.cluster.access import Access
+    from autotune.cluster.launch.lifecycle import launcher_of
 
-    return jobs.connect(Access(given.address, given.token_file, given.open))
+    if given.cluster is None:
+        yield jobs.connect(Access(given.address, given.token_file, given.open))
+        return
+    spec = launches.ready(given.cluster)
+    name = spec.authentication.token_file
+    token = given.token_file or (Path(name) if name is not None else None)
+    with launcher_of(spec, given.cluster.parent / "launch" / spec.name).door() as address:
+        yield jobs.connect(Access(address, token))
 
 
-def _found(given: argparse.Namespace) -> Handle:
+@contextmanager
+def _found(given: argparse.Namespace) -> Iterator[Handle]:
     from autotune.cluster import jobs
 
-    return jobs.find(given.job, _jobs(given))
+    with _jobs(given) as reached:
+        yield jobs.find(given.job, reached)
 
 
 def _stand(handle: Handle, given: argparse.Namespace) -> int:

@@ -7,13 +7,13 @@ import shlex
 from typing import Final
 
 from autotune.cluster.places import GCP, Local, Slurm
-from autotune.cluster.render.common import DASHBOARD_PORT, LOOPBACK, header, shell_path, switches, whole
+from autotune.cluster.render.common import LOOPBACK, header, shell_path, switches, whole
 from autotune.cluster.spec import TOKEN_FILE, ClusterSpec, Machine
 
 SHELL: Final = "#!/bin/bash\n"
 STRICT: Final = "set -euo pipefail\numask 077  # what Ray writes, its token included, is for its owner only\n"
 WAIT_S: Final = 120
-LOOPBACK_ONLY: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # Ray's switch for its ports
+LOOPBACK_ONLY: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # Ray's switch for ports; clients', too
 
 
 def slurm(spec: ClusterSpec, where: Slurm) -> str:
@@ -41,7 +41,7 @@ def slurm(spec: ClusterSpec, where: Slurm) -> str:
     start = f"ray start {_offers(machine)} {label} --disable-usage-stats --block"
     exported = f"export SLURM_EXPORT_ENV=ALL SRUN_CPUS_PER_TASK={machine.cpus}\n"
     return (
-        f"{SHELL}{header(spec, 'Slurm job')}{lines}\n{STRICT}{exported}{_prepared(spec)}"
+        f"{SHELL}{header(spec, 'Slurm job')}{lines}\n{STRICT}{exported}{prepared(spec)}"
         f"""
 mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${{hosts[0]}}
@@ -76,13 +76,14 @@ exit "$code"
 
 
 def local(spec: ClusterSpec, where: Local) -> str:
-    """The script that starts Ray on this machine; `ray stop` ends it."""
+    """The script that runs Ray on this machine, and nothing besides, until it is sent SIGTERM."""
     machine = spec.nodes.groups[0].machine
     return (
-        f"{SHELL}{header(spec, 'start script')}\n{STRICT}{_exports(LOOPBACK_ONLY)}{_prepared(spec)}"
+        f"{SHELL}{header(spec, 'start script')}\n{STRICT}{_exports(LOOPBACK_ONLY)}{prepared(spec)}"
         f"""
-ray start --head {_offers(machine)} --node-ip-address={LOOPBACK} --port={where.port} \\
-    --dashboard-host={LOOPBACK} --dashboard-port={DASHBOARD_PORT} --disable-usage-stats
+exec ray start --head {_offers(machine)} --node-ip-address={LOOPBACK} --port={where.port} \\
+    --ray-client-server-port={where.port + 1} --dashboard-agent-listen-port=0 \\
+    --dashboard-host={LOOPBACK} --dashboard-port={where.dashboard_port} --disable-usage-stats --block
 """
     )
 
@@ -129,7 +130,7 @@ gcloud iam service-accounts add-iam-policy-binding "$worker" --project="$project
 """
 
 
-def _prepared(spec: ClusterSpec) -> str:
+def prepared(spec: ClusterSpec) -> str:
     """Switches, the token's file and the software."""
     token = shell_path(spec.authentication.token_file or TOKEN_FILE)
     lines = _exports(switches(spec.nodes.recovery)) + f"export RAY_AUTH_TOKEN_PATH={token}\n"

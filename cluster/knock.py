@@ -1,0 +1,64 @@
+"""Whether Ray's control service takes our token, said at once: Ray itself tries on, and does not say why."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from autotune.cluster.access import TOKEN_FILE
+from autotune.errors import ConfigurationError
+
+PATIENCE_S: Final = 2.0  # for each of two knocks
+METHOD: Final = "/ray.rpc.NodeInfoGcsService/GetClusterId"  # the first question of every client
+
+
+def knock(address: str) -> None:
+    """Ask a control service who it is, without a token and then with ours.
+
+    One that does not answer, or not to this, is left to Ray, which waits for one that is starting.
+
+    Args:
+        address: `host:port`.
+
+    Raises:
+        ConfigurationError: When it asks for a token, and there is none here or another's.
+    """
+    if _refused(address, ""):
+        token = own_token()
+        if not token:
+            raise ConfigurationError(
+                f"the cluster at {address} asks for a token, and {where()} holds none; copy the cluster's "
+                "there with mode 0600"
+            )
+        if _refused(address, token):
+            raise ConfigurationError(
+                f"the token in {where()} does not open the cluster at {address}; copy its own there"
+            )
+
+
+def own_token() -> str:
+    """The token that Ray takes here; empty where there is none."""
+    with suppress(OSError, UnicodeDecodeError):
+        return os.environ.get("RAY_AUTH_TOKEN") or Path(where()).read_text(encoding="utf-8").strip()
+    return ""
+
+
+def where() -> str:
+    """Where Ray looks for the token; these variables are its own."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return "RAY_AUTH_TOKEN"
+    return os.environ.get("RAY_AUTH_TOKEN_PATH") or str(TOKEN_FILE.expanduser())
+
+
+def _refused(address: str, token: str) -> bool:
+    import grpc  # Ray's own dependency
+
+    shown = (("authorization", f"Bearer {token}"),) if token else ()
+    with grpc.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
+        try:
+            channel.unary_unary(METHOD)(b"", timeout=PATIENCE_S, metadata=shown)
+        except grpc.RpcError as error:
+            return bool(error.code() is grpc.StatusCode.UNAUTHENTICATED)
+    return False

@@ -1,0 +1,51 @@
+"""`ray up` on AWS, GCP, Azure and own hosts."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final, final
+
+from autotune.cluster.launch.launcher import Seen, State
+from autotune.cluster.launch.program import attempt, forwarding, run
+from autotune.cluster.render.common import DASHBOARD_PORT
+
+START_S: Final = 3600.0  # machines boot, images are pulled
+ASK_S: Final = 120.0
+
+
+@final
+class RayUp:
+    """Ray's own launcher.
+
+    Args:
+        folder: Of `cluster.yaml`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = str(folder / "cluster.yaml")
+
+    def look(self) -> Seen:
+        """Up when there is a head."""
+        if not Path(self._file).exists():
+            return Seen(State.ABSENT)
+        code, said, complained = attempt(["ray", "get-head-ip", self._file], ASK_S)
+        words = (said if code == 0 else complained).strip().rpartition("\n")[2]
+        return Seen(State.UP if code == 0 else State.ABSENT, words[-400:])
+
+    def start(self) -> None:
+        """`ray up`, which returns once the head runs."""
+        run(["ray", "up", "-y", self._file], START_S)
+
+    def stop(self) -> None:
+        """`ray down`."""
+        run(["ray", "down", "-y", self._file], START_S)
+
+    def on_head(self, line: str, patience_s: float) -> str:
+        """Over SSH, in the container."""
+        return run(["ray", "exec", self._file, line], patience_s)
+
+    def door(self) -> AbstractContextManager[str]:
+        """The dashboard is on the head's loopback; SSH brings it here."""
+        command = ["ray", "dashboard", "--port", str(DASHBOARD_PORT), self._file]
+        return forwarding(command, DASHBOARD_PORT, ASK_S)
