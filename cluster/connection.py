@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+from ray._private.services import canonicalize_bootstrap_address
 from ray._private.state import state
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -45,8 +46,7 @@ def connect(address: str | None, resources: Mapping[str, float], workers: int | 
             if address is None:
                 start_local(logical_cpus(resources, workers))
             else:
-                if re.fullmatch(r"[^/]+:\d+", address):
-                    knock(address)
+                _show_token(address)
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except ConfigurationError:
         raise
@@ -56,6 +56,16 @@ def connect(address: str | None, resources: Mapping[str, float], workers: int | 
         raise StudyError(f"cannot start a Ray cluster here: {error}; see Ray's logs in /tmp/ray") from error
     _keep_token_private()
     return address is None
+
+
+def _show_token(address: str) -> None:
+    """Have `ray.init` show our token to a cluster that asks for one, which must be ours.
+
+    By itself it does so only where RAY_AUTH_MODE was set before Ray was imported.
+    """
+    found = canonicalize_bootstrap_address(address)
+    if found is not None and "/" not in found and knock(found):
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # Ray's own, for `ray start`
 
 
 def start_local(cpus: int | None) -> None:

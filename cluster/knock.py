@@ -14,7 +14,7 @@ PATIENCE_S: Final = 2.0  # for each of two knocks
 METHOD: Final = "/ray.rpc.NodeInfoGcsService/GetClusterId"  # the first question of every client
 
 
-def knock(address: str) -> None:
+def knock(address: str) -> bool:
     """Ask a control service who it is, without a token and then with ours.
 
     One that does not answer, or not to this, is left to Ray, which waits for one that is starting.
@@ -22,20 +22,25 @@ def knock(address: str) -> None:
     Args:
         address: `host:port`.
 
+    Returns:
+        Whether it asks for a token.
+
     Raises:
         ConfigurationError: When it asks for a token, and there is none here or another's.
     """
-    if _refused(address, ""):
-        token = own_token()
-        if not token:
-            raise ConfigurationError(
-                f"the cluster at {address} asks for a token, and {where()} holds none; copy the cluster's "
-                "there with mode 0600"
-            )
-        if _refused(address, token):
-            raise ConfigurationError(
-                f"the token in {where()} does not open the cluster at {address}; copy its own there"
-            )
+    if not _refused(address, ""):
+        return False
+    token = own_token()
+    if not token:
+        raise ConfigurationError(
+            f"the cluster at {address} asks for a token, and {where()} holds none; copy the cluster's "
+            "there with mode 0600"
+        )
+    if _refused(address, token):
+        raise ConfigurationError(
+            f"the token in {where()} does not open the cluster at {address}; copy its own there"
+        )
+    return True
 
 
 def own_token() -> str:

@@ -122,8 +122,8 @@ def test_mistakes_are_told_apart(arguments, code, said, home, capsys):
 def test_what_a_live_cluster_lacks_is_told_with_code_4_and_no_cluster_with_3(home, capsys, monkeypatch):
     asked = []
 
-    def look(address, resources, place):
-        asked.append((address, resources, str(place)))
+    def look(address, resources, place, token_file, grows):
+        asked.append((address, resources, str(place), token_file.name, grows))
         return ["node 10.0.0.2 (gpu) lacks torch"]
 
     token(home, 0o600)
@@ -131,9 +131,10 @@ def test_what_a_live_cluster_lacks_is_told_with_code_4_and_no_cluster_with_3(hom
     monkeypatch.setattr("autotune.cluster.preflight.check", look)
     assert cli.main(["cluster", "check", "c.yaml", "--address", "10.0.0.1:6379"]) == 4
     assert "node 10.0.0.2 (gpu) lacks torch\nc.yaml: cannot work" in capsys.readouterr().out
-    assert asked == [("10.0.0.1:6379", {"CPU": 1.0, "GPU": 0.0}, "/var/tmp/autotune/studies")]
+    trial = {"CPU": 1.0, "GPU": 0.0}
+    assert asked == [("10.0.0.1:6379", trial, "/var/tmp/autotune/studies", "auth_token", False)]
 
-    def nobody(address, resources, place):
+    def nobody(*given):
         raise ClusterError("cannot join the cluster")
 
     monkeypatch.setattr("autotune.cluster.preflight.check", nobody)
