@@ -12,7 +12,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol, final
 
+import yaml
+
 from autotune.cluster.access import Access
+from autotune.cluster.findings import refuse
+from autotune.cluster.secret_scan import find_secrets
 from autotune.errors import ClusterError, ConfigurationError
 
 _DIGEST: Final = "autotune_study"  # what a job's metadata call the digest of its study's file
@@ -145,14 +149,17 @@ def submit(study: str | Path, path: str, jobs: Jobs) -> Handle:
         jobs: Of the cluster, see `connect`.
 
     Raises:
-        ConfigurationError: When another study was submitted for the same folder.
+        ConfigurationError: When another study was submitted for the same folder, or the file holds what
+            looks like a secret.
         ClusterError: When the cluster cannot be reached or takes no job.
     """
     file = Path(study).resolve()
     try:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        content = file.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"cannot read {file}: {error.strerror}; give a study's YAML file") from error
+    refuse(find_secrets(yaml.safe_load(content)))  # the cluster keeps the file, and shows it in the report
+    digest = hashlib.sha256(content).hexdigest()
     name = study_id(path)
     earlier = sorted(_attempts(name, jobs))
     if earlier:

@@ -177,10 +177,10 @@ class Checkpoints(ABC):
         if files is None:
             return None
         try:
-            tensors = tensors_from_bytes(files[TENSORS])
-        except safetensors.SafetensorError:
+            tensors, state = tensors_from_bytes(files[TENSORS]), json.loads(files[STATE])
+        except (safetensors.SafetensorError, ValueError):
             return None
-        return Checkpoint(trial, place.fidelity, place.epoch, tensors, json.loads(files[STATE]))
+        return Checkpoint(trial, place.fidelity, place.epoch, tensors, state)
 
 
 def folder_name(trial: int) -> str:

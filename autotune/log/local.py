@@ -30,7 +30,7 @@ def segments(folder: Path) -> list[Segment]:
     """
     found = []
     for epoch, _, path in paths(folder):
-        with path.open() as file:
+        with path.open(encoding="utf-8", errors="replace") as file:  # what is no text has no digest that fits
             facts = header(file.readline(), str(path))
         if facts:
             found.append(Segment(epoch, str(path), facts["after"], partial(_lines, path)))
@@ -44,7 +44,7 @@ def paths(folder: Path) -> list[tuple[int, int, Path]]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    with path.open() as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         file.readline()
         yield from file
 

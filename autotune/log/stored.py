@@ -103,7 +103,7 @@ def segments(store: Store) -> list[Segment]:
     found = []
     names = written(store)
     for (epoch, path), content in zip(names, store.get_all(path for _, path in names), strict=True):
-        first, _, rest = (content or b"").decode().partition("\n")
+        first, _, rest = (content or b"").decode(errors="replace").partition("\n")
         facts = header(first, path)
         if facts:
             found.append(Segment(epoch, path, facts["after"], partial(io.StringIO, rest, "\n")))

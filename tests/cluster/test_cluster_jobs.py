@@ -86,6 +86,17 @@ def test_another_study_for_the_same_folder_is_refused(study):
     assert submit(study, "/shared/b", jobs).id != find("/shared/a", jobs).id
 
 
+def test_a_study_with_a_secret_in_it_is_not_sent_to_a_cluster(study):
+    jobs = FakeJobs()
+    study.write_text("task: a.b:c\ntask_arguments: {bucket: {secret: " + "hunter2hunter2" + "}}\n")
+    with pytest.raises(
+        ConfigurationError, match=r"task_arguments\.bucket\.secret: the value looks like"
+    ) as caught:
+        submit(study, "/shared/a", jobs)
+    assert "hunter2" not in str(caught.value)
+    assert not jobs.known
+
+
 def test_a_cluster_that_takes_no_job_is_a_reason_to_try_again(study):
     jobs = FakeJobs()
     jobs.refuse = True
