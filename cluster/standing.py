@@ -60,11 +60,11 @@ def held(nodes: Iterable[Mapping[str, Any]], now_s: float) -> dict[str, float]:
         nodes: `type`, `start_ms`, and `end_ms`, which is 0 for one that is up.
         now_s: In seconds since 1970.
     """
-    total: Counter[str] = Counter()
+    total: dict[str, float] = {}
     for node in nodes:
-        end_s = node["end_ms"] / 1000.0 or now_s
-        total[node["type"]] += max(0.0, end_s - node["start_ms"] / 1000.0)  # type: ignore[assignment]  # seconds
-    return dict(total)
+        seconds = (node["end_ms"] / 1000.0 or now_s) - node["start_ms"] / 1000.0
+        total[node["type"]] = total.get(node["type"], 0.0) + max(0.0, seconds)
+    return total
 
 
 def standing(control: str, access: Access) -> Standing:
@@ -77,7 +77,7 @@ def standing(control: str, access: Access) -> Standing:
     Raises:
         ClusterError: When one does not answer.
     """
-    from ray._raylet import GcsClient  # Ray has no public way to ask without joining
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # no public way without joining
     from ray.autoscaler.v2.sdk import get_cluster_status
 
     jobs = {

@@ -14,8 +14,8 @@ from autotune.cluster.launch.launcher import Launcher, Seen, State
 from autotune.cluster.launch.local import LocalLauncher
 from autotune.cluster.launch.ray_up import RayUp
 from autotune.cluster.launch.slurm import SlurmJob
-from autotune.cluster.places import Kubernetes, Local, Slurm
-from autotune.cluster.render.common import DASHBOARD_PORT, LOOPBACK
+from autotune.cluster.places import Kubernetes, Local, OnPremises, Slurm
+from autotune.cluster.render.common import DASHBOARD_PORT, LOOPBACK, activation
 from autotune.cluster.render.files import render
 from autotune.cluster.spec import ClusterSpec
 from autotune.cluster.spec_yaml import to_yaml
@@ -36,6 +36,8 @@ def launcher_of(spec: ClusterSpec, folder: Path) -> Launcher:
             return Kubectl(spec.name, where, folder)
         case Slurm():
             return SlurmJob(spec, folder)
+        case OnPremises():
+            return RayUp(folder, "export RAY_AUTH_MODE=token; " + activation(spec))
         case _:
             return RayUp(folder)
 

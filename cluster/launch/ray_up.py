@@ -20,10 +20,11 @@ class RayUp:
 
     Args:
         folder: Of `cluster.yaml`.
+        before: Comes before a line for the head where no container has the software.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._file = str(folder / "cluster.yaml")
+    def __init__(self, folder: Path, before: str = "") -> None:
+        self._file, self._before = str(folder / "cluster.yaml"), before
 
     def look(self) -> Seen:
         """Up when there is a head."""
@@ -42,8 +43,8 @@ class RayUp:
         run(["ray", "down", "-y", self._file], START_S)
 
     def on_head(self, line: str, patience_s: float) -> str:
-        """Over SSH, in the container."""
-        return run(["ray", "exec", self._file, line], patience_s)
+        """Over SSH, in the container where there is one."""
+        return run(["ray", "exec", self._file, self._before + line], patience_s)
 
     def door(self) -> AbstractContextManager[str]:
         """The dashboard is on the head's loopback; SSH brings it here."""

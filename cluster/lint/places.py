@@ -159,6 +159,20 @@ def one_group(spec: ClusterSpec) -> Iterator[Finding]:
                 )
 
 
+def ports(spec: ClusterSpec) -> Iterator[Finding]:
+    """Ports of this machine that everybody may open, one for each who listens."""
+    if not isinstance(spec.where, Local):
+        return
+    wanted = [spec.where.port, spec.where.port + 1, spec.where.dashboard_port]
+    if not all(1024 <= port < 65536 for port in wanted) or len(set(wanted)) < len(wanted):
+        yield Finding(
+            "ports",
+            "where.local",
+            f"ports {wanted[0]}, {wanted[1]} (client server) and {wanted[2]} cannot be opened side by side",
+            "use different ones from 1024 to 65535, such as 6379 and 8265",
+        )
+
+
 def slurm(spec: ClusterSpec) -> Iterator[Finding]:
     """A time limit that the notice before its end fits in."""
     if isinstance(spec.where, Slurm) and not spec.nodes.recovery.grace_s < 3600 * spec.where.hours < math.inf:

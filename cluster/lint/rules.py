@@ -26,6 +26,7 @@ RULES: Final[tuple[Callable[[ClusterSpec], Iterator[Finding]], ...]] = (
     places.network,
     places.subnets,
     places.one_group,
+    places.ports,
     places.slurm,
     places.kubernetes,
 )

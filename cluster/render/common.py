@@ -61,6 +61,11 @@ def shell_path(path: str) -> str:
     return f'"$HOME"/{shlex.quote(path[2:])}' if path.startswith("~/") else shlex.quote(path)
 
 
+def activation(spec: ClusterSpec) -> str:
+    """Shell words that turn to the image's virtual environment; none where there is none."""
+    return f". {shell_path(spec.image.name)}/bin/activate; " if spec.image.name is not None else ""
+
+
 def whole(amount: float) -> int:
     """An amount that the spec's rules have found whole.
 

@@ -10,8 +10,8 @@ from autotune.cluster.render.common import (
     DASHBOARD_PORT,
     LOOPBACK,
     PORT,
+    activation,
     head_of,
-    shell_path,
     switches,
     whole,
 )
@@ -40,11 +40,8 @@ def ray_up(spec: ClusterSpec) -> dict[str, Any]:
         "worker_start_ray_commands": ["ray stop", _start(spec, head=False), *_watchers(spec)],
     }
     if isinstance(spec.where, OnPremises):
-        if spec.image.name is not None:  # a virtual environment, not a container
-            for name in ("head_start_ray_commands", "worker_start_ray_commands"):
-                config[name] = [
-                    f". {shell_path(spec.image.name)}/bin/activate; {one}" for one in config[name]
-                ]
+        for name in ("head_start_ray_commands", "worker_start_ray_commands"):
+            config[name] = [activation(spec) + one for one in config[name]]
         return config
     config["docker"] = _docker(spec)
     config["head_node_type"] = HEAD

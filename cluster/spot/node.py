@@ -52,13 +52,13 @@ class Node:
         Raises:
             ClusterError: When the control service does not take it.
         """
-        import ray._raylet
-        from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+        from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
+        from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # type: ignore[attr-defined]  # the same
 
         reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")  # the only one that cannot be refused
         until_ms = 0 if notice.at_s is None else round(1000 * notice.at_s)
         try:
-            control = ray._raylet.GcsClient(address=self.address)
+            control = GcsClient(address=self.address)
             taken, why = control.drain_node(self.id, reason, notice.why, until_ms, timeout=PATIENCE_S)
         except Exception as error:  # of many kinds, Ray's and gRPC's
             raise ClusterError(f"Ray at {self.address} does not answer: {error}; trying on") from error

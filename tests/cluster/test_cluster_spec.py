@@ -136,6 +136,8 @@ VIOLATIONS = [
     ("local", "nodes.groups.count", Count(1, 2), "one-group", "nodes.groups[0].count"),
     ("slurm", "nodes.groups.count", Count(1, 2), "one-group", "nodes.groups[0].count"),
     ("on_premises", "nodes.groups.count", Count(1, 2), "hosts", "nodes.groups[0].count"),
+    ("local", "where.port", 80, "ports", "where.local"),
+    ("local", "where.dashboard_port", 6380, "ports", "where.local"),
     ("slurm", "where.hours", 0.01, "number", "where.slurm.hours"),
     ("kubernetes", "where.entrypoint", None, "entrypoint", "where.kubernetes"),
     ("kubernetes", "where.queue", "team", "queue", "nodes.groups[0].count"),
