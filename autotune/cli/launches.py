@@ -41,7 +41,8 @@ def add(below: Commands) -> None:
 
 def up(given: argparse.Namespace) -> int:
     """Start a cluster."""
-    return answer(lambda: _up(given), given.json)
+    stopped = "what was started goes on: `up` again waits for it, `down` ends it"
+    return answer(lambda: _up(given), given.json, stopped)
 
 
 def _up(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -86,7 +87,7 @@ def _lines(standing: Standing, cost: float, unpriced: list[str]) -> list[str]:
 
 def down(given: argparse.Namespace) -> int:
     """End a cluster."""
-    return answer(lambda: _down(given), given.json)
+    return answer(lambda: _down(given), given.json, "some of it may be left: `down` again ends it")
 
 
 def _down(given: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -58,13 +58,19 @@ def _strict(value: Any) -> Any:
     return value
 
 
-def answer(work: Callable[[], tuple[Any, str]], as_json: bool) -> int:
-    """Do work that leaves nothing half done, and print what it says: a document, or words for people."""
+def answer(work: Callable[[], tuple[Any, str]], as_json: bool, stopped: str = "nothing was written") -> int:
+    """Do work that leaves nothing half done, and print what it says: a document, or words for people.
+
+    Args:
+        work: Returns both.
+        as_json: Which one is wanted.
+        stopped: How things stand when it was interrupted.
+    """
     try:
         with aside(as_json), stoppable():
             document, said = work()
     except (KeyboardInterrupt, Stopped):
-        print("autotune: stopped; nothing was written", file=sys.stderr)
+        print(f"autotune: stopped; {stopped}", file=sys.stderr)
         return RETRY
     if as_json:
         print_json(document)

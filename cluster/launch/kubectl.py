@@ -41,7 +41,9 @@ class Kubectl:
         return Seen(State.ABSENT) if found is None else seen(found)
 
     def start(self) -> None:
-        """`kubectl apply`; the operator does the rest."""
+        """`kubectl apply`; the operator does the rest. A job that has ended makes room first."""
+        if self._get() is not None:
+            self.stop()
         run(["kubectl", "apply", "-f", self._file])
 
     def stop(self) -> None:

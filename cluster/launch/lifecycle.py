@@ -15,9 +15,9 @@ from autotune.cluster.launch.local import LocalLauncher
 from autotune.cluster.launch.ray_up import RayUp
 from autotune.cluster.launch.slurm import SlurmJob
 from autotune.cluster.places import Kubernetes, Local, OnPremises, Slurm
-from autotune.cluster.render.common import DASHBOARD_PORT, LOOPBACK, activation
+from autotune.cluster.render.common import DASHBOARD_PORT, LOOPBACK, activation, shell_path
 from autotune.cluster.render.files import render
-from autotune.cluster.spec import ClusterSpec
+from autotune.cluster.spec import TOKEN_FILE, ClusterSpec
 from autotune.cluster.spec_yaml import to_yaml
 from autotune.cluster.standing import Standing
 from autotune.errors import ClusterError, ConfigurationError
@@ -151,9 +151,9 @@ class Cluster:
 
     def _standing(self) -> Standing:
         port = self.spec.where.dashboard_port if isinstance(self.spec.where, Local) else DASHBOARD_PORT
-        token = "" if isinstance(self.spec.where, Kubernetes) else self.spec.authentication.token_file or ""
         line = f"python -m autotune.cluster.standing --dashboard http://{LOOPBACK}:{port}"
-        line += f" --token-file {token}" if isinstance(self.spec.where, Local | Slurm) and token else ""
+        if isinstance(self.spec.where, Local | Slurm):  # elsewhere it was brought to where Ray looks for it
+            line += f" --token-file {shell_path(self.spec.authentication.token_file or TOKEN_FILE)}"
         return Standing(**_document(self.launcher.on_head(line, ASK_S)))
 
 

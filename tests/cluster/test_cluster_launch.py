@@ -37,7 +37,7 @@ elif (name, words[0]) in (("ray", "down"), ("kubectl", "delete")) or name == "sc
 elif name == "ray" and not up.exists():
     sys.exit("Head node of cluster (mine) not found!")
 elif name == "kubectl" and up.exists():
-    status = {{"jobDeploymentStatus": "Running", "rayClusterName": "mine-x7"}}
+    status = {{"jobDeploymentStatus": up.read_text() or "Running", "rayClusterName": "mine-x7"}}
     print(json.dumps({{"status": status if words[1] == "rayjob" else {{"state": "ready"}}}}))
 elif name == "squeue" and up.exists():
     print("4711 RUNNING")
@@ -224,6 +224,15 @@ def test_a_cluster_that_ends_again_and_one_that_takes_too_long_are_told_apart(ho
     cluster.launcher = Ending(starting)
     with pytest.raises(ClusterError, match=r"mine is not up yet \(not seen .*up` again waits on"):
         cluster.up(0.0)
+
+
+def test_a_job_that_has_ended_makes_room_for_the_next(home, capsys):
+    spec(home, "kubernetes")
+    (home / "bin" / "up").write_text("Complete")
+    assert run("status", "c.yaml") == 0
+    assert "mine: absent (the job is Complete)" in capsys.readouterr().out
+    assert run("up", "c.yaml") == 0
+    assert [line.split()[1] for line in asked(home)[:2]] == ["delete", "apply"]
 
 
 def test_a_program_that_hangs_is_ended_with_all_that_it_started(tmp_path):
