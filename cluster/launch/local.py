@@ -60,6 +60,7 @@ class LocalLauncher:
         try:
             begun = subprocess.Popen(
                 [find("bash"), str(self._folder / "start.sh")],
+                env={**os.environ, "PATH": _path()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -89,7 +90,7 @@ class LocalLauncher:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": self._token,
             "RAY_ADDRESS": f"{LOOPBACK}:{self._where.port}",
-            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+            "PATH": _path(),
         }
         return run(["bash", "-c", line], patience_s, known)
 
@@ -110,3 +111,8 @@ class LocalLauncher:
         if not (self._folder / MEMORY).exists():
             return ""
         return (self._folder / LOG).read_text(errors="replace").strip().rpartition("\n")[2][-400:]
+
+
+def _path() -> str:
+    """Where programs are looked for: first beside this Python, whose environment need not be active."""
+    return f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"

@@ -116,6 +116,7 @@ CLUSTER_FORM = [
         ("slurm", (), "sbatch --chdir=", "srun --jobid=4711 --overlap --nodes=1 --ntasks=1 --relative=0",
          "scancel 4711", "status c.yaml"),
     ],
+    ids=["aws", "on_premises", "rayjob", "raycluster", "slurm"],
 )  # fmt: skip
 def test_a_cluster_is_started_checked_asked_and_ended(
     on, change, started, on_head, ended, following, home, capsys
