@@ -134,6 +134,10 @@ def test_what_a_live_cluster_lacks_is_told_with_code_4_and_no_cluster_with_3(hom
     trial = {"CPU": 1.0, "GPU": 0.0}
     assert asked == [("10.0.0.1:6379", trial, "/var/tmp/autotune/studies", "auth_token", False)]
 
+    cli.main(["cluster", "init", "--on", "aws", "--out", "a.yaml"])
+    cli.main(["cluster", "check", "a.yaml"])
+    assert asked[-1][-1]  # an autoscaler starts machines, so that there may be none yet
+
     def nobody(*given):
         raise ClusterError("cannot join the cluster")
 
