@@ -189,7 +189,8 @@ class Local(Place):
     """This machine; everything listens on loopback.
 
     Attributes:
-        port: Of Ray's control service; the next one is its client server's.
+        port: Of Ray's control service; the next three are those of its client server, and of the metrics of
+            autoscaler and dashboard.
         dashboard_port: Of the dashboard, where jobs are taken.
     """
 
@@ -199,3 +200,8 @@ class Local(Place):
 
     port: int = 6379
     dashboard_port: int = 8265
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All that are not left to chance."""
+        return (*range(self.port, self.port + 4), self.dashboard_port)

@@ -50,7 +50,7 @@ class LocalLauncher:
 
     def start(self) -> None:
         """Start it, apart from this process."""
-        for port in (self._where.port, self._where.port + 1, self._where.dashboard_port):
+        for port in self._where.ports:
             if listening(port):
                 raise ConfigurationError(
                     f"port {port} of this machine is in use; end what uses it, or choose another port and "

@@ -163,13 +163,13 @@ def ports(spec: ClusterSpec) -> Iterator[Finding]:
     """Ports of this machine that everybody may open, one for each who listens."""
     if not isinstance(spec.where, Local):
         return
-    wanted = [spec.where.port, spec.where.port + 1, spec.where.dashboard_port]
+    wanted = spec.where.ports
     if not all(1024 <= port < 65536 for port in wanted) or len(set(wanted)) < len(wanted):
         yield Finding(
             "ports",
             "where.local",
-            f"ports {wanted[0]}, {wanted[1]} (client server) and {wanted[2]} cannot be opened side by side",
-            "use different ones from 1024 to 65535, such as 6379 and 8265",
+            f"the ports {', '.join(map(str, wanted))} cannot be opened side by side",
+            "use others from 1024 to 65535, such as 6379 for port, with the three after it, and 8265",
         )
 
 

@@ -78,11 +78,14 @@ exit "$code"
 def local(spec: ClusterSpec, where: Local) -> str:
     """The script that runs Ray on this machine, and nothing besides, until it is sent SIGTERM."""
     machine = spec.nodes.groups[0].machine
+    port, client_port, autoscaler_port, metrics_port, _ = where.ports
+    metrics = {"AUTOSCALER_METRIC_PORT": str(autoscaler_port), "DASHBOARD_METRIC_PORT": str(metrics_port)}
+    exported = _exports({**LOOPBACK_ONLY, **metrics})
     return (
-        f"{SHELL}{header(spec, 'start script')}\n{STRICT}{_exports(LOOPBACK_ONLY)}{prepared(spec)}"
+        f"{SHELL}{header(spec, 'start script')}\n{STRICT}{exported}{prepared(spec)}"
         f"""
-exec ray start --head {_offers(machine)} --node-ip-address={LOOPBACK} --port={where.port} \\
-    --ray-client-server-port={where.port + 1} --dashboard-agent-listen-port=0 \\
+exec ray start --head {_offers(machine)} --node-ip-address={LOOPBACK} --port={port} \\
+    --ray-client-server-port={client_port} --dashboard-agent-listen-port=0 \\
     --dashboard-host={LOOPBACK} --dashboard-port={where.dashboard_port} --disable-usage-stats --block
 """
     )

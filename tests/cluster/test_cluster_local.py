@@ -80,7 +80,7 @@ def home(tmp_path_factory):
         ray, python = ours()
         port = free_ports()
         (folder / "c.yaml").write_text(
-            SPEC.format(port=port, dashboard=port + 2, storage=folder / "storage", ray=ray, python=python)
+            SPEC.format(port=port, dashboard=port + 4, storage=folder / "storage", ray=ray, python=python)
         )
         (folder / "study.yaml").write_text(STUDY)
         (folder / "mine.py").write_text(TASK)
@@ -93,8 +93,8 @@ def home(tmp_path_factory):
 
 
 def free_ports():
-    """The first of three that nobody listens at."""
-    return next(port for port in range(21000, 30000, 7) if not any(map(listening, range(port, port + 3))))
+    """The first of five that nobody listens at."""
+    return next(port for port in range(21000, 30000, 7) if not any(map(listening, range(port, port + 5))))
 
 
 def ours(home):
