@@ -48,7 +48,8 @@ class Kubectl:
 
     def stop(self) -> None:
         """`kubectl delete`, which waits until it is gone."""
-        run(["kubectl", "delete", "--ignore-not-found", "-f", self._file], 600.0)
+        if Path(self._file).exists():
+            run(["kubectl", "delete", "--ignore-not-found", "-f", self._file], 600.0)
 
     def on_head(self, line: str, patience_s: float) -> str:
         """In the head's pod."""

@@ -40,7 +40,7 @@ class Launcher(Protocol):
         """Begin to start it; `look` tells when it is up."""
 
     def stop(self) -> None:
-        """End it and everything that runs on it."""
+        """End it and everything that runs on it; nothing happens where there is none."""
 
     def on_head(self, line: str, patience_s: float) -> str:
         """What a line of a shell prints on the head; `python` there has autotune.

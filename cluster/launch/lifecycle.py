@@ -91,22 +91,22 @@ class Cluster:
         return seen, self._standing() if seen.state is State.UP else None
 
     def down(self, even_if_jobs_run: bool) -> bool:
-        """End it.
+        """End it, and what may be left of one whose head is gone.
 
         Returns:
-            Whether there was one.
+            Whether it was there.
 
         Raises:
             ConfigurationError: When jobs run, or nobody can tell, and that is not said to be no matter.
         """
         seen = self.launcher.look()
-        if seen.state is State.ABSENT:
-            return False
-        if not even_if_jobs_run:
+        there = seen.state is not State.ABSENT
+        if there and not even_if_jobs_run:
             self._refuse_while_jobs_run(seen)
-        self._say(f"ending {self.spec.name}: {seen.said}")
+        if there:
+            self._say(f"ending {self.spec.name}: {seen.said}")
         self.launcher.stop()
-        return True
+        return there
 
     def _refuse_while_jobs_run(self, seen: Seen) -> None:
         try:

@@ -33,7 +33,7 @@ elif "autotune.cluster.standing" in line:
 elif (name, words[0]) in (("ray", "up"), ("kubectl", "apply")) or name == "sbatch":
     up.touch()
 elif (name, words[0]) in (("ray", "down"), ("kubectl", "delete")) or name == "scancel":
-    up.unlink()
+    up.unlink(missing_ok=True)
 elif name == "ray" and not up.exists():
     sys.exit("Head node of cluster (mine) not found!")
 elif name == "kubectl" and up.exists():
@@ -180,6 +180,19 @@ def test_a_launcher_that_fails_is_a_reason_to_try_again(home, capsys):
     (home / "bin" / "fail").touch()
     assert run("up", "c.yaml") == 3
     assert "`kubectl get` ended with 1 and said: Connection reset by peer" in capsys.readouterr().err
+
+
+def test_a_cloud_that_does_not_answer_is_not_taken_for_one_without_machines(home, capsys):
+    spec(home, "aws")
+    assert run("up", "c.yaml") == 0
+    (home / "bin" / "fail").touch()
+    for command in ("up", "status", "down"):
+        assert run(command, "c.yaml") == 3
+        assert "`ray get-head-ip` ended with 1 and said: Connection reset" in capsys.readouterr().err
+    (home / "bin" / "fail").unlink()
+    (home / "bin" / "up").unlink()  # the head is gone, and perhaps not all workers
+    assert run("down", "c.yaml") == 0
+    assert asked(home)[-1] == "ray down -y launch/mine/cluster.yaml"
 
 
 def test_a_launcher_that_is_not_installed_is_named_with_what_to_install(home, capsys, monkeypatch):
