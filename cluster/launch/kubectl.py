@@ -53,7 +53,7 @@ class Kubectl:
 
     def on_head(self, line: str, patience_s: float) -> str:
         """In the head's pod."""
-        shell = ["--container=ray-head", "--", "bash", "-lc", TOKEN + line]
+        shell = ["--container=ray-head", "--", "bash", "-c", TOKEN + line]
         return run(["kubectl", "exec", self._space, self._service(), *shell], patience_s)
 
     def door(self) -> AbstractContextManager[str]:
