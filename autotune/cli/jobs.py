@@ -40,15 +40,15 @@ def add_below(commands: Commands) -> None:
         one.set_defaults(address=None, open=False)
         one.add_argument("--token-file", type=Path, metavar="FILE", help="(default: the spec's)")
 
-    of_spec(_submits(commands, "Run the study of a YAML file on the cluster of a spec.", "cluster"))
-    for one in _looks(commands, "cluster"):
+    of_spec(_submits(commands, "Run the study of a YAML file on the cluster of a spec.", below=True))
+    for one in _looks(commands, below=True):
         of_spec(one)
 
 
-def _submits(commands: Commands, text: str, first: str | None = None) -> argparse.ArgumentParser:
+def _submits(commands: Commands, text: str, below: bool = False) -> argparse.ArgumentParser:
     one = commands.add("submit", text, submit)
-    if first is not None:
-        one.add_argument(first, metavar="SPEC.yaml", type=Path)
+    if below:
+        one.add_argument("cluster", metavar="SPEC.yaml", type=Path)
     one.add_argument("study", metavar="STUDY.yaml", type=Path)
     one.add_argument(
         "--path",
@@ -61,15 +61,15 @@ def _submits(commands: Commands, text: str, first: str | None = None) -> argpars
     return one
 
 
-def _looks(commands: Commands, first: str | None = None) -> Iterator[argparse.ArgumentParser]:
+def _looks(commands: Commands, below: bool = False) -> Iterator[argparse.ArgumentParser]:
     for name, text, act in (
         ("job", "Say where a submitted study stands.", job),
         ("logs", "Print what a submitted study has printed.", logs),
         ("stop", "Stop a submitted study; submitting it again continues it.", stop),
     ):
         one = commands.add(name, text, act)
-        if first is not None:
-            one.add_argument(first, metavar="SPEC.yaml", type=Path)
+        if below:
+            one.add_argument("cluster", metavar="SPEC.yaml", type=Path)
         one.add_argument("job", metavar="PATH|JOB", help="the study's folder, or the job's id")
         if name == "job":
             one.add_argument("--wait", action="store_true", help="until it has ended")
@@ -131,7 +131,7 @@ def _jobs(given: argparse.Namespace) -> Iterator[Jobs]:
     spec = launches.ready(given.cluster)
     name = spec.authentication.token_file
     token = given.token_file or (Path(name) if name is not None else None)
-    with launcher_of(spec, given.cluster.parent / "launch" / spec.name).door() as address:
+    with launcher_of(spec, launches.folder_of(spec, given.cluster)).door() as address:
         yield jobs.connect(Access(address, token))
 
 

@@ -106,8 +106,13 @@ def cluster_of(given: argparse.Namespace) -> Cluster:
     from autotune.cluster.launch.lifecycle import Cluster
 
     spec = ready(given.spec)
-    folder = given.out or given.spec.parent / "launch" / spec.name
+    folder = given.out or folder_of(spec, given.spec)
     return Cluster(spec, folder, lambda text: print(f"autotune: {text}", file=sys.stderr))
+
+
+def folder_of(spec: ClusterSpec, path: Path) -> Path:
+    """Where the rendered files of a spec's file are, unless somebody says otherwise."""
+    return path.parent / "launch" / spec.name
 
 
 def ready(path: Path) -> ClusterSpec:
