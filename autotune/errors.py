@@ -17,9 +17,11 @@ AutotuneError
 │   └── RefusedError                     a store that answers, and says no
 ├── CheckpointError (RuntimeError)       a checkpoint that is incomplete or does not fit the model
 ├── PreemptedError (RuntimeError)        the machine is about to go; the trial is saved and goes on elsewhere
+├── RankLostError (RuntimeError)         a process is gone with which others train the same trial
 └── TrialError (RuntimeError)            ends one trial, never the study
     ├── DivergedError                    a loss that is no longer finite
     ├── MissingMetricError               a report without its score
+    ├── PeerError                        another process of the same trial has failed
     └── HungError                        no progress for longer than the watchdog allows
 ```
 """
@@ -99,6 +101,10 @@ class PreemptedError(AutotuneError, RuntimeError):
     """The machine is about to go; the trial is saved, and goes on elsewhere. Training loops let it pass."""
 
 
+class RankLostError(AutotuneError, RuntimeError):
+    """A process is gone with which others train the same trial; the trial is not to blame."""
+
+
 class CheckpointError(AutotuneError, RuntimeError):
     """A checkpoint is incomplete or does not fit."""
 
@@ -113,6 +119,20 @@ class DivergedError(TrialError):
 
 class MissingMetricError(TrialError):
     """A trial reached a rung without reporting its score."""
+
+
+class PeerError(TrialError):
+    """Another process of the same trial has failed, and so does this one.
+
+    Attributes:
+        kind: Of its failure, in one word.
+        text: Its message.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.text = text
 
 
 class HungError(TrialError):

@@ -49,6 +49,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def rows(self, which: slice) -> Batch:
+        """Some of the samples."""
+        return Batch(self.ids[which], self.inputs[which], self.targets[which], self.weights[which])
+
 
 LossFunction: TypeAlias = Callable[[nn.Module, Batch], Tensor]
 

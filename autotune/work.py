@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
 
-from autotune.errors import HungError
+from autotune.errors import ConfigurationError, HungError
 from autotune.events import Config, Failed, Outcome
 from autotune.ledger import Ledger
 from autotune.storage.location import Location
@@ -103,6 +103,16 @@ class Worker(ABC):
     @abstractmethod
     def advance(self, assignment: Assignment, beat: Beat) -> Outcome:
         """Train to `assignment.until`, evaluate and answer; never raises for a trial's own fault."""
+
+    def join(self) -> None:
+        """Be one of several processes that advance each assignment together: torch's default process group.
+
+        Raises:
+            ConfigurationError: When this worker cannot share its work.
+        """
+        raise ConfigurationError(
+            f"{type(self).__name__} cannot share an assignment among several processes; leave processes out"
+        )
 
     def lanes(self) -> Lanes:
         """Room for several assignments; a worker that cannot advance them together takes them in turn."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import torch
 
-from autotune.errors import DivergedError, HungError, MissingMetricError
+from autotune.errors import DivergedError, HungError, MissingMetricError, PeerError
 
 _OURS: Final = str(Path(__file__).resolve().parents[1])
 _INSTALLED: Final = tuple(sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib"))
@@ -18,6 +18,8 @@ _NO_MEMORY: Final = ("can't allocate memory", "not enough memory", "out of memor
 
 def kind_of(error: Exception) -> str:
     """One word for the log."""
+    if isinstance(error, PeerError):
+        return error.kind
     if isinstance(error, DivergedError):
         return "diverged"
     if isinstance(error, MissingMetricError):
@@ -33,6 +35,8 @@ def kind_of(error: Exception) -> str:
 
 def message_of(error: Exception) -> str:
     """Type, text and the last line of the user's own code on the way to it."""
+    if isinstance(error, PeerError):
+        return error.text
     text = f"{type(error).__name__}: {error}"
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith((_OURS, "<frozen", *_INSTALLED))]

@@ -88,11 +88,9 @@ def build(task: ModelTask, config: Config) -> nn.Module:
 def training(task: ModelTask, session: Session) -> Steps[None]:
     """Train to the assignment's fidelity, evaluate, report."""
     model = yield from fitting(task, session)
-    outputs, targets = [], []
-    for batch in session.evaluation():
-        outputs.append(model(batch.inputs))
-        targets.append(batch.targets)
-    session.report(**task.metrics(torch.cat(outputs).cpu(), torch.cat(targets).cpu()))
+    pairs = [(model(batch.inputs).cpu(), batch.targets.cpu()) for batch in session.evaluation()]
+    outputs, targets = zip(*session.everybody(pairs), strict=True)
+    session.report(**task.metrics(torch.cat(outputs), torch.cat(targets)))
 
 
 def fit(task: ModelTask, session: Session) -> nn.Module:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from autotune.errors import SelectorError
 from autotune.signals import CHECKPOINTS, Signal
 from autotune.task import Batch
+from autotune.training.parallel.ranks import ALONE, Ranks
 from autotune.training.parts import Part
 from autotune.training.points import Points
 from autotune.training.tracks import LENGTH, Track, margins
@@ -25,6 +26,7 @@ class Memory:
         model: That is trained.
         n: Number of samples in the data set.
         device: Where they are.
+        ranks: That share each batch.
 
     Attributes:
         losses: Of training; None where nobody needs them.
@@ -32,8 +34,16 @@ class Memory:
         points: Weights as of the latest selections; None where nobody needs them.
     """
 
-    def __init__(self, needs: Iterable[Signal], model: nn.Module, n: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        needs: Iterable[Signal],
+        model: nn.Module,
+        n: int,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+    ) -> None:
         needs = frozenset(needs)
+        self._ranks = ranks
         self._model = model
         self._outputs: Any = None
         self.losses: Track | None = None
@@ -72,7 +82,9 @@ class Memory:
         """
         if self.margins is not None:
             outputs, self._outputs = self._outputs, None
-            self.margins.observe(batch.ids, margins(logits_of(outputs, batch), batch.targets), fidelity)
+            mine = batch.rows(self._ranks.rows(len(batch)))
+            found = margins(logits_of(outputs, mine), mine.targets)
+            self.margins.observe(batch.ids, self._ranks.whole(found, len(batch)), fidelity)
 
     def _see(self, module: nn.Module, given: Any, output: Any) -> None:
         if module.training:

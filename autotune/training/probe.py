@@ -49,7 +49,7 @@ def probe(room: Room, config: Config, shown: Config | None = None, seed: int = 0
         raise _Enough
 
     assignment = _assignment(config, math.inf, seed)
-    session = Session(replace(room, store=_NOWHERE), assignment, enough, Meter(), shown=shown)
+    session = Session(replace(room.alone, store=_NOWHERE), assignment, enough, Meter(), shown=shown)
     try:
         loop.run(room.task, session)
     except _Enough:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from autotune.events import Config
 from autotune.sampling import class_ids
 from autotune.signals import ONCE, Signal
 from autotune.task import CustomLoop, LossFunction, ModelTask, Task
+from autotune.training.parallel.ranks import ALONE, Ranks
 from autotune.training.randomness import generator
 from autotune.training.rules import TrialRules
 from autotune.training.samples import Samples, as_ids
@@ -40,6 +41,7 @@ class Room:
         reference: The configuration of hold-out models.
         seed: The study's.
         asked: Metrics that the study reads besides the task's own.
+        ranks: The processes that train a trial together.
         keys: Of the static signals, once they were asked for: they hash a model.
     """
 
@@ -53,7 +55,13 @@ class Room:
     reference: Config = field(default_factory=dict)
     seed: int = 0
     asked: tuple[str, ...] = ()
+    ranks: Ranks = ALONE
     keys: dict[Signal, Key] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    @property
+    def alone(self) -> Room:
+        """The same for what this process does by itself."""
+        return self if self.ranks is ALONE else replace(self, ranks=ALONE)
 
     @cached_property
     def train(self) -> Tensor:

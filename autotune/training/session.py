@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ from autotune.training.room import Room
 from autotune.training.rules import BRANCH
 from autotune.training.trial import Trial
 from autotune.work import Assignment, Beat
+
+T = TypeVar("T")
 
 
 class Session:
@@ -75,6 +78,7 @@ class Session:
         self._meter = meter
         self._shown = assignment.config if shown is None else shown
         self._trial: Trial | None = None
+        self._ranks = room.ranks
         self._asked = False  # to save at once and to leave, at the last step
 
     @property
@@ -151,8 +155,9 @@ class Session:
                 )
         room, assignment = self._room, self._assignment
         snapshot = self.snapshot
-        if snapshot is None and (saved := room.store.latest(assignment.trial, self._beat)) is not None:
-            snapshot = Snapshot(saved.fidelity, saved.tensors, saved.state)
+        if snapshot is None and self._ranks.leads:
+            saved = room.store.latest(assignment.trial, self._beat)
+            snapshot = None if saved is None else Snapshot(saved.fidelity, saved.tensors, saved.state)
         if snapshot is not None:
             forward = float(snapshot.state["facts"]["forward"])
         else:  # also to test what has lost its checkpoint: training it again gives the same model
@@ -164,6 +169,10 @@ class Session:
         else:
             reported = assignment.test or snapshot.state["facts"]["rung"] != assignment.rung
             trial.load(snapshot, reported)
+        if self._ranks.size > 1 and self.snapshot is None:  # all begin with the leader's state, to the bit
+            state = self._ranks.first(trial.snapshot)
+            if not self._ranks.leads:
+                trial.load(state, False)
         self.snapshot, self._trial = snapshot, trial
 
     def loader(self, batch_size: int) -> Iterator[Batch]:
@@ -202,7 +211,8 @@ class Session:
         saved_at, saved_s = trial.fidelity, time.monotonic()
         while (batch := trial.next_batch(until)) is not None:
             yield from self._step(trial, batch)
-            late = time.monotonic() - saved_s >= rules.checkpoint_s
+            late = self._ranks.leads and time.monotonic() - saved_s >= rules.checkpoint_s
+            late, self._asked = self._ranks.any(late, self._asked)
             if (late or trial.fidelity - saved_at >= quantum) and trial.fidelity < until:
                 # No look at the loss: time must not decide after how many steps a trial has diverged.
                 self._save(trial)
@@ -210,7 +220,8 @@ class Session:
             if self._asked and trial.fidelity < until:
                 if saved_at < trial.fidelity:
                     self._save(trial)
-                self._room.store.flush(self._beat)  # what lies on this machine goes with it
+                # What lies on this machine goes with it.
+                self._ranks.first(lambda: self._room.store.flush(self._beat))
                 self.left = True
                 raise PreemptedError("its machine is about to go")
 
@@ -225,8 +236,12 @@ class Session:
     def _save(self, trial: Trial) -> None:
         self.snapshot = taken = trial.snapshot()
         number, store = self._assignment.trial, self._room.store
-        place = store.save(number, taken.fidelity, taken.tensors, taken.state, self._room.epoch)
-        store.prune(number, place)
+
+        def save() -> None:
+            place = store.save(number, taken.fidelity, taken.tensors, taken.state, self._room.epoch)
+            store.prune(number, place)
+
+        self._ranks.first(save)
 
     def observe(self, ids: Tensor, losses: Tensor) -> None:
         """Report the per-sample losses of a step: selectors that live on losses then need no extra pass.
@@ -239,7 +254,7 @@ class Session:
         """Batches of those that judge: validation samples, at low rungs some of them, or the test split.
 
         Meanwhile the model is in evaluation mode, has the weights by which trials are compared, and no
-        gradients are recorded.
+        gradients are recorded. Each of several ranks gets its own batches; all are charged.
 
         Args:
             batch_size: None takes the study's.
@@ -251,10 +266,17 @@ class Session:
             wearing(trial.model, trial.judged.weights),
             torch.no_grad(),
         ):
-            for batch in self._room.samples.batches(ids, batch_size or self._room.rules.eval_batch):
+            batches = torch.split(ids, batch_size or self._room.rules.eval_batch)
+            mine = self._ranks.rows(len(batches))
+            for number, part in enumerate(batches):
                 self._beat()
-                self._meter.charge(Label.EVALUATE, trial.cost.scoring(len(batch)))
-                yield batch
+                self._meter.charge(Label.EVALUATE, trial.cost.scoring(len(part)))
+                if mine.start <= number < mine.stop:
+                    yield self._room.samples.batch(part.to(self.device))
+
+    def everybody(self, found: list[T]) -> list[T]:
+        """What was found in this rank's batches of `evaluation`, and by the others in theirs, in order."""
+        return [one for rank in self._ranks.gather(found) for one in rank]
 
     def _judging(self) -> Tensor:
         return self._room.judging(self._assignment.until, self._assignment.test)

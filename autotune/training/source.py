@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from autotune.training.flops import PassCost
 from autotune.training.gradients import BLOCK, GradientCollector
 from autotune.training.memory import Memory
 from autotune.training.meter import Meter
+from autotune.training.parallel.passes import joined, scored
 from autotune.training.randomness import generator
 from autotune.training.room import Room
 from autotune.training.tracks import suffices
@@ -41,6 +43,11 @@ class Source:
     memory: Memory
     meter: Meter
     cost: PassCost
+
+    @property
+    def alone(self) -> Source:
+        """The same for what this process does by itself."""
+        return replace(self, room=self.room.alone)
 
     def readings(self, policy: Policy, pool: Tensor, fidelity: float, beat: Beat) -> dict[Signal, Reading]:
         """Every signal that a policy's selector needs.
@@ -81,7 +88,7 @@ class Source:
         from autotune.training import statics  # it trains a model, so it imports this module
 
         def make() -> tuple[Tensor, float]:
-            readings = self.passes(train, needs, beat)
+            readings = self.alone.passes(train, needs, beat)
             width = max(reading.values[0].numel() for reading in readings.values())
             drawing = generator(self.room.seed, "order")
             with self.meter.measure(Label.SHARED):
@@ -89,7 +96,9 @@ class Source:
             return picked, policy.selector.cost(len(train), budget, width)
 
         key = statics.order_key(self.room, policy)
-        entry = self.room.shared.get(key, self.meter.account, make, beat, least=budget)
+        entry = self.room.ranks.first(
+            lambda: self.room.shared.get(key, self.meter.account, make, beat, least=budget)
+        )
         self.meter.charge_shared(key.name, entry.owner, entry.flops)
         return entry.values[:budget]
 
@@ -103,7 +112,7 @@ class Source:
         """Those of the signals that the data has, and those that passes over these samples yield."""
         wanted = frozenset(signals)
         found = {signal: self._known(signal, ids) for signal in wanted & KNOWN}
-        for signal in wanted & self.room.static:
+        for signal in sorted(wanted & self.room.static):  # in the same order on every rank
             found[signal] = self._static(signal, ids, beat)
         if forward := wanted & FORWARD - self.room.static:
             found |= self._forward(ids, forward, beat)
@@ -128,17 +137,18 @@ class Source:
 
         def make() -> tuple[Tensor, float]:
             with self.meter.measure(Label.SHARED):
-                return statics.make(self.room, signal, beat)
+                return statics.make(self.room.alone, signal, beat)
 
         key = statics.key(self.room, signal)
-        entry = self.room.shared.get(key, self.meter.account, make, beat)
+        entry = self.room.ranks.first(lambda: self.room.shared.get(key, self.meter.account, make, beat))
         self.meter.charge_shared(key.name, entry.owner, entry.flops)
         return entry.values[torch.searchsorted(self.room.train, ids)]
 
     def _forward(self, ids: Tensor, signals: frozenset[Signal], beat: Beat) -> dict[Signal, Tensor]:
         with self.meter.measure(Label.SCORE):
-            batches = self.room.samples.batches(ids, self.room.rules.eval_batch)
-            found = self.collector.collect(batches, signals, beat)
+            collect = partial(self.collector.collect, signals=signals, beat=beat)
+            parts = scored(self.room, ids, self.room.rules.eval_batch, collect)
+            found = {signal: joined([part[signal] for part in parts]) for signal in signals}
         self.meter.charge(Label.SCORE, self.cost.scoring(len(ids)))
         return found
 
@@ -146,7 +156,8 @@ class Source:
         rules, (model, losses) = self.room.rules, (self.collector.model, self.collector.losses)
         collector = GradientCollector(model, losses, rules.gradient_layers, rules.gradient_width)
         with self.meter.measure(Label.SCORE):
-            batches = self.room.samples.batches(ids, min(rules.eval_batch, BLOCK))
-            found, flops = collector.collect(batches, beat, optimizer)
-        self.meter.charge(Label.SCORE, self.cost.training(len(ids)) + flops)
-        return found
+            collect = partial(collector.collect, beat=beat, optimizer=optimizer)
+            parts = scored(self.room, ids, min(rules.eval_batch, BLOCK), collect)
+        projecting = sum(flops for _, flops in parts)
+        self.meter.charge(Label.SCORE, self.cost.training(len(ids)) + projecting)
+        return joined([found for found, _ in parts])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
@@ -51,7 +51,12 @@ Steps: TypeAlias = Generator[Step, Tensor, T]
 
 
 def alone(steps: Steps[T]) -> T:
-    """Make every step by itself, when it is wanted; the result.
+    """Make every step by itself, when it is wanted; the result."""
+    return made(steps, Step.make)
+
+
+def made(steps: Steps[T], make: Callable[[Step], Tensor]) -> T:
+    """Make every step in some way, when it is wanted; the result.
 
     What a step raises is raised where it was given away.
     """
@@ -59,7 +64,7 @@ def alone(steps: Steps[T]) -> T:
         step = next(steps)
         while True:
             try:
-                losses = step.make()
+                losses = make(step)
             except BaseException as error:
                 step = steps.throw(error)
             else:

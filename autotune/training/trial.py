@@ -69,7 +69,7 @@ class Trial:
         self._policy = Policy.from_config(assignment.config)
         needs = self._policy.selector.needs if self._policy.selects else frozenset()
         device = room.samples.device
-        self.memory = Memory(needs, model, room.samples.n, device)
+        self.memory = Memory(needs, model, room.samples.n, device, room.ranks)
         halved = room.rules.signal_precision == BFLOAT16
         collector = Collector(model, room.losses(assignment.config), room.head, halved)
         self.source = Source(room, collector, optimizer, self.memory, meter, cost)
@@ -195,7 +195,8 @@ class Trial:
         if index == 0:
             self._check_leaves_training(flops / self.cost.epoch, "its rule costs")
         with self._meter.measure(Label.SELECT):
-            subset = selector.select(signals, budget, generator(self._seed, "select", index))
+            drawing = generator(self._seed, "select", index)
+            subset = self._room.ranks.first(lambda: selector.select(signals, budget, drawing))
         self._meter.charge(Label.SELECT, flops)
         return Subset.uniform(subset.ids) if self._policy.weighting is Weighting.UNIFORM else subset
 

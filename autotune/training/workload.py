@@ -13,16 +13,18 @@ import torch
 
 from autotune.checkpoint import Checkpoints, open_checkpoints
 from autotune.data import Dataset, Splits
-from autotune.errors import CheckpointError, StorageError
+from autotune.errors import CheckpointError, ConfigurationError, RankLostError, StorageError
 from autotune.events import Config, Failed, Interrupted, Outcome, Reported
 from autotune.ledger import Charge, Label, Ledger
 from autotune.selection import Selector, register
 from autotune.storage.location import Location, Remote, locate
-from autotune.task import Task
+from autotune.task import ModelTask, Task
 from autotune.training import loop
 from autotune.training.attempts import MAX_STARTS, Attempts
 from autotune.training.failures import kind_of, message_of
 from autotune.training.meter import Meter
+from autotune.training.parallel.linked import Linked
+from autotune.training.parallel.step import together
 from autotune.training.parts import Snapshot
 from autotune.training.randomness import scope
 from autotune.training.reference import reference_flops
@@ -31,7 +33,7 @@ from autotune.training.rules import TrialRules
 from autotune.training.samples import Samples
 from autotune.training.session import Session
 from autotune.training.shared import SharedStore
-from autotune.training.step import Steps, alone
+from autotune.training.step import Steps
 from autotune.training.tally import Tally, take
 from autotune.training.trial import ACCOUNT
 from autotune.training.vectorised.lockstep import Lockstep
@@ -169,9 +171,32 @@ class TrainingWorker(Worker):
         Raises:
             StorageError, CheckpointError: What is saved cannot be written, read or continued. No trial is to
                 blame, so none is failed for it.
+            RankLostError: Another rank's process is gone. It is nobody's fault either.
         """
+        ranks = self._room.ranks
+
+        def clock() -> float:  # each second is one of every device
+            return ranks.size * time.perf_counter()
+
         with scope(self._room.samples.device):
-            return alone(self.advancing(assignment, beat))
+            try:
+                return together(self.advancing(assignment, beat, clock), ranks)
+            except (StorageError, CheckpointError) as error:
+                ranks.tell(error)
+                raise
+
+    def join(self) -> None:
+        """Be one of the ranks of torch's default process group.
+
+        Raises:
+            ConfigurationError: When the loop is the user's own, which makes its steps itself.
+        """
+        if not isinstance(self._room.task, ModelTask):
+            raise ConfigurationError(
+                "only our own training loop can share a trial among several processes; leave processes out, "
+                "or make the task a ModelTask"
+            )
+        self._room = replace(self._room, ranks=Linked())
 
     def lanes(self) -> Lanes:
         """Advances assignments in lockstep: steps that fit together are made together."""
@@ -191,19 +216,28 @@ class TrainingWorker(Worker):
             beat: Called whenever it makes progress.
             clock: Seconds that were spent on this trial, from any origin.
         """
-        store, number = self._room.store, assignment.trial
-        place = store.newest(number, beat)
+        store, number, ranks = self._room.store, assignment.trial, self._room.ranks
         attempts = Attempts(store.folder(number))
-        fidelity = 0.0 if place is None else place.fidelity
-        starts = attempts.begin(fidelity, self._room.epoch)
+
+        def begin() -> tuple[float, int]:
+            place = store.newest(number, beat)
+            fidelity = 0.0 if place is None else place.fidelity
+            return fidelity, attempts.begin(fidelity, self._room.epoch)
+
+        fidelity, starts = ranks.first(begin)
         if starts >= MAX_STARTS:
             attempts.end()
             message = f"took its worker down {starts} times at {fidelity:.4g} epochs"
             return replace(_failed(assignment, "crashed", message), ledger=_saved_account(store, assignment))
+        hot = self._hot_at(number, fidelity)
+        if any(ranks.any(hot is None)):
+            hot = None
+        account = f"{store.path}#{number}#{assignment.id}"
+        if not ranks.leads:
+            return (yield from self._advancing(assignment, beat, Meter(clock, account=account), hot))
         tally = Tally(store.folder(number), assignment.id, self.node)
-        meter = Meter(clock, tally.note, f"{store.path}#{number}#{assignment.id}")
         try:
-            return (yield from self._advancing(assignment, beat, meter, self._hot_at(number, fidelity)))
+            return (yield from self._advancing(assignment, beat, Meter(clock, tally.note, account), hot))
         finally:
             tally.close()
             attempts.end()
@@ -222,15 +256,16 @@ class TrainingWorker(Worker):
         self, assignment: Assignment, beat: Beat, meter: Meter, hot: Snapshot | None
     ) -> Steps[Outcome]:
         self._hot = None  # a trial that fails is not held
-        session = Session(self._room, assignment, beat, meter, hot)
+        session, ranks = Session(self._room, assignment, beat, meter, hot), self._room.ranks
         try:
             score = yield from loop.scoring(self._room.task, session)
-            self._room.store.flush(beat)  # what is answered must not be lost with this machine
-        except (StorageError, CheckpointError):
+            ranks.first(lambda: self._room.store.flush(beat))  # what is answered must outlive this machine
+        except (StorageError, CheckpointError, RankLostError):
             raise
         except Exception as error:  # whatever a trial does, the study goes on
             if session.left:  # its account is in the checkpoint, and goes on from there
                 return Interrupted(assignment.id, assignment.trial, "its machine is about to go")
+            ranks.tell(error)
             failed = _failed(assignment, kind_of(error), message_of(error))
             if failed.kind == "memory" and torch.cuda.is_available():
                 torch.cuda.empty_cache()

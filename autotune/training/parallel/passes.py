@@ -1,0 +1,37 @@
+"""Passes without gradients, of which each rank makes its part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from autotune.task import Batch
+from autotune.training.parallel.ranks import Ranks
+from autotune.training.room import Room
+
+T = TypeVar("T")
+
+
+def part_of(ranks: Ranks, ids: Tensor, size: int) -> list[Tensor]:
+    """This rank's batches of some samples, in order.
+
+    They are cut as one process cuts them, and handed out whole: each sample is in the same batch as there, so
+    nothing rounds otherwise.
+    """
+    batches = torch.split(ids, size)
+    return list(batches[ranks.rows(len(batches))])
+
+
+def joined(parts: list[Tensor]) -> Tensor:
+    """Rows after rows; those of a single part as they are."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def scored(room: Room, ids: Tensor, size: int, collect: Callable[[Iterable[Batch]], T]) -> list[T]:
+    """What is collected from every rank's batches, in the order of the samples."""
+    mine = part_of(room.ranks, ids, size)
+    found = [collect(room.samples.batch(part.to(room.samples.device)) for part in mine)] if mine else []
+    return [one for part in room.ranks.gather(found) for one in part]
