@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
 
-from autotune.errors import ConfigurationError, HungError
+from autotune.errors import HungError
 from autotune.events import Config, Failed, Outcome
 from autotune.ledger import Ledger
 from autotune.storage.location import Location
@@ -105,14 +105,12 @@ class Worker(ABC):
         """Train to `assignment.until`, evaluate and answer; never raises for a trial's own fault."""
 
     def join(self) -> None:
-        """Be one of several processes that advance each assignment together: torch's default process group.
+        """Advance every assignment together with the other processes of torch's default process group.
 
         Raises:
-            ConfigurationError: When this worker cannot share its work.
+            NotImplementedError: When the workload is not `divisible`.
         """
-        raise ConfigurationError(
-            f"{type(self).__name__} cannot share an assignment among several processes; leave processes out"
-        )
+        raise NotImplementedError
 
     def lanes(self) -> Lanes:
         """Room for several assignments; a worker that cannot advance them together takes them in turn."""
@@ -193,6 +191,11 @@ class Workload(ABC):
     def storage(self) -> Location | None:
         """What every worker must be able to read and write; None when there is nothing."""
         return None
+
+    @property
+    def divisible(self) -> bool:
+        """Whether several processes can advance an assignment together."""
+        return False
 
     @property
     def has_test(self) -> bool:

@@ -28,6 +28,7 @@ class Desk:
         workload: Knows what an assignment had spent whose process died.
         crashes: Deaths of processes that one assignment survives.
         lanes: Assignments that one process takes at once.
+        devices: That advance an assignment together; the seconds of each are charged.
 
     Attributes:
         most: The same.
@@ -38,13 +39,16 @@ class Desk:
         orphans: Whether Tune keeps a trial alive that has no seat any more.
     """
 
-    def __init__(self, exchange: Exchange, workload: Workload, crashes: int, lanes: int = 1) -> None:
+    def __init__(
+        self, exchange: Exchange, workload: Workload, crashes: int, lanes: int = 1, devices: int = 1
+    ) -> None:
         self.exchange = exchange
         self.lanes = self.most = lanes
         self.places = self.limit = 1
         self.seats: dict[str, Seat] = {}
         self.orphans = False
         self._workload = workload
+        self._devices = devices
         self._losses = Losses()
         self._deaths = Deaths(crashes)
 
@@ -121,7 +125,8 @@ class Desk:
                 continue  # it was cancelled
             if isinstance(answer, Interrupted):
                 seat.leaving = True
-                self._lose(seat, answer, answer.node)
+                had = self._lose(seat, answer, answer.node)
+                number = self._bereft(seat, assignment, answer.reason, had) or number
                 self._put_back(seat, assignment.id)
             elif isinstance(answer, Failed) and answer.kind == "memory" and beside > 1:
                 self._crowded(beside)
@@ -138,7 +143,7 @@ class Desk:
         seat = self.seats[name]
         had = {one.id: self._lose(seat, Interrupted(one.id, one.trial, reason)) for one in seat}
         memory = "running low on memory" in reason
-        if "node has died" in reason:  # nobody's fault, however often
+        if _blameless(reason):  # however often
             pass
         elif seat.hung:
             for one in seat:
@@ -151,27 +156,41 @@ class Desk:
             self._deaths.add(seat.actor, seat.inside)
             if len(seat) > 1 and memory:
                 self._crowded(len(seat))
-            elif len(seat) == 1 and (times := self._deaths.too_many(*seat.inside)):
+            elif len(seat) == 1:
                 (one,) = seat
-                message = f"its worker process died {times} times: {reason}"
-                self._answer(seat, _given_up(one, "memory" if memory else "crashed", message, had[one.id]))
+                self._give_up(seat, one, reason, had[one.id])
         seat.end()
         self._put_back(seat)
+
+    def _bereft(self, seat: Seat, assignment: Assignment, reason: str, had: Remains) -> int:
+        """Where another process of the trial is gone, that is a death like any other; see `_give_up`."""
+        if _blameless(reason):
+            return 0
+        self._deaths.add(seat.actor, [assignment.id])
+        return self._give_up(seat, assignment, reason, had)
+
+    def _give_up(self, seat: Seat, one: Assignment, reason: str, had: Remains) -> int:
+        """Answer for an assignment whose processes have died too often; the answer's number, or 0."""
+        if not (times := self._deaths.too_many(one.id)):
+            return 0
+        kind = "memory" if "running low on memory" in reason else "crashed"
+        return self._answer(seat, _given_up(one, kind, f"its worker process died {times} times: {reason}", had))
 
     def _answer(self, seat: Seat, answer: Outcome) -> int:
         """Hand an answer to the study; returns its number."""
         kind = answer.kind if isinstance(answer, Failed) else ""
         if kind == "hung":
-            answer = _whole(answer, self._workload.remains(seat.inside[answer.assignment]))
+            answer = _whole(answer, self._workload.remains(seat.inside[answer.assignment]), self._devices)
         if kind == "memory" and answer.assignment in self._deaths:  # others were not what was too much
             self.lanes = min(self.most, 2 * self.lanes)
         self._deaths.forget(answer.assignment)
-        return self.exchange.answer(self._losses.settle(answer, seat.leave(answer.assignment)))
+        seconds = self._devices * seat.leave(answer.assignment)
+        return self.exchange.answer(self._losses.settle(answer, seconds))
 
     def _lose(self, seat: Seat, told: Interrupted, node: str = "local") -> Remains:
         """Tell the study of a start that is lost, and with how much; returns all that was spent."""
         remains = self._workload.remains(seat.inside[told.assignment])
-        seconds = seat.time.leave(told.assignment)
+        seconds = self._devices * seat.time.leave(told.assignment)
         self._losses.lose(told.assignment, seconds, remains.lost.total.seconds)
         node = remains.node if node == "local" else node
         self.exchange.answer(replace(told, ledger=remains.lost, node=node))
@@ -214,8 +233,13 @@ def _given_up(one: Assignment, kind: str, message: str, had: Remains) -> Failed:
     return Failed(one.id, one.trial, one.rung, kind, message, had.saved, had.node)
 
 
-def _whole(hung: Outcome, remains: Remains) -> Outcome:
+def _blameless(reason: str) -> bool:
+    """Whether a machine is why: then it is nobody's fault."""
+    return "node has died" in reason or "machine is about to go" in reason
+
+
+def _whole(hung: Outcome, remains: Remains, devices: int) -> Outcome:
     """The answer for a trial that hangs, which knows its seconds only, with what was noted of it."""
     spent = remains.saved + remains.lost
-    waited = max(0.0, hung.ledger.total.seconds - spent.total.seconds)
+    waited = max(0.0, devices * hung.ledger.total.seconds - spent.total.seconds)
     return replace(hung, ledger=spent + Ledger({Label.OVERHEAD: Charge(0.0, waited)}))

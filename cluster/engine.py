@@ -14,10 +14,11 @@ import ray
 from ray import tune
 
 from autotune.cluster.adapters import Dispatch, ReactionScheduler, SeatSearcher
-from autotune.cluster.connection import booting, connect, live_nodes, slots, switches
+from autotune.cluster.connection import booting, connect, live_nodes, switches
 from autotune.cluster.desk import Desk
 from autotune.cluster.draining import staying
 from autotune.cluster.exchange import Exchange
+from autotune.cluster.footprint import Footprint
 from autotune.cluster.outfit import Outfit, measured_lanes, pickled
 from autotune.cluster.reach import Mark, unreached
 from autotune.cluster.rent import Rent
@@ -46,7 +47,8 @@ class RayEngine(Engine):
 
     Args:
         workers: How many there are; None for as many as the cluster holds, also when it grows.
-        resources_per_trial: What each occupies, in Ray's names; default one CPU.
+        resources_per_trial: What each occupies, in Ray's names; default one CPU. A `Footprint`, or its
+            attributes by name, for trials of several processes.
         address: None uses this process's connection to Ray, else starts a cluster of our own on loopback;
             `auto` or `host:port` joins a running one.
         lookahead: Assignments that wait beyond what fits, so that an autoscaler sees demand; None for 4 on a
@@ -63,7 +65,7 @@ class RayEngine(Engine):
     def __init__(
         self,
         workers: int | None = None,
-        resources_per_trial: Mapping[str, float] | None = None,
+        resources_per_trial: Footprint | Mapping[str, Any] | None = None,
         address: str | None = None,
         lookahead: int | None = None,
         watchdog_s: float | None = PATIENCE_S,
@@ -75,9 +77,9 @@ class RayEngine(Engine):
             raise ConfigurationError(f"workers must be at least 1, got {workers}; leave it out for all")
         check_limit(watchdog_s)
         check_lanes(lanes)
-        self._resources = dict(resources_per_trial or {"CPU": 1})
-        if not any(amount > 0 for amount in self._resources.values()):
-            raise ConfigurationError(f"resources_per_trial must ask for something, got {self._resources}")
+        self._footprint = Footprint.of(resources_per_trial)
+        if self._footprint.processes > 1 and lanes != 1:
+            raise ConfigurationError(f"trials of several processes need lanes=1, got {lanes!r}; leave one out")
         self._workers, self._address, self._lookahead = workers, address, lookahead
         self.watchdog_s, self._crashes = watchdog_s, crashes
         self._measures, self._lanes = lanes == AUTO, lanes if isinstance(lanes, int) else 1
@@ -101,17 +103,22 @@ class RayEngine(Engine):
             StorageError: When the driver cannot write there.
             StudyError: When there is no cluster.
         """
+        if self._footprint.processes > 1 and not workload.divisible:
+            raise ConfigurationError(
+                "only autotune's own training loop is shared by several processes; remove processes from "
+                "resources_per_trial, or make the task a ModelTask"
+            )
         payload = pickled(workload)
-        self._owned = connect(self._address, self._resources, self._workers)
+        self._owned = connect(self._address, self._footprint.total, self._workers)
         self._check_fit()
         self._check_reach(workload.storage)
-        self._rent = Rent(self._resources, time.monotonic())
+        self._rent = Rent(self._footprint.each, time.monotonic())
         self._bulk = ray.put(dict(workload.bulk))
         self._folder = Path(tempfile.mkdtemp(prefix="autotune-tune-"))
-        self._desk = Desk(self._exchange, workload, self._crashes, self._lanes)
+        self._desk = Desk(self._exchange, workload, self._crashes, self._lanes, self._footprint.processes)
         self._look()
         self._count_seats(self._desk)
-        self._outfit = ray.put(Outfit(payload, self.watchdog_s, self._mark))
+        self._outfit = ray.put(Outfit(payload, self.watchdog_s, self._mark, self._footprint.processes))
         self._thread = threading.Thread(
             target=self._fit, args=(self._desk,), name="autotune-tune", daemon=True
         )
@@ -125,7 +132,7 @@ class RayEngine(Engine):
             self._desk.widen(before)
             return None
         most = max(1, most // self._desk.places)
-        chosen = LanesChosen(*measured_lanes(self._outfit, self._bulk, self._resources, most))
+        chosen = LanesChosen(*measured_lanes(self._outfit, self._bulk, self._footprint.each, most))
         self._desk.widen(chosen.lanes)
         return chosen
 
@@ -190,7 +197,7 @@ class RayEngine(Engine):
         if now - self._looked < _REFRESH_S or not ray.is_initialized():
             return
         nodes, self._looked = live_nodes(), now
-        self._fits = slots(staying(nodes), self._resources)
+        self._fits = self._footprint.fits(staying(nodes))
         if self._desk is not None:
             self._count_seats(self._desk)
         if self._rent is not None:  # a machine is paid for from the start of the study
@@ -217,12 +224,12 @@ class RayEngine(Engine):
 
     def _check_fit(self) -> None:
         """On our own cluster, which cannot grow, a trial that fits nowhere would wait for ever."""
-        if self._owned and slots(live_nodes(), self._resources) == 0:
+        if self._owned and self._footprint.fits(live_nodes()) == 0:
             offered: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's own
             have = {name: amount for name, amount in offered.items() if ":" not in name}
             self.close()
             raise ConfigurationError(
-                f"resources_per_trial={self._resources} fits on no node; this machine offers {have}"
+                f"resources_per_trial={self._footprint.asked} do not fit; this machine offers {have}"
             )
 
     def _fit(self, desk: Desk) -> None:
@@ -238,7 +245,7 @@ class RayEngine(Engine):
         loading.__enter__()
         try:
             tune.Tuner(
-                tune.with_resources(AssignmentTrainable, tune.PlacementGroupFactory([self._resources])),
+                tune.with_resources(AssignmentTrainable, self._footprint.placement()),
                 tune_config=tune.TuneConfig(
                     search_alg=SeatSearcher(desk, begin),
                     scheduler=ReactionScheduler(desk),

@@ -26,11 +26,13 @@ class Outfit:
         workload: Pickled.
         watchdog_s: Seconds without progress after which a trial is ended.
         mark: What the driver wrote; this node may have come after all others were asked whether they see it.
+        processes: That train a trial together.
     """
 
     workload: bytes
     watchdog_s: float | None = None
     mark: Mark | None = None
+    processes: int = 1
 
 
 def pickled(workload: Workload) -> bytes:

@@ -13,6 +13,7 @@ import ray
 from ray import tune
 
 from autotune.cluster.draining import notice
+from autotune.cluster.leader import Leader
 from autotune.cluster.outfit import Outfit, worker_of
 from autotune.cluster.watched import Answer, WatchedLanes
 from autotune.errors import CheckpointError, StorageError
@@ -99,6 +100,8 @@ class AssignmentTrainable(tune.Trainable):
         if self._outfit.mark is not None and (problem := self._outfit.mark.problem()) is not None:
             raise StorageError(problem)
         self._worker = worker_of(self._outfit, self._bulk)
+        if self._outfit.processes > 1:
+            self._worker = Leader(self._worker, self._outfit.processes, self._outfit, self._bulk)
         self._worker.node = self._node
         return InTurn(self._worker) if self._width == 1 else self._worker.lanes()
 

@@ -13,7 +13,7 @@ import torch
 
 from autotune.checkpoint import Checkpoints, open_checkpoints
 from autotune.data import Dataset, Splits
-from autotune.errors import CheckpointError, ConfigurationError, RankLostError, StorageError
+from autotune.errors import CheckpointError, RankLostError, StorageError
 from autotune.events import Config, Failed, Interrupted, Outcome, Reported
 from autotune.ledger import Charge, Label, Ledger
 from autotune.selection import Selector, register
@@ -148,6 +148,11 @@ class TrainingWorkload(Workload):
         Attempts(open_checkpoints(self.path).folder(assignment.trial)).end()
 
     @property
+    def divisible(self) -> bool:
+        """Whether the loop gives its steps away, to be made together; that of a user makes them itself."""
+        return isinstance(self.task, ModelTask)
+
+    @property
     def has_test(self) -> bool:
         """Whether the test split holds anything."""
         return len(self.splits.test) > 0
@@ -186,16 +191,7 @@ class TrainingWorker(Worker):
                 raise
 
     def join(self) -> None:
-        """Be one of the ranks of torch's default process group.
-
-        Raises:
-            ConfigurationError: When the loop is the user's own, which makes its steps itself.
-        """
-        if not isinstance(self._room.task, ModelTask):
-            raise ConfigurationError(
-                "only our own training loop can share a trial among several processes; leave processes out, "
-                "or make the task a ModelTask"
-            )
+        """Be one of the ranks of torch's default process group."""
         self._room = replace(self._room, ranks=Linked())
 
     def lanes(self) -> Lanes:

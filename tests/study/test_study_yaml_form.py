@@ -130,6 +130,14 @@ def test_budget_confirm_rules_and_seed(file):
     assert found.engine == "ray"
 
 
+def test_several_processes_per_trial(file):
+    several = {"processes": 2, "each": {"GPU": 1}, "spread": "nodes"}
+    text = YAML + "engine: {ray: {resources_per_trial: {processes: 2, each: {GPU: 1}, spread: nodes}}}\n"
+    assert read_study(file(text)).options == {"resources_per_trial": several}
+    with pytest.raises(ConfigurationError, match="unknown spread 'node'; did you mean 'nodes'"):
+        load_study(file(text.replace("nodes", "node")), "out")
+
+
 def test_lanes(file):
     found = read_study(file(YAML + "engine: {inprocess: {lanes: 32}}\n"))
     assert (found.engine, found.options) == ("inprocess", {"lanes": 32})

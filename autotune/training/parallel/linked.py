@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar, cast, final
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 from autotune.errors import PeerError, RankLostError
 from autotune.training.failures import kind_of, message_of
@@ -63,11 +62,12 @@ class Linked(Ranks):
         for tensor in tensors:
             alike[tensor.dtype].append(tensor)
         for group in alike.values():
-            flat = _flatten_dense_tensors(group)
+            flat = torch.cat([tensor.reshape(-1) for tensor in group])
             with _linked():
                 dist.all_reduce(flat)
-            for tensor, total in zip(group, _unflatten_dense_tensors(flat, group), strict=True):
-                tensor.copy_(total)
+            totals = flat.split([tensor.numel() for tensor in group])
+            for tensor, total in zip(group, totals, strict=True):
+                tensor.copy_(total.view_as(tensor))
 
     def tell(self, error: BaseException) -> None:
         """Let the others end with the same kind of failure, unless they have told this one."""

@@ -22,7 +22,7 @@ def normalising_together(model: nn.Module, ranks: Ranks) -> Iterator[None]:
     """
     changed = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     for module in changed:
-        module.forward = partial(_forward, module, ranks)  # type: ignore[method-assign]  # for a while
+        module.forward = partial(_forward, module, ranks)
     try:
         yield
     finally:
@@ -34,7 +34,7 @@ def _forward(module: _BatchNorm, ranks: Ranks, inputs: Tensor) -> Tensor:
     if not module.training and module.running_mean is not None:
         plain: Tensor = type(module).forward(module, inputs)
         return plain
-    module._check_input_dim(inputs)
+    module._check_input_dim(inputs)  # type: ignore[no-untyped-call]  # torch's
     outputs, mean, variance, count = normalised(inputs, module.eps, ranks)
     if module.training and module.track_running_stats:
         _remember(module, mean, variance * (count / (count - 1.0)))
@@ -46,7 +46,7 @@ def _forward(module: _BatchNorm, ranks: Ranks, inputs: Tensor) -> Tensor:
 def normalised(inputs: Tensor, eps: float, ranks: Ranks) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Inputs of mean 0 and variance 1 over all ranks' rows, by channel.
 
-    The variance is taken about the common mean, so nothing cancels.
+    Sums and sums of squares are of double precision, and travel together.
 
     Args:
         inputs: Of this rank, shape (b, channels, ...).
@@ -58,13 +58,14 @@ def normalised(inputs: Tensor, eps: float, ranks: Ranks) -> tuple[Tensor, Tensor
     """
     axes = [axis for axis in range(inputs.dim()) if axis != 1]
     values = inputs.float() if inputs.dtype in (torch.float16, torch.bfloat16) else inputs
-    own = values.new_full((1,), values.numel() / values.shape[1])
-    total = _total(torch.cat([values.sum(axes), own]), ranks)
-    count = total[-1].detach()
-    mean = total[:-1] / count
-    centred = values - _along(mean, values)
-    variance = _total(centred.square().sum(axes), ranks) / count
-    outputs = centred * _along((variance + eps).rsqrt(), values)
+    sums = [power.sum(axes, dtype=torch.double) for power in (values, values.square())]
+    own = sums[0].new_full((1,), values.numel() / values.shape[1])
+    total = _total(torch.cat([*sums, own]), ranks)
+    count, channels = total[-1].detach(), values.shape[1]
+    mean = total[:channels] / count
+    variance = (total[channels:-1] / count - mean.square()).clamp_min(0.0)
+    scale = (variance + eps).rsqrt()
+    outputs = (values - _along(mean, values)) * _along(scale, values)
     return outputs, mean.detach(), variance.detach(), count
 
 
@@ -81,7 +82,7 @@ def _remember(module: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
 
 
 def _along(channels: Tensor, like: Tensor) -> Tensor:
-    return channels.view(1, -1, *[1] * (like.dim() - 2))
+    return channels.to(like.dtype).view(1, -1, *[1] * (like.dim() - 2))
 
 
 def _total(values: Tensor, ranks: Ranks) -> Tensor:
@@ -95,12 +96,15 @@ class _Total(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, values: Tensor, ranks: Ranks) -> Tensor:
         context.ranks = ranks
-        total = values.clone()
-        ranks.add([total])
-        return total
+        return _summed(values, ranks)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        total = gradient.clone()
-        context.ranks.add([total])
-        return total, None
+        return _summed(gradient, context.ranks), None
+
+
+def _summed(values: Tensor, ranks: Ranks) -> Tensor:
+    total = values.clone()
+    ranks.any()
+    ranks.add([total])
+    return total

@@ -1,0 +1,78 @@
+"""Trials of several processes, on a cluster of this machine."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from crew_driver import TODO, workload
+
+from autotune.cluster import crew
+from autotune.cluster.render.common import HEALTH
+
+pytestmark = pytest.mark.ray
+HERE = Path(__file__).parent
+
+
+def drive(script, *given):
+    """What a driver prints; clusters of several nodes want a main thread of their own."""
+    path = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as own:  # Ray notes its latest cluster there
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", HERE / script, *map(str, given)],
+            env={**os.environ, **HEALTH, "PYTHONPATH": path, "RAY_TMPDIR": own},
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def curve(folder):
+    """Losses by sample, step by step as they were written."""
+    lines = [json.loads(line) for line in (Path(folder) / "curve.jsonl").read_text().splitlines()]
+    return [dict(zip(ids, losses, strict=True)) for _, ids, losses in lines]
+
+
+@pytest.mark.slow  # a cluster of five nodes, and a trial long enough to be killed in
+@pytest.mark.parametrize("bundle", [0, 1])
+def test_a_trial_of_two_nodes_that_loses_one_goes_on_as_if_nothing_had_happened(tmp_path, bundle):
+    told = drive("crew_driver.py", tmp_path / "disturbed", bundle)
+    assert told["killed"] is not None
+    assert told["fits"] == 2
+    assert told["beside"] > 3  # trials of one process were answered on the same cluster
+    *lost, answer = told["told"]
+    assert answer["event"] == "Reported"
+    assert {one["event"] for one in lost} == {"Interrupted"}
+
+    calm = workload(tmp_path / "calm", pause_s=0.0)
+    undisturbed = calm.worker(calm.bulk).advance(TODO, lambda: None)
+    assert answer["metrics"] == pytest.approx(undisturbed.metrics, rel=1e-3, abs=1e-3)
+    assert answer["fidelity"] == undisturbed.fidelity
+    steps, written = curve(tmp_path / "calm"), curve(tmp_path / "disturbed")
+    made = [set() for _ in steps]
+    for part in written:  # each rank writes its rows of the same batches, some steps twice: after the death
+        number = next(n for n, step in enumerate(steps) if part.keys() <= step.keys() and made_by(step, part))
+        made[number] |= part.keys()
+    assert [set(step) for step in steps] == made
+
+
+def made_by(step, part):
+    """Whether these are the losses of that step."""
+    return all(step[sample] == pytest.approx(loss, rel=1e-3, abs=1e-3) for sample, loss in part.items())
+
+
+def test_processes_meet_on_rays_own_address_only():
+    assert crew._interface("127.0.0.1") == {"GLOO_SOCKET_IFNAME": "lo"}
+    assert crew._interface("192.0.2.77") == {}  # of nobody
+
+
+def test_resources_are_named_as_ray_wants_them():
+    bundle = {"CPU": 2.0, "GPU": 0.5, "memory": 2**30, "fast": 1.0}
+    named = {"num_cpus": 2.0, "num_gpus": 0.5, "memory": 2**30, "resources": {"fast": 1.0}}
+    assert crew._options(bundle) == named
+    assert crew._options({"GPU": 1.0}) == {"num_cpus": 0, "num_gpus": 1.0, "resources": {}}
