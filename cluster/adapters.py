@@ -16,6 +16,7 @@ from ray.tune.search import Searcher
 from autotune.cluster.desk import Desk
 from autotune.cluster.housekeeping import forget_finished, reason
 from autotune.cluster.seat import Seat
+from autotune.cluster.sharing import GPU
 from autotune.cluster.trainable import OUTCOME, unpacked
 from autotune.errors import CheckpointError, StorageError
 from autotune.events import Reported
@@ -57,8 +58,9 @@ class SeatSearcher(Searcher):
             return Searcher.FINISHED
         if not desk.wants_seat():
             return None
-        desk.seats[trial_id] = Seat()
-        return {"seat": trial_id}
+        part = desk.next_part()
+        desk.seats[trial_id] = Seat(part=part)
+        return {"seat": trial_id, GPU: part}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """The actor is free again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -11,12 +12,15 @@ from autotune.cluster.deaths import Deaths
 from autotune.cluster.exchange import Exchange
 from autotune.cluster.losses import Losses
 from autotune.cluster.seat import Seat
+from autotune.cluster.sharing import Shares
 from autotune.errors import StudyError
 from autotune.events import Failed, Interrupted, Outcome
 from autotune.ledger import Charge, Label, Ledger
 from autotune.work import Assignment, Remains, Workload
 
 _STILLBORN: Final = 5  # processes of one seat that did not start, in a row, after which none will
+
+logger = logging.getLogger(__name__)
 
 
 @final
@@ -29,6 +33,7 @@ class Desk:
         crashes: Deaths of processes that one assignment survives.
         lanes: Assignments that one process takes at once.
         devices: That advance an assignment together; the seconds of each are charged.
+        shares: Of a GPU, by trial; None where nobody has a part.
 
     Attributes:
         most: The same.
@@ -40,7 +45,13 @@ class Desk:
     """
 
     def __init__(
-        self, exchange: Exchange, workload: Workload, crashes: int, lanes: int = 1, devices: int = 1
+        self,
+        exchange: Exchange,
+        workload: Workload,
+        crashes: int,
+        lanes: int = 1,
+        devices: int = 1,
+        shares: Shares | None = None,
     ) -> None:
         self.exchange = exchange
         self.lanes = self.most = lanes
@@ -49,6 +60,7 @@ class Desk:
         self.orphans = False
         self._workload = workload
         self._devices = devices
+        self._shares = Shares(0.0) if shares is None else shares
         self._losses = Losses()
         self._deaths = Deaths(crashes)
 
@@ -64,7 +76,15 @@ class Desk:
 
     def wants_seat(self) -> bool:
         """Whether another one would be of use, now or as soon as there is a machine for it."""
-        return len(self._waiting()) < self.exchange.queued and self._open() < self.limit
+        waiting, part = self._waiting(), self.next_part()
+        if part is not None and any(self.seats[name].part == part for name in waiting):
+            return False  # smaller ones would find a place sooner, every time
+        return len(waiting) < self.exchange.queued and self._open() < self.limit
+
+    def next_part(self) -> float | None:
+        """Part of a GPU that the oldest queued assignment needs, where its trial has outgrown the usual one."""
+        trial = self.exchange.oldest_trial
+        return None if trial is None else self._shares.of(trial)
 
     def superfluous(self) -> list[str]:
         """Those that wait for a process though nothing is left to do there."""
@@ -87,9 +107,12 @@ class Desk:
         seat, suspects, entered = self.seats[name], self._suspects(), []
         if seat and not self._waiting() and self.exchange.oldest in suspects:
             return []  # which waits for an empty seat, and else would do so for ever
+        if self.next_part() not in (None, seat.part):
+            return []  # it waits for room, which this seat makes when it is left empty
 
         def fits(assignment: Assignment) -> bool:
-            return not seat or assignment.id not in suspects
+            alone = assignment.id in suspects
+            return self._shares.of(assignment.trial) == seat.part and not (seat and alone)
 
         while not seat.leaving and len(seat) < self._room(seat, suspects):
             if (taken := self.exchange.take(fits, before)) is None:
@@ -134,6 +157,8 @@ class Desk:
                 reason = f"{answer.message}, beside {beside - 1} others"
                 self._lose(seat, Interrupted(assignment.id, assignment.trial, reason), answer.node)
                 self._put_back(seat, assignment.id)
+            elif isinstance(answer, Failed) and answer.kind == "memory" and self._outgrown(seat, answer):
+                self._put_back(seat, assignment.id)
             else:
                 number = self._answer(seat, answer)
         return number
@@ -161,6 +186,15 @@ class Desk:
                 self._give_up(seat, one, reason, had[one.id])
         seat.end()
         self._put_back(seat)
+
+    def _outgrown(self, seat: Seat, full: Failed) -> bool:
+        """Whether a trial gets a larger part of a GPU, and goes on there; the process makes room for it."""
+        if (larger := self._shares.grow(full.trial)) is None:
+            return False
+        logger.warning("trial %d: %s", full.trial, larger)
+        seat.leaving = True
+        self._lose(seat, Interrupted(full.assignment, full.trial, larger), full.node)
+        return True
 
     def _bereft(self, seat: Seat, assignment: Assignment, reason: str, had: Remains) -> int:
         """Where another process of the trial is gone, that is a death like any other; see `_give_up`."""

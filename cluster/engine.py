@@ -22,6 +22,7 @@ from autotune.cluster.footprint import Footprint
 from autotune.cluster.outfit import Outfit, measured_lanes, pickled
 from autotune.cluster.reach import Mark, unreached
 from autotune.cluster.rent import Rent
+from autotune.cluster.sharing import GPU, Shares
 from autotune.cluster.trainable import AssignmentTrainable
 from autotune.engines.base import AUTO, Engine, check_lanes
 from autotune.engines.watchdog import PATIENCE_S, check_limit
@@ -115,10 +116,11 @@ class RayEngine(Engine):
         self._rent = Rent(self._footprint.each, time.monotonic())
         self._bulk = ray.put(dict(workload.bulk))
         self._folder = Path(tempfile.mkdtemp(prefix="autotune-tune-"))
-        self._desk = Desk(self._exchange, workload, self._crashes, self._lanes, self._footprint.processes)
+        processes, shares = self._footprint.processes, Shares(self._footprint.each.get(GPU, 0.0))
+        self._desk = Desk(self._exchange, workload, self._crashes, self._lanes, processes, shares)
         self._look()
         self._count_seats(self._desk)
-        self._outfit = ray.put(Outfit(payload, self.watchdog_s, self._mark, self._footprint.processes))
+        self._outfit = ray.put(Outfit(payload, self.watchdog_s, self._mark, processes))
         self._thread = threading.Thread(
             target=self._fit, args=(self._desk,), name="autotune-tune", daemon=True
         )
@@ -245,7 +247,7 @@ class RayEngine(Engine):
         loading.__enter__()
         try:
             tune.Tuner(
-                tune.with_resources(AssignmentTrainable, self._footprint.placement()),
+                tune.with_resources(AssignmentTrainable, self._footprint.placement),
                 tune_config=tune.TuneConfig(
                     search_alg=SeatSearcher(desk, begin),
                     scheduler=ReactionScheduler(desk),

@@ -97,6 +97,12 @@ class Exchange:
         with self._changed:
             return self._queue[0].id if self._queue else None
 
+    @property
+    def oldest_trial(self) -> int | None:
+        """Its trial."""
+        with self._changed:
+            return self._queue[0].trial if self._queue else None
+
     def wait_for_work(self, wait_s: float) -> None:
         """Wait until an assignment is queued, at most `wait_s` seconds."""
         with self._changed:

@@ -9,6 +9,7 @@ from typing import Any, Final, final
 from ray.tune import PlacementGroupFactory
 
 from autotune.cluster.connection import slots
+from autotune.cluster.sharing import GPU
 from autotune.errors import ConfigurationError, unknown
 
 PACK: Final = "pack"
@@ -81,6 +82,12 @@ class Footprint:
         # k trials take at most k places of a node, one each
         return next(k for k in range(most, -1, -1) if sum(min(k, n) for n in each) >= k * self.processes)
 
-    def placement(self) -> PlacementGroupFactory:
-        """All of it or nothing: Ray places the group as a whole."""
-        return PlacementGroupFactory([dict(self.each)] * self.processes, strategy=_STRATEGY[self.spread])
+    def placement(self, given: Mapping[str, Any]) -> PlacementGroupFactory:
+        """All of it or nothing: Ray places the group as a whole.
+
+        Args:
+            given: Tune's configuration of a seat, with the part of a GPU that it needs, if not the usual one.
+        """
+        part = given.get(GPU)
+        each = dict(self.each) if part is None else {**self.each, GPU: part}
+        return PlacementGroupFactory([each] * self.processes, strategy=_STRATEGY[self.spread])

@@ -21,6 +21,7 @@ class Seat:
         leaving: Whether its machine is about to go: then it takes nobody in.
         hung: Whether a trial hangs in it: then it is ended, which is the fault of no other.
         stillborn: Processes that did not start, in a row.
+        part: Of a GPU, where it is larger than that of others.
         time: The seconds that the process gives to each assignment.
     """
 
@@ -30,6 +31,7 @@ class Seat:
     leaving: bool = False
     hung: bool = False
     stillborn: int = 0
+    part: float | None = None
     time: SharedTime = field(default_factory=SharedTime)
 
     def __iter__(self) -> Iterator[Assignment]:

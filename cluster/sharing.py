@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final, final
+
 import ray
+
+GPU: Final = "GPU"  # Ray's name
 
 
 def keep_within_share() -> None:
     """Bound this process's GPU memory by the part of a GPU that it was given; nothing to do with a whole one.
 
     A trial that outgrows its part then fails by itself (`memory`), where it would have taken memory that its
-    neighbours count on. What CUDA itself needs, some hundred MiB per process, comes on top.
+    neighbours count on, and is begun again in a larger part (`Shares`). What CUDA itself needs, some hundred MiB per process, comes on top.
     """
     given = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]  # Ray's own
     share = float(given.get("GPU", 0.0))
@@ -18,3 +22,28 @@ def keep_within_share() -> None:
 
         if torch.cuda.is_available():
             torch.cuda.set_per_process_memory_fraction(share)
+
+
+@final
+class Shares:
+    """Which part of a GPU each trial is given. One that runs out of memory in its part gets twice as much.
+
+    Args:
+        first: What every trial is given at first; only a part, above 0 and below 1, can grow.
+    """
+
+    def __init__(self, first: float) -> None:
+        self._first = first
+        self._grown: dict[int, float] = {}  # by trial
+
+    def of(self, trial: int) -> float | None:
+        """The part of a trial that has outgrown the first one; None of all others."""
+        return self._grown.get(trial)
+
+    def grow(self, trial: int) -> str | None:
+        """Give a trial more, up to a whole GPU; in words, or None when it has that already, or no part."""
+        before = self._grown.get(trial, self._first)
+        if not 0.0 < before < 1.0:
+            return None
+        self._grown[trial] = after = min(1.0, 2.0 * before)
+        return f"out of memory in {before:g} of a GPU; it goes on with {after:g}"

@@ -66,6 +66,16 @@ def made_by(step, part):
     return all(step[sample] == pytest.approx(loss, rel=1e-3, abs=1e-3) for sample, loss in part.items())
 
 
+def test_a_trial_that_outgrows_its_part_is_moved_to_a_larger_one(tmp_path):
+    told = drive("sharing_driver.py", tmp_path)
+    moved = ["out of memory in 0.25 of a GPU", "out of memory in 0.5 of a GPU"]
+    for trial, end in ((0, "Reported"), (1, "Failed")):
+        *interrupted, answer = [one for one in told if one["trial"] == trial]
+        assert [one["reason"].split(";")[0] for one in interrupted] == moved
+        assert (answer["event"], answer.get("kind", "memory")) == (end, "memory")
+    assert {one["event"] for one in told if one["trial"] > 1} == {"Reported"}
+
+
 def test_processes_meet_on_rays_own_address_only():
     assert crew._interface("127.0.0.1") == {"GLOO_SOCKET_IFNAME": "lo"}
     assert crew._interface("192.0.2.77") == {}  # of nobody

@@ -13,6 +13,7 @@ from autotune.cluster.desk import _STILLBORN, Desk
 from autotune.cluster.engine import RayEngine
 from autotune.cluster.exchange import Exchange
 from autotune.cluster.seat import Seat
+from autotune.cluster.sharing import Shares
 from autotune.cluster.trainable import OUTCOME, packed, unpacked
 from autotune.errors import CheckpointError, StorageError, StudyError
 from autotune.events import Failed, Interrupted, Reported
@@ -316,3 +317,54 @@ class TestCompany:
         assert lives.desk.superfluous() == ["third"]
         lives.exchange.submit(assignment(4))
         assert lives.desk.superfluous() == []
+
+
+def leave(lives, reason):
+    """A process of the trial tells why it cannot go on."""
+    lives.sit(assignment(0))
+    lives.start()
+    lives.scheduler.on_trial_result(None, lives.trial, {OUTCOME: packed([Interrupted(0, 0, reason)])})
+    return lives.exchange.collect(0.0)
+
+
+def test_another_process_of_the_trial_counts_as_its_own_and_its_machine_as_nobodys(tmp_path, monkeypatch):
+    monkeypatch.setattr("ray.kill", lambda actor: None)
+    lives = Lives(tmp_path)
+    lives.exchange.take()
+    for _ in range(3 * CRASHES):
+        assert [type(outcome) for outcome in leave(lives, f"another is gone: {NODE}")] == [Interrupted]
+        assert lives.exchange.take() == assignment(0)
+    for _ in range(CRASHES):
+        assert [type(outcome) for outcome in leave(lives, PROCESS)] == [Interrupted]
+        assert lives.exchange.take() == assignment(0)
+    interrupted, failed = leave(lives, PROCESS)
+    assert (type(interrupted), failed.kind) == (Interrupted, "crashed")
+    assert lives.exchange.take() is None
+
+
+def test_memory_is_the_trials_own_failure_only_where_it_had_a_whole_gpu():
+    exchange, work = Exchange(), Work()
+    desk = Desk(exchange, work, CRASHES, shares=Shares(0.5))
+    desk.limit = desk.places = 3
+    work.spent = Remains(account(5.0, 1.0), account(3.0, 0.5), "spot")
+    full = Failed(0, 0, 0, "memory", "CUDA out of memory", account(8.0, 1.5), "spot")
+    for number in range(3):
+        exchange.submit(assignment(number))
+    desk.seats |= {"first": Seat(), "second": Seat()}
+    assert desk.begin("first", 1) == [assignment(0)]
+    assert desk.begin("second", 2) == [assignment(1)]
+    desk.receive("first", [full])
+    (moved,) = exchange.collect(0.0)
+    assert moved.reason == "out of memory in 0.5 of a GPU; it goes on with 1"
+    assert moved.ledger == account(3.0, 0.5)  # the rest is in its checkpoint, from which it goes on
+    desk.receive("second", [Reported(1, 1, 0, 1.0, 0.5)])
+    exchange.collect(0.0)
+    assert desk.board("second") == []  # a smaller one would take the room that the larger one waits for
+    assert desk.wants_seat()
+    desk.seats["larger"] = Seat(part=desk.next_part())
+    assert not desk.wants_seat()  # until the larger one has found its place
+    assert desk.begin("larger", 3) == [assignment(0)]
+    assert desk.board("second") == [assignment(2)]
+    desk.receive("larger", [full])
+    (failed,) = exchange.collect(0.0)
+    assert (failed.kind, failed.ledger[Label.TRAIN]) == ("memory", full.ledger[Label.TRAIN])

@@ -31,8 +31,9 @@ def test_a_trial_has_place_as_a_whole_or_not_at_all(cpus, footprint, fits):
 
 
 def test_it_is_asked_for_as_one_group():
-    group = Footprint({"GPU": 1, "CPU": 2}, processes=2, spread="nodes").placement()
+    group = Footprint({"GPU": 1, "CPU": 2}, processes=2, spread="nodes").placement({"seat": "a"})
     assert (group.bundles, group.strategy) == ([{"GPU": 1, "CPU": 2}] * 2, "STRICT_SPREAD")
+    assert Footprint({"GPU": 0.25}).placement({"GPU": 0.5}).bundles == [{"GPU": 0.5}]
 
 
 def test_what_yaml_can_say():

@@ -25,3 +25,17 @@ def test_memory_is_bound_by_the_share(given, there, bound, monkeypatch):
     monkeypatch.setattr("torch.cuda.set_per_process_memory_fraction", asked.append)
     sharing.keep_within_share()
     assert asked == bound
+
+
+def test_a_trial_that_outgrows_its_part_gets_twice_as_much_up_to_a_whole_gpu():
+    shares = sharing.Shares(0.3)
+    assert shares.of(7) is None
+    assert shares.grow(7) == "out of memory in 0.3 of a GPU; it goes on with 0.6"
+    assert shares.grow(7) == "out of memory in 0.6 of a GPU; it goes on with 1"
+    assert shares.grow(7) is None
+    assert (shares.of(7), shares.of(8)) == (1.0, None)
+
+
+@pytest.mark.parametrize("first", [0.0, 1.0, 2.0])
+def test_only_a_part_can_be_outgrown(first):
+    assert sharing.Shares(first).grow(7) is None
