@@ -65,7 +65,7 @@ class Linked(Ranks):
             flat = torch.cat([tensor.reshape(-1) for tensor in group])
             with _linked():
                 dist.all_reduce(flat)
-            totals = flat.split([tensor.numel() for tensor in group])
+            totals = torch.split(flat, [tensor.numel() for tensor in group])
             for tensor, total in zip(group, totals, strict=True):
                 tensor.copy_(total.view_as(tensor))
 
