@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
-from autotune.cluster.connection import slots
+from autotune.cluster.connection import GROUP, slots
 from autotune.events import Held
 
-GROUP: Final = "ray.io/node-group"  # the label that Ray gives a node by the autoscaler's name for its type
 LOCAL: Final = "local"
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from autotune.cluster.rent import GROUP, LOCAL, Rent
+from autotune.cluster.connection import GROUP
+from autotune.cluster.rent import LOCAL, Rent
 
 
 def node(group=None, alive=True, **resources):
