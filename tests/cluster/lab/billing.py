@@ -30,9 +30,9 @@ def idle_s(machines: Iterable[Machine], found: Sequence[Note], boot_s: float) ->
     return idle
 
 
-def paid_s(machines: Iterable[Machine], since: float, until: float) -> float:
-    """Seconds of all machines between two moments, from the request to the end of each."""
-    ends = [(max(m.asked_at, since), min(m.ended_at or until, until)) for m in machines]
+def paid_s(machines: Iterable[Machine], since: float, until: float, free_s: float = 0.0) -> float:
+    """Seconds of all machines between two moments, each to its end, from its request or `free_s` later."""
+    ends = [(max(m.asked_at + free_s, since), min(m.ended_at or until, until)) for m in machines]
     return sum(max(0.0, end - begin) for begin, end in ends)
 
 
