@@ -34,7 +34,6 @@ def scaling(folder: Path, wanted: int = 8, boot_s: float = 15.0) -> dict[str, An
         setup = Setup(trials=10 * wanted, workers=wanted, quanta=36, quantum_s=5.0, ordered=False, gpus=1)
         drill = Drill(cluster, setup, folder / "run")
         figures = drill.finish(timeout_s=1800.0, hurry=False)
-        ended = time.time()
         until(lambda: not cloud.living(), "all machines were given back")
         machines, found = list(cloud.machines.values()), Notes(folder / "run").look()
         idle, busy = idle_s(machines, found, boot_s), busy_s(found)
@@ -47,7 +46,7 @@ def scaling(folder: Path, wanted: int = 8, boot_s: float = 15.0) -> dict[str, An
             "busy_slot_s": round(busy),
             "idle_slot_s": {name: round(seconds) for name, seconds in idle.items()},
             "idle_share": round(sum(idle.values()) / (busy + sum(idle.values())), 3),
-            "given_back_s": round(max(m.ended_at or 0.0 for m in machines) - ended, 1),
+            "given_back_s": round(max(m.ended_at or 0.0 for m in machines) - found[-1].t, 1),
         }
 
 
