@@ -14,7 +14,7 @@ from typing import Any, Final
 from autotune.cluster.render.common import RECONNECT, RECONNECT_S
 
 from .cluster import Cluster
-from .drill import Drill, StudyOverError
+from .drill import Drill, StudyOverError, until
 from .driver import Setup
 from .host import Host
 from .sandbox import Sandbox
@@ -105,8 +105,8 @@ def _heads(sandbox: Sandbox, stored: Mapping[str, str]) -> dict[str, Any]:
 
     def study(down_s: float | None, seat: Host) -> dict[str, Any]:
         drill = Drill(cluster, HEADLESS, sandbox.folder / f"down-{down_s}", seat)
+        until(lambda: len(drill.await_steps()) == HEADLESS.workers, "all trials stepped")
         if down_s is not None:
-            drill.await_steps()
             drill.lose_head(down_s, start)
         return drill.finish(hurry=False)
 
