@@ -17,6 +17,7 @@ from autotune.cluster.desk import Desk
 from autotune.cluster.housekeeping import forget_finished, reason
 from autotune.cluster.seat import Seat
 from autotune.cluster.sharing import GPU
+from autotune.cluster.spares import Kept
 from autotune.cluster.trainable import OUTCOME, unpacked
 from autotune.errors import CheckpointError, StorageError
 from autotune.events import Reported
@@ -77,11 +78,16 @@ class SeatSearcher(Searcher):
 
 
 class ReactionScheduler(TrialScheduler):
-    """Goes on with a seat as long as the study, or what it has queued, has something for it to do."""
+    """Goes on with a seat as long as the study, or what it has queued, has something for it to do.
 
-    def __init__(self, desk: Desk) -> None:
+    Args:
+        desk: Of the study.
+        kept: Looks after idle processes; None where they cost nothing.
+    """
+
+    def __init__(self, desk: Desk, kept: Kept | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray's own
-        self._desk = desk
+        self._desk, self._kept = desk, kept
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Hand the answers over, wait for the study's reaction, and fill the seat again."""
@@ -122,6 +128,8 @@ class ReactionScheduler(TrialScheduler):
                     self._end(tune_controller, trial)
                 elif unwanted := seat.inside.keys() & cancelled:
                     self._cancel(tune_controller, trial, unwanted)
+        if self._kept is not None:
+            self._kept.look(tune_controller)
         return None
 
     def _cancel(self, tune_controller: Any, trial: Any, unwanted: set[int]) -> None:

@@ -10,18 +10,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import ray
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray._private.services import canonicalize_bootstrap_address
 from ray._private.state import state
+from ray._raylet import Config  # type: ignore[attr-defined]  # compiled, and Ray's own
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autotune.cluster.draining import staying
 from autotune.cluster.knock import knock
-from autotune.cluster.render.common import HEALTH
+from autotune.cluster.render.common import HEALTH, RECONNECT, RECONNECT_S
 from autotune.errors import ClusterError, ConfigurationError, StudyError
+
+GROUP: Final = "ray.io/node-group"  # the label that Ray gives a node by the autoscaler's name for its type
 
 
 def connect(address: str | None, resources: Mapping[str, float], workers: int | None) -> bool:
@@ -47,7 +50,8 @@ def connect(address: str | None, resources: Mapping[str, float], workers: int | 
                 start_local(logical_cpus(resources, workers))
             else:
                 _show_token(address)
-                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+                with outlasting_the_head():
+                    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except ConfigurationError:
         raise
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -91,6 +95,19 @@ def start_local(cpus: int | None) -> None:
             constants.ENABLE_RAY_CLUSTER = before
 
 
+@contextmanager
+def outlasting_the_head() -> Iterator[None]:
+    """A connection made now waits for a head that is away longer than a minute, after which Ray ends us.
+
+    Ray reads its environment when it is imported, when a connection is made, and when it is told to. What the
+    user's environment says holds.
+    """
+    name = f"RAY_{RECONNECT}"
+    with switches({name: os.environ.get(name, str(RECONNECT_S))}):
+        Config.initialize("")
+        yield
+
+
 def _keep_token_private() -> None:
     """Ray writes its authentication token readable by everybody on this machine."""
     token = Path.home() / ".ray" / "auth_token"
@@ -121,6 +138,19 @@ def slots(nodes: Sequence[Mapping[str, Any]], resources: Mapping[str, float]) ->
             have = node["Resources"]
             fits += min(int(have.get(name, 0) / amount + 1e-9) for name, amount in needed.items())
     return fits
+
+
+def on_their_way(
+    booting: Mapping[str, int], nodes: Sequence[Mapping[str, Any]], resources: Mapping[str, float]
+) -> int:
+    """How many trials will fit on machines that boot: as on one of their type that was seen, else one each.
+
+    >>> node = {"Alive": False, "Labels": {"ray.io/node-group": "big"}, "Resources": {"GPU": 8.0}}
+    >>> on_their_way({"big": 2, "new": 3}, [node], {"GPU": 1})
+    19
+    """
+    seen = {node.get("Labels", {}).get(GROUP): slots([{**node, "Alive": True}], resources) for node in nodes}
+    return sum(count * seen.get(kind, 1) for kind, count in booting.items())
 
 
 def live_nodes() -> list[dict[str, Any]]:

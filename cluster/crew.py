@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final, final
 
 import ray
@@ -66,7 +67,7 @@ class Crew:
             RankLostError: When one of them does not come.
         """
         try:
-            self._busy = [rank.prepare.remote(os.getcwd(), workload, bulk) for rank in self._ranks]
+            self._busy = [rank.prepare.remote(str(Path.cwd()), workload, bulk) for rank in self._ranks]
             while ray.wait(self._busy, num_returns=len(self._busy), timeout=_LOOK_S)[1]:
                 beat()
             ray.get(self._busy)
@@ -169,7 +170,9 @@ def meet(rank: int, size: int, address: str, listening: int | None = None) -> No
         with switches(_interface(_here())):
             dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     except RuntimeError as error:
-        raise RankLostError(f"the processes of the trial did not find each other at {address}: {error}") from error
+        raise RankLostError(
+            f"the processes of the trial did not find each other at {address}: {error}"
+        ) from error
 
 
 def _here() -> str:
@@ -185,7 +188,7 @@ def _listen() -> tuple[str, int]:
 
 
 def _interface(address: str) -> dict[str, str]:
-    """The switch, which has no argument, by which gloo listens on the network interface of an address only."""
+    """The switch, which has no argument, by which gloo listens on the interface of an address only."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         for _, name in socket.if_nameindex():
             asked = struct.pack("256s", name.encode()[:15])
@@ -201,5 +204,7 @@ def _interface(address: str) -> dict[str, str]:
 def _options(bundle: Mapping[str, float]) -> dict[str, Any]:
     """Resources of a bundle, as Ray wants them named for an actor."""
     named = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
-    options: dict[str, Any] = {"num_cpus": 0} | {named[name]: n for name, n in bundle.items() if name in named}
+    options: dict[str, Any] = {"num_cpus": 0} | {
+        named[name]: n for name, n in bundle.items() if name in named
+    }
     return options | {"resources": {name: n for name, n in bundle.items() if name not in named}}

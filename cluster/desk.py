@@ -82,7 +82,7 @@ class Desk:
         return len(waiting) < self.exchange.queued and self._open() < self.limit
 
     def next_part(self) -> float | None:
-        """Part of a GPU that the oldest queued assignment needs, where its trial has outgrown the usual one."""
+        """Part of a GPU for the oldest queued assignment, where its trial has outgrown the usual one."""
         trial = self.exchange.oldest_trial
         return None if trial is None else self._shares.of(trial)
 
@@ -208,7 +208,9 @@ class Desk:
         if not (times := self._deaths.too_many(one.id)):
             return 0
         kind = "memory" if "running low on memory" in reason else "crashed"
-        return self._answer(seat, _given_up(one, kind, f"its worker process died {times} times: {reason}", had))
+        return self._answer(
+            seat, _given_up(one, kind, f"its worker process died {times} times: {reason}", had)
+        )
 
     def _answer(self, seat: Seat, answer: Outcome) -> int:
         """Hand an answer to the study; returns its number."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, final
@@ -14,15 +13,15 @@ import ray
 from ray import tune
 
 from autotune.cluster.adapters import Dispatch, ReactionScheduler, SeatSearcher
-from autotune.cluster.connection import booting, connect, live_nodes, switches
+from autotune.cluster.connection import connect, live_nodes, switches
 from autotune.cluster.desk import Desk
-from autotune.cluster.draining import staying
 from autotune.cluster.exchange import Exchange
+from autotune.cluster.fleet import Fleet
 from autotune.cluster.footprint import Footprint
 from autotune.cluster.outfit import Outfit, measured_lanes, pickled
 from autotune.cluster.reach import Mark, unreached
-from autotune.cluster.rent import Rent
 from autotune.cluster.sharing import GPU, Shares
+from autotune.cluster.spares import Kept, plain_processes
 from autotune.cluster.trainable import AssignmentTrainable
 from autotune.engines.base import AUTO, Engine, check_lanes
 from autotune.engines.watchdog import PATIENCE_S, check_limit
@@ -31,7 +30,6 @@ from autotune.events import Held, LanesChosen, Outcome
 from autotune.storage.location import Location
 from autotune.work import Assignment, Workload
 
-_REFRESH_S: Final = 1.0
 _PENDING: Final = 10_000  # Tune's own limit; ours is `capacity`
 _CLOSE_S: Final = 30.0
 _TUNE: Final = {  # Ray's own switches, which have no arguments
@@ -80,7 +78,9 @@ class RayEngine(Engine):
         check_lanes(lanes)
         self._footprint = Footprint.of(resources_per_trial)
         if self._footprint.processes > 1 and lanes != 1:
-            raise ConfigurationError(f"trials of several processes need lanes=1, got {lanes!r}; leave one out")
+            raise ConfigurationError(
+                f"trials of several processes need lanes=1, got {lanes!r}; leave one out"
+            )
         self._workers, self._address, self._lookahead = workers, address, lookahead
         self.watchdog_s, self._crashes = watchdog_s, crashes
         self._measures, self._lanes = lanes == AUTO, lanes if isinstance(lanes, int) else 1
@@ -91,10 +91,8 @@ class RayEngine(Engine):
         self._owned = False
         self._bulk: Any = None
         self._outfit: Any = None
-        self._looked, self._fits = -_REFRESH_S, 0  # when the cluster was last looked at, and its slots then
-        self._rent: Rent | None = None
+        self._fleet = Fleet(self._footprint)
         self._mark: Mark | None = None
-        self._held = Held()
 
     def start(self, workload: Workload) -> None:
         """Connect, put the data into the object store once, and let Tune run in a thread of its own.
@@ -113,7 +111,7 @@ class RayEngine(Engine):
         self._owned = connect(self._address, self._footprint.total, self._workers)
         self._check_fit()
         self._check_reach(workload.storage)
-        self._rent = Rent(self._footprint.each, time.monotonic())
+        self._fleet.rent(grows=not self._owned)
         self._bulk = ray.put(dict(workload.bulk))
         self._folder = Path(tempfile.mkdtemp(prefix="autotune-tune-"))
         processes, shares = self._footprint.processes, Shares(self._footprint.each.get(GPU, 0.0))
@@ -169,7 +167,7 @@ class RayEngine(Engine):
     def held(self) -> Held:
         """All machines of the cluster since `start`, those included that are still booting."""
         self._look()
-        return self._held
+        return self._fleet.held
 
     def close(self) -> None:
         """Stop all work; shut the cluster down if it is our own."""
@@ -194,28 +192,23 @@ class RayEngine(Engine):
             actor.equip.remote(self._outfit, self._bulk, self._desk.most)
 
     def _look(self) -> None:
-        """Take in what the cluster holds, at most once a second."""
-        now = time.monotonic()
-        if now - self._looked < _REFRESH_S or not ray.is_initialized():
-            return
-        nodes, self._looked = live_nodes(), now
-        self._fits = self._footprint.fits(staying(nodes))
+        """Take in what the cluster holds."""
+        self._fleet.look()
         if self._desk is not None:
             self._count_seats(self._desk)
-        if self._rent is not None:  # a machine is paid for from the start of the study
-            self._held = self._rent.look(nodes, now, {} if self._owned else booting())
 
     def _places(self) -> tuple[int, int]:
-        """Workers that the cluster holds, and what the study submits beyond them."""
+        """Workers that the cluster holds or will soon, and what the study submits beyond them."""
         if self._workers is not None:
             return self._workers, self._lookahead or 0
-        return self._fits, self._lookahead if self._lookahead is not None else (0 if self._owned else 4)
+        ahead = self._lookahead if self._lookahead is not None else (0 if self._owned else 4)
+        return self._fleet.room(ahead), ahead
 
     def _count_seats(self, desk: Desk) -> None:
         """A growing cluster is to see demand for more than it has; a number of workers is kept to."""
         places, ahead = self._places()
-        desk.places = max(1, places)
-        desk.limit = desk.places if self._workers is not None else max(1, places + ahead)
+        desk.places = max(1, self._workers or self._fleet.fits)
+        desk.limit = self._workers or max(1, places + ahead)
 
     def _check_reach(self, place: Location | None) -> None:
         """On a cluster each machine must see what the driver writes; later ones look themselves."""
@@ -246,11 +239,11 @@ class RayEngine(Engine):
 
         loading.__enter__()
         try:
-            tune.Tuner(
+            tuner = tune.Tuner(
                 tune.with_resources(AssignmentTrainable, self._footprint.placement),
                 tune_config=tune.TuneConfig(
                     search_alg=SeatSearcher(desk, begin),
-                    scheduler=ReactionScheduler(desk),
+                    scheduler=ReactionScheduler(desk, None if self._owned else Kept()),
                     num_samples=-1,
                     max_concurrent_trials=_PENDING,
                     reuse_actors=True,
@@ -264,7 +257,9 @@ class RayEngine(Engine):
                     callbacks=[Dispatch(desk, self._equip)],
                     verbose=0,
                 ),
-            ).fit()
+            )
+            with plain_processes():
+                tuner.fit()
             if not self._exchange.closed:
                 self._exchange.fail(
                     StudyError("Ray Tune ended before the study did; see Ray's logs in /tmp/ray")

@@ -36,7 +36,9 @@ class Footprint:
         if not self.each or not any(amount > 0 for amount in self.each.values()):
             raise ConfigurationError(f"resources_per_trial must ask for something, got {dict(self.each)}")
         if not isinstance(self.processes, int) or self.processes < 1:
-            raise ConfigurationError(f"processes must be a whole number of at least 1, got {self.processes!r}")
+            raise ConfigurationError(
+                f"processes must be a whole number of at least 1, got {self.processes!r}"
+            )
         if self.spread not in _STRATEGY:
             raise ConfigurationError(f"spread: {unknown('spread', str(self.spread), _STRATEGY)}")
 

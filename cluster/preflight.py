@@ -16,9 +16,9 @@ import ray
 from ray._private.worker import get_dashboard_url
 
 from autotune.cluster.access import Access
-from autotune.cluster.connection import ask_every_node, connect, live_nodes, slots
+from autotune.cluster.connection import GROUP, ask_every_node, connect, live_nodes, slots
 from autotune.cluster.reach import Mark, unreached
-from autotune.cluster.rent import GROUP, LOCAL
+from autotune.cluster.rent import LOCAL
 from autotune.storage.location import Location
 
 PACKAGES: Final = ("autotune", "ray", "torch", "numpy")

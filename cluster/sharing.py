@@ -13,7 +13,8 @@ def keep_within_share() -> None:
     """Bound this process's GPU memory by the part of a GPU that it was given; nothing to do with a whole one.
 
     A trial that outgrows its part then fails by itself (`memory`), where it would have taken memory that its
-    neighbours count on, and is begun again in a larger part (`Shares`). What CUDA itself needs, some hundred MiB per process, comes on top.
+    neighbours count on, and is begun again in a larger part (`Shares`). What CUDA itself needs, some hundred
+    MiB per process, comes on top.
     """
     given = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]  # Ray's own
     share = float(given.get("GPU", 0.0))

@@ -132,13 +132,14 @@ class Recovery:
         grace_s: Seconds between the notice of a node's end and the end.
         drain_s: Seconds of these that Ray gives trials to save themselves, below `grace_s`.
         leave_early: Leave a spot machine when its end is only likely, too: AWS's rebalance recommendation.
-        idle_minutes: A node without work for so long is given back.
+        idle_minutes: A node without work for so long is given back; about what another one takes to boot, for
+            a longer wait costs more than that.
     """
 
     grace_s: int = 120
     drain_s: int = 110
     leave_early: bool = False
-    idle_minutes: float = 5
+    idle_minutes: float = 2
     gcs: Gcs = Gcs.MEMORY
     redis: Redis | None = None
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from autotune.cluster.access import Access
+from autotune.cluster.connection import GROUP
 from autotune.cluster.jobs import STATES, State, connect
-from autotune.cluster.rent import GROUP, LOCAL
+from autotune.cluster.rent import LOCAL
 from autotune.errors import ClusterError
 
 PATIENCE_S: Final = 10.0

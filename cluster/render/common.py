@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
-from autotune.cluster.spec import ClusterSpec, Gcs, Head, Recovery
+from autotune.cluster.places import Local
+from autotune.cluster.spec import ClusterSpec, Gcs, Head
 from autotune.errors import ConfigurationError
 
 HEALTH: Final = {  # a node that vanished is noticed within seconds; Ray's defaults take a minute
@@ -13,22 +14,29 @@ HEALTH: Final = {  # a node that vanished is noticed within seconds; Ray's defau
     "RAY_health_check_timeout_ms": "3000",
     "RAY_health_check_failure_threshold": "3",
 }
-RECONNECT_S: Final = 300  # a head that comes back within this finds its nodes waiting
+WARM: Final = {  # as many processes as a node has CPUs wait for trials, with what they import
+    "RAY_enable_worker_prestart": "1",
+    "RAY_preload_python_modules": "autotune.cluster.trainable,autotune.training.workload",
+}
+RECONNECT: Final = "gcs_rpc_server_reconnect_timeout_s"
+RECONNECT_S: Final = 300  # a head that comes back within this finds its nodes and drivers waiting
 LOOPBACK: Final = "127.0.0.1"
 PORT: Final = 6379
 DASHBOARD_PORT: Final = 8265
 
 
-def switches(recovery: Recovery) -> dict[str, str]:
+def switches(spec: ClusterSpec) -> dict[str, str]:
     """Environment of every process of Ray: authentication on, telemetry off, faults noticed early."""
+    recovery = spec.nodes.recovery
     found = {
         "RAY_AUTH_MODE": "token",
         "RAY_USAGE_STATS_ENABLED": "0",
         **HEALTH,
+        **({} if isinstance(spec.where, Local) else WARM),  # a laptop has better uses for its memory
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(recovery.drain_s),
     }
     if recovery.gcs is not Gcs.MEMORY:
-        found["RAY_gcs_rpc_server_reconnect_timeout_s"] = str(RECONNECT_S)
+        found[f"RAY_{RECONNECT}"] = str(RECONNECT_S)
     return found
 
 

@@ -146,9 +146,7 @@ def _pod(spec: ClusterSpec, machine: Machine, market: Market, container: str) ->
             {
                 "name": container,
                 "image": spec.image.name,
-                "env": [
-                    {"name": name, "value": value} for name, value in switches(spec.nodes.recovery).items()
-                ],
+                "env": [{"name": name, "value": value} for name, value in switches(spec).items()],
                 "resources": {"requests": amounts, "limits": dict(amounts)},
                 "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
             }

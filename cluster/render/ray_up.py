@@ -81,7 +81,7 @@ def _ssh(spec: ClusterSpec) -> dict[str, str]:
 
 
 def _docker(spec: ClusterSpec) -> dict[str, Any]:
-    environment = [f"--env={name}={value}" for name, value in switches(spec.nodes.recovery).items()]
+    environment = [f"--env={name}={value}" for name, value in switches(spec).items()]
     return {
         "image": spec.image.name,
         "container_name": "autotune",
@@ -103,7 +103,7 @@ def _start(spec: ClusterSpec, head: bool) -> str:
     words = (
         []
         if not isinstance(spec.where, OnPremises)
-        else [f"{name}={value}" for name, value in switches(spec.nodes.recovery).items()]
+        else [f"{name}={value}" for name, value in switches(spec).items()]
     )
     words += ["ray", "start", "--disable-usage-stats", "--object-manager-port=8076"]
     if head:

@@ -136,7 +136,7 @@ gcloud iam service-accounts add-iam-policy-binding "$worker" --project="$project
 def prepared(spec: ClusterSpec) -> str:
     """Switches, the token's file and the software."""
     token = shell_path(spec.authentication.token_file or TOKEN_FILE)
-    lines = _exports(switches(spec.nodes.recovery)) + f"export RAY_AUTH_TOKEN_PATH={token}\n"
+    lines = _exports(switches(spec)) + f"export RAY_AUTH_TOKEN_PATH={token}\n"
     lines += (
         'if [ ! -s "$RAY_AUTH_TOKEN_PATH" ]; then\n'
         '    echo "autotune: no token in $RAY_AUTH_TOKEN_PATH; make one: ray get-auth-token --generate" >&2\n'

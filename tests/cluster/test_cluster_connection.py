@@ -68,3 +68,23 @@ def test_switches_are_put_back(monkeypatch):
         assert (os.environ["AUTOTUNE_KEPT"], os.environ["AUTOTUNE_NEW"]) == ("during", "during")
     assert os.environ["AUTOTUNE_KEPT"] == "before"
     assert "AUTOTUNE_NEW" not in os.environ
+
+
+PATIENT = """
+    from ray._raylet import Config
+    from autotune.cluster import connection
+    connection.RECONNECT, connection.RECONNECT_S = "health_check_period_ms", 4321  # one that can be asked for
+    with connection.outlasting_the_head():
+        during = Config.health_check_period_ms()
+    print(during)
+"""
+
+
+@pytest.mark.parametrize(("told", "waits"), [(None, 4321), ("90", 90)])
+def test_ray_hears_how_long_to_wait_for_its_head_after_it_was_imported(tmp_path, monkeypatch, told, waits):
+    script = tmp_path / "patient.py"
+    script.write_text(textwrap.dedent(PATIENT))
+    if told is not None:
+        monkeypatch.setenv("RAY_health_check_period_ms", told)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == str(waits), done.stdout + done.stderr

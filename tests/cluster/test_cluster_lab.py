@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from lab.billing import idle_s, paid_s, wasted_s
+from lab.cloud import Machine
 from lab.metadata import ACTION, notify
 from lab.reading import (
     Fault,
@@ -109,3 +111,22 @@ def test_figures_are_read_from_notes():
     assert busy_s(found) == 3.0
     assert differing([1, 2], [1, 3, 4]) == 2
     assert [quantile([3.0, 1.0, 2.0], share) for share in (0.5, 0.95)] == [2.0, 3.0]
+
+
+def test_what_machines_were_paid_for_adds_up():
+    machines = [
+        Machine("a", "worker", {}, asked_at=0.0, ended_at=30.0),
+        Machine("b", "worker", {}, asked_at=2.0, ended_at=12.0),
+    ]
+    found = [
+        note(8.0, "begun"),
+        note(9.0, "saved"),
+        note(10.0, "begun", quantum=1),
+        note(11.0, "begun", quantum=1, host="c"),
+        note(13.0, "saved", quantum=1, host="c"),
+        note(20.0, "begun", quantum=2),
+        note(21.0, "saved", quantum=2),
+    ]
+    assert idle_s(machines, found, boot_s=5.0) == {"start": 3.0, "gaps": 11.0, "end": 9.0, "unused": 5.0}
+    assert wasted_s(found, quantum_s=0.5) == 0.5
+    assert paid_s(machines, since=1.0, until=10.0) == 9.0 + 8.0

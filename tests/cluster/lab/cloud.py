@@ -7,7 +7,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -18,8 +18,11 @@ from .cluster import Cluster
 from .host import Host
 
 HEAD_TYPE = "ray.head.default"
+WORKER_TYPE = "worker"
+OFFERS = {"CPU": 1, "GPU": 1}  # of a machine; GPUs are numbers here
 HEAD_ID = "head"
 COMMANDS = ("setup", "initialization", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray")
+LOOK_S = 1.0
 SPEED = {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_enable_autoscaler_v2": "1"}
 
 
@@ -70,7 +73,7 @@ class FakeCloud:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def start(self) -> None:
-        """Start the cluster's head, whose autoscaler asks this cloud for machines of one slot each."""
+        """Start the cluster's head, whose autoscaler asks this cloud for machines of one place each."""
         path = self._cluster.sandbox.folder / "autoscaling.yaml"
         path.write_text(yaml.safe_dump(self._config()))
         identity = {"RAY_CLOUD_INSTANCE_ID": HEAD_ID, "RAY_NODE_TYPE_NAME": HEAD_TYPE}
@@ -87,9 +90,7 @@ class FakeCloud:
             made = [Machine(f"i{len(self.machines) + n}", kind, dict(tags)) for n in range(count)]
             self.machines |= {machine.id: machine for machine in made}
         for machine in made:
-            timer = threading.Timer(self._boot_s, self._boot, args=(machine,))
-            timer.daemon = True
-            timer.start()
+            self._later(self._boot_s, self._boot, machine)
         return [machine.id for machine in made]
 
     def terminate(self, name: str) -> None:
@@ -99,6 +100,10 @@ class FakeCloud:
             machine.ended_at = machine.ended_at or time.time()
             if machine.host is not None:
                 machine.host.kill()
+
+    def take(self, name: str, after_s: float = 0.0) -> None:
+        """The cloud wants a machine back, after a while."""
+        self._later(after_s, self.terminate, name)
 
     def tag(self, name: str, tags: Mapping[str, str]) -> None:
         """Remember something about a machine."""
@@ -114,9 +119,24 @@ class FakeCloud:
         with self._lock:
             if machine.ended_at is None:
                 identity = {"RAY_CLOUD_INSTANCE_ID": machine.id, "RAY_NODE_TYPE_NAME": machine.kind}
-                machine.host = self._cluster.boot(machine.id, 1, identity)
+                machine.host = self._cluster.boot(machine.id, OFFERS["CPU"], identity, OFFERS["GPU"])
                 if self.told is not None:
                     self._cluster.watch(machine.host)
+                self._later(LOOK_S, self._see_to, machine)
+
+    def _see_to(self, machine: Machine) -> None:
+        """On a busy machine Ray gives up its start after 30 s; whoever starts it elsewhere tries again."""
+        gave_up = self._cluster.gave_up(machine.id)
+        if gave_up is None:
+            self._later(LOOK_S, self._see_to, machine)
+        elif gave_up:
+            self._boot(machine)
+
+    @staticmethod
+    def _later(seconds: float, act: Callable[[Any], None], what: Any) -> None:
+        timer = threading.Timer(seconds, act, args=(what,))
+        timer.daemon = True
+        timer.start()
 
     def _config(self) -> dict[str, Any]:
         return {
@@ -138,8 +158,8 @@ class FakeCloud:
             "head_node_type": HEAD_TYPE,
             "available_node_types": {
                 HEAD_TYPE: {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
-                "worker": {
-                    "resources": {"CPU": 1},
+                WORKER_TYPE: {
+                    "resources": OFFERS,
                     "node_config": {},
                     "min_workers": 0,
                     "max_workers": self._most,

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import final
 
-from autotune.cluster.render.common import HEALTH
+from autotune.cluster.render.common import HEALTH, WARM
 
 from .host import Host
 from .process import Process
 from .sandbox import Sandbox
 
 PORT = 6379
+LIGHT = {"RAY_preload_python_modules": "autotune.cluster.trainable"}  # trials that sleep need no PyTorch
 STARTED = "Ray runtime started"
 START_S = 120.0  # for a process to start, on a machine that does much else
 
@@ -25,13 +26,14 @@ class Cluster:
 
     Args:
         sandbox: Where its hosts are.
-        settings: Ray's own, on every host; those that we give to clusters that we start come before them.
+        settings: Ray's own, on every node; those that we give to clusters that we start come before them.
+            The driver gets none of them.
     """
 
     def __init__(self, sandbox: Sandbox, settings: Mapping[str, str] | None = None) -> None:
         self.sandbox = sandbox
         self.workers: dict[str, Host] = {}
-        self._settings = {**HEALTH, **(settings or {})}
+        self._settings = {**HEALTH, **WARM, **LIGHT, **(settings or {})}
         self._agents: dict[str, Process] = {}  # `ray start` of each worker
         self.head = sandbox.host("head")
 
@@ -55,16 +57,19 @@ class Cluster:
             _wait_for(self._agents[name], STARTED)
         return hosts
 
-    def boot(self, name: str, slots: int, environment: Mapping[str, str] | None = None) -> Host:
+    def boot(
+        self, name: str, slots: int, environment: Mapping[str, str] | None = None, gpus: int = 0
+    ) -> Host:
         """Start a worker without waiting for it.
 
         Args:
-            name: New in this sandbox.
+            name: New in this sandbox, or one where Ray is started again.
             slots: Logical CPUs.
             environment: Settings of Ray's besides.
+            gpus: That it says it has.
         """
-        host = self.sandbox.host(name)
-        command = [f"--address={self.head.address}:{PORT}", f"--num-cpus={slots}"]
+        host = self.workers.get(name) or self.sandbox.host(name)
+        command = [f"--address={self.head.address}:{PORT}", f"--num-cpus={slots}", f"--num-gpus={gpus}"]
         self._agents[name] = self._ray_start(host, command, environment or {})
         self.workers[name] = host
         return host
@@ -75,6 +80,13 @@ class Cluster:
         given = [f"--address={self.head.address}:{PORT}"]
         return host.start([*command, *given], self._settings, f"{host.name}-spot.log")
 
+    def gave_up(self, name: str) -> bool | None:
+        """Whether Ray's start on a worker has failed; None while nobody knows."""
+        agent = self._agents[name]
+        if STARTED in agent.output():
+            return False
+        return None if agent.running else True
+
     def agent(self, host: Host) -> Process:
         """The `ray start` of a worker, which takes the SIGTERM of a machine that is being shut down."""
         return self._agents[host.name]
@@ -82,7 +94,7 @@ class Cluster:
     def drive(self, folder: Path, on: Host) -> Process:
         """Start the study's driver; see `driver.py`."""
         command = [sys.executable, "-m", "tests.cluster.lab.driver", str(folder)]
-        return on.start(command, self._settings, "driver.log")
+        return on.start(command, log="driver.log")
 
     def _ray_start(self, host: Host, options: list[str], environment: Mapping[str, str]) -> Process:
         command = ["ray", "start", f"--node-ip-address={host.address}", "--object-store-memory=80000000"]

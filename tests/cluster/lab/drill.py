@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, final
 
-from autotune.log import read_commits
 from autotune.study import Result
 
 from . import metadata
@@ -109,9 +108,6 @@ class Drill:
         self.faults.append(fault)
         time.sleep(down_s)
         restart()
-        back = time.time()
-        resumed = until(lambda: self._committed_after(back), "something was decided", self._over)
-        self.seconds.setdefault("head", []).append(resumed - fault.at - down_s)
         return fault
 
     def recover(self, fault: Fault) -> list[float]:
@@ -129,6 +125,18 @@ class Drill:
         self.seconds.setdefault(fault.kind, []).extend(seconds)
         return seconds
 
+    def go_on(self, seconds: float) -> None:
+        """Let the study go on for a while.
+
+        Raises:
+            StudyOverError: When it has ended.
+        """
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if (why := self._over()) is not None:
+                raise StudyOverError(why)
+            time.sleep(LOOK_S)
+
     def finish(self, timeout_s: float = 900.0, hurry: bool = True) -> dict[str, Any]:
         """Wait for the study's end; returns its figures.
 
@@ -143,9 +151,11 @@ class Drill:
             (self.folder / HURRY).touch()
         if self.driver.wait(timeout_s) != 0:
             raise RuntimeError(f"the driver failed: {self.driver.tail()}")
+        ended = time.time()
         every = [seconds for taken in self.seconds.values() for seconds in taken]
         return {
             **figures(self.setup, self.folder, self.faults),
+            "stepped_s": round(ended - self._notes.look()[0].t, 1),
             "p50_s": round(quantile(every, 0.5), 2),
             "p95_s": round(quantile(every, 0.95), 2),
             "seconds": {kind: [round(s, 2) for s in taken] for kind, taken in self.seconds.items()},
@@ -158,10 +168,6 @@ class Drill:
         """Trials that the log says are to be advanced."""
         history = Result.load(self.folder / "study").history
         return {assigned.trial for assigned in history.in_flight.values()}
-
-    def _committed_after(self, at: float) -> float | None:
-        times = [commit.time_s for commit in read_commits(self.folder / "study" / "log")]
-        return next((time_s for time_s in times if time_s > at), None)
 
     def _stepping(self, on: Host | None) -> Mapping[int, Note]:
         found = stepping(self._notes.look())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import final
@@ -33,6 +34,8 @@ class Setup:
         quanta: Checkpoints of a trial that is trained to the end.
         quantum_s: Seconds between two of them.
         ordered: Whether decisions are those of any other engine.
+        gpus: Of a trial, which otherwise takes a CPU.
+        prices: Per hour, by type of machine.
     """
 
     trials: int = 8
@@ -40,6 +43,8 @@ class Setup:
     quanta: int = 9
     quantum_s: float = 0.5
     ordered: bool = True
+    gpus: int = 0
+    prices: Mapping[str, float] | None = None
 
     def plan(self) -> Plan:
         """How it searches."""
@@ -55,7 +60,7 @@ class Setup:
         """The study in a folder of its own, to be begun or continued."""
         folder.mkdir(parents=True, exist_ok=True)
         work = Paced(folder, 3.0 / self.quanta, self.quantum_s)
-        return Study(work, SPACE, folder / "study", self.plan(), engine)
+        return Study(work, SPACE, folder / "study", self.plan(), engine, prices=self.prices)
 
     def write(self, folder: Path) -> None:
         """For the driver."""
@@ -72,7 +77,7 @@ def main(folder: Path) -> None:
     from autotune.cluster.engine import RayEngine  # the harness reads setups, and needs no Ray for it
 
     setup = Setup.read(folder)
-    engine = RayEngine(workers=setup.workers, address="auto")
+    engine = RayEngine(setup.workers, {"GPU": setup.gpus} if setup.gpus else None, address="auto")
     result = setup.study(folder, engine).run()
     print("done", result.done, flush=True)
 

@@ -13,7 +13,7 @@ from typing import Any, final
 
 from autotune.engines.inprocess import InProcess
 from autotune.events import Failed, Interrupted, to_json
-from autotune.log import read_events
+from autotune.log import read_commits, read_events
 from autotune.study import Result
 from autotune.study.director import DECISIONS, Director, replay
 
@@ -139,6 +139,7 @@ def figures(setup: Setup, folder: Path, faults: Sequence[Fault]) -> dict[str, An
         "trials_lost": len(history.in_flight) + len(failed),
         "failures": [f"{event.kind}: {event.message}" for event in failed],
         "interruptions": sum(isinstance(event, Interrupted) for event in events),
+        "told_s": told_s(log, faults),
         "quanta": sum(note.what == "saved" for note in found),
         "trials_hit": hit,
         "saved_quanta_repeated": saved_twice(found),
@@ -152,6 +153,17 @@ def figures(setup: Setup, folder: Path, faults: Sequence[Fault]) -> dict[str, An
         result["different_decisions"] = differing(decisions(calm.path / "log"), decisions(log))
         result["same_winner"] = calm.best_config == result["winner"]
     return result
+
+
+def told_s(log: Path, faults: Sequence[Fault]) -> list[float]:
+    """Seconds from each fault to the first interruption that the study was told of."""
+    told = [
+        commit.time_s
+        for commit in read_commits(log)
+        if any(isinstance(event, Interrupted) for event in commit.events)
+    ]
+    first = [(fault, next((time_s for time_s in told if time_s > fault.at), None)) for fault in faults]
+    return [round(time_s - fault.at, 1) for fault, time_s in first if time_s is not None]
 
 
 def differing(one: Sequence[Any], other: Sequence[Any]) -> int:

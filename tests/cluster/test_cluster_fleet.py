@@ -1,0 +1,55 @@
+"""How many trials are begun on a cluster that grows."""
+
+import pytest
+
+from autotune.cluster import fleet
+from autotune.cluster.connection import GROUP
+from autotune.cluster.fleet import Fleet
+from autotune.cluster.footprint import Footprint
+
+
+def machine(group="gpu", alive=True, places=1):
+    return {"NodeID": "n", "Alive": alive, "Labels": {GROUP: group}, "Resources": {"GPU": float(places)}}
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """What there is to see: machines that are there, and those that boot, by type."""
+    seen = {"nodes": [], "booting": {}}
+    monkeypatch.setattr(fleet.ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(fleet, "live_nodes", lambda: seen["nodes"])
+    monkeypatch.setattr(fleet, "booting", lambda: seen["booting"])
+    monkeypatch.setattr(fleet, "staying", lambda nodes: nodes)
+    return seen
+
+
+def room(seen, ahead=4, grows=True, **there):
+    seen.update(there)
+    looking = Fleet(Footprint({"GPU": 1}))
+    looking.rent(grows)
+    looking.look()
+    return looking.room(ahead) + ahead
+
+
+def test_machines_that_boot_count_as_far_as_the_cluster_has_shown_that_it_grows(cluster):
+    assert room(cluster) == 4  # from nothing
+    assert room(cluster, booting={"gpu": 4}) == 8  # before the first has booted
+    assert room(cluster, booting={"gpu": 8}) == 8  # but no more until one is there
+    assert room(cluster, nodes=[machine()] * 8, booting={"gpu": 8}) == 20
+    assert room(cluster, nodes=[machine()] * 8, booting={"gpu": 100}) == 20  # the cloud has none left
+
+
+def test_one_that_boots_holds_what_another_of_its_type_did(cluster):
+    assert room(cluster, nodes=[machine("big", alive=False, places=8)], booting={"big": 1}, ahead=9) == 17
+
+
+def test_a_cluster_that_cannot_grow_is_not_asked_what_boots(cluster):
+    assert room(cluster, ahead=0, grows=False, nodes=[machine()] * 2, booting={"gpu": 4}) == 2
+
+
+def test_a_second_look_at_once_is_the_same(cluster):
+    looking = Fleet(Footprint({"GPU": 1}))
+    looking.look()
+    cluster["nodes"] = [machine()]
+    looking.look()
+    assert looking.room(0) == 0
