@@ -11,19 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from autotune.data import Dataset, Splits
-from autotune.data.columns import GROUPS, Array
+from autotune.data.columns import GROUPS, Array, is_unloaded
 from autotune.errors import SelectorError
 from autotune.seeds import derive
 from autotune.selection import Selector
 from autotune.signals import KNOWN, ONCE, Reading, Signal
-from autotune.standalone.features import encoder_features, raw_features
+from autotune.standalone.features import encoder_features, raw_features, sharded_features
 from autotune.standalone.progress import Progress
 from autotune.standalone.rows import beside, candidates, target_split
 from autotune.standalone.training import Training, fitted, remembering
+from autotune.training.passing import Here, Spread
 from autotune.training.session import Session
 
 ONE_NUMBER: Final = frozenset({Signal.LOSS, Signal.REFERENCE_LOSS, Signal.GROUPS})  # per sample
 _TRAINING: Final = Training()
+_HERE: Final = Here()
 
 
 @final
@@ -41,12 +43,14 @@ class Sources:
         training: How a model is trained where one is needed.
         target: Share of the candidates that is set aside as target split where a selector looks at one, in
             (0, 1), or the ids of that split.
+        spread: Where an encoder's pass over data in shards is made, and parts of a selection.
     """
 
     given: Mapping[Signal, Array] = field(default_factory=dict)
     encoder: nn.Module | None = None
     training: Training = _TRAINING
     target: float | Array = 0.05
+    spread: Spread = _HERE
 
 
 @final
@@ -176,6 +180,10 @@ def features_of(
 def _computed(
     data: Dataset, rows: Array, sources: Sources, seed: int, progress: Progress
 ) -> tuple[Tensor, str]:
+    if is_unloaded(data.inputs):
+        return sharded_features(
+            data, rows, sources.encoder, sources.training.device, sources.spread, progress
+        )
     if sources.encoder is None:
         generator = torch.Generator().manual_seed(derive(seed, "features"))
         features, words = raw_features(data if len(rows) == data.n else data.take(rows), generator)

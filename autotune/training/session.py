@@ -251,7 +251,8 @@ class Session:
             wearing(trial.model, trial.judged.weights),
             torch.no_grad(),
         ):
-            for batch in self._room.samples.batches(ids, batch_size or self._room.rules.eval_batch):
+            size = batch_size or self._room.rules.eval_batch
+            for batch in self._room.samples.batches(ids, size, self._beat):
                 self._beat()
                 self._meter.charge(Label.EVALUATE, trial.cost.scoring(len(batch)))
                 yield batch

@@ -137,7 +137,7 @@ class Source:
 
     def _forward(self, ids: Tensor, signals: frozenset[Signal], beat: Beat) -> dict[Signal, Tensor]:
         with self.meter.measure(Label.SCORE):
-            batches = self.room.samples.batches(ids, self.room.rules.eval_batch)
+            batches = self.room.samples.batches(ids, self.room.rules.eval_batch, beat)
             found = self.collector.collect(batches, signals, beat)
         self.meter.charge(Label.SCORE, self.cost.scoring(len(ids)))
         return found
@@ -146,7 +146,7 @@ class Source:
         rules, (model, losses) = self.room.rules, (self.collector.model, self.collector.losses)
         collector = GradientCollector(model, losses, rules.gradient_layers, rules.gradient_width)
         with self.meter.measure(Label.SCORE):
-            batches = self.room.samples.batches(ids, min(rules.eval_batch, BLOCK))
+            batches = self.room.samples.batches(ids, min(rules.eval_batch, BLOCK), beat)
             found, flops = collector.collect(batches, beat, optimizer)
         self.meter.charge(Label.SCORE, self.cost.training(len(ids)) + flops)
         return found
