@@ -79,7 +79,8 @@ def selection(data: Dataset, folder: Path) -> Any:
 def study(data: Dataset, folder: Path) -> Any:
     """Four trials over learning rates and policies, and their confirmation."""
     policies = {"el2n": {"fraction": 0.1, "warmup": 0.1}, "fresh_random": {"fraction": 0.1}, "full": {}}
-    space = SearchSpace({"lr": Float(0.003, 0.1, log=True), "policy": Choice(policies)})
+    sizes = Choice([256, 1024])
+    space = SearchSpace({"lr": Float(0.003, 0.1, log=True), "batch_size": sizes, "policy": Choice(policies)})
     plan = at.Plan(
         at.Budget(trials=4),
         ASHA(horizon=1.0, lowest=0.5, reduction=2),
@@ -110,7 +111,7 @@ def child(task: str, shards_at: str, folder: Path, memory_mib: int, cache_mib: i
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     began = time.perf_counter()
-    limits = Limits(cache_mib / 1024, memory_mib / 1024 or 1.0, folder / "cache")
+    limits = Limits(cache_mib / 1024, memory_mib / 2048 or 1.0, folder / "cache")
     data = (
         Dataset.from_shards(shards_at, target="label", limits=limits)
         if memory_mib

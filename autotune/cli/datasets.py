@@ -127,7 +127,7 @@ def load(given: argparse.Namespace, signals: Mapping[str, str]) -> tuple[Dataset
     kept = list(dict.fromkeys(column for signal, column in columns.items() if signal in ONE_NUMBER))
     data = read(given.inputs, kept)
     for signal, column in columns.items():
-        arrays[signal] = data.columns[column] if column in data.columns else read([column], []).inputs
+        arrays[signal] = data.columns[column] if column in data.columns else read([column], []).inputs[:]
     return data, Sources(
         arrays, None if encoder is None else _built(encoder, training.config(data)), training
     )

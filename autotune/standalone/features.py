@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import tempfile
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from autotune.errors import SelectorError
 from autotune.signals import Signal
 from autotune.standalone.progress import Progress
 from autotune.task import prepare_inputs
-from autotune.training.passing import Encoding, Passing, Spread, values_of
+from autotune.training.passing import Encoding, Passing, Spread, on_disk, values_of
 from autotune.training.room import find_device
 from autotune.training.samples import Samples
 from autotune.training.statics import encoded
@@ -102,13 +101,8 @@ def sharded_features(
             "features of raw inputs are computed from all of them at once, and these stay in their shards; "
             "give an encoder (--encoder), a model (--model) or features (--features)"
         )
-    with tempfile.TemporaryFile(prefix="autotune-features-") as file:
-
-        def place(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-            return np.memmap(file, dtype, "w+", shape=shape)  # the mapping outlives the file's name
-
-        passing = Passing(Encoding(encoder), data, rows, device)
-        found = values_of(passing, spread, lambda done: progress.at("encoding", done), place)
+    passing = Passing(Encoding(encoder), data, rows, device)
+    found = values_of(passing, spread, lambda done: progress.at("encoding", done), on_disk)
     return torch.from_numpy(found[Signal.FEATURES]), "the given encoder"
 
 

@@ -20,7 +20,7 @@ from autotune.selection import Selector, Subset, selector_name
 from autotune.signals import Signal, Signals
 from autotune.training.passing import Spread
 
-SHARE: Final = 0.5  # of the memory, for signals; a rule takes about as much again
+SHARE: Final = 1 / 8  # of the memory, for signals: rules copy them, some in double precision
 
 
 @final

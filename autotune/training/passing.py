@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeVar, final
@@ -137,8 +138,17 @@ class Here:
         return map(function, parts)
 
 
+def on_disk(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array in a file that has no name, and is gone when nobody maps it any more."""
+    with tempfile.TemporaryFile(prefix="autotune-values-") as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
+
+
 def values_of(
-    passing: Passing, spread: Spread, beat: Callable[[float], object], place: Callable[..., Any]
+    passing: Passing,
+    spread: Spread,
+    beat: Callable[[float], object],
+    place: Callable[[tuple[int, ...], np.dtype[Any]], Array],
 ) -> dict[Signal, Array]:
     """The values of a pass in the order of its rows.
 
@@ -146,7 +156,7 @@ def values_of(
         passing: The pass.
         spread: Where it is done.
         beat: Told the share that is done.
-        place: Makes an array of a shape and type to put values in: `numpy.empty`, or one on disk.
+        place: Makes an array of a shape and type to put values in: `numpy.empty`, or `on_disk`.
 
     Raises:
         SelectorError: When the model does not give what was asked for.

@@ -28,7 +28,7 @@ def data(tmp_path):
         table = {"x": pa.FixedSizeListArray.from_arrays(pa.array(inputs.reshape(-1)), 16)}
         table["label"] = generator.integers(0, 3, 700)
         pq.write_table(pa.table(table), tmp_path / f"{shard}.parquet", row_group_size=300)
-    limits = Limits(0.01, 3e-5, tmp_path / "cache")  # 32 KiB, of which signals may take a half
+    limits = Limits(0.01, 1e-4, tmp_path / "cache")  # signals may take 13 KiB at once, and take 67
     return Dataset.from_shards(tmp_path, target="label", limits=limits)
 
 

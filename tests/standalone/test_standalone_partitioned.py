@@ -1,15 +1,23 @@
 """Selection in parts: the budget, the bound of what one call sees, and what it costs in quality."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from autotune.errors import SelectorError
+from autotune.cli import main
+from autotune.data import Dataset, Limits
+from autotune.errors import ConfigurationError, SelectorError
 from autotune.selection import make_selector
 from autotune.signals import Signal
 from autotune.standalone.partitioned import cut_up, select_in_parts
+from autotune.standalone.select import select
+from autotune.standalone.sources import Sources
+from autotune.standalone.training import Training
 from autotune.training.passing import Here
 
 
@@ -69,3 +77,53 @@ def test_rules_that_weigh_all_samples_are_refused():
         select_in_parts(
             make_selector("craig"), np.arange(600), {Signal.FEATURES: features()}, 9, 50, 0, Here()
         )
+
+
+@pytest.fixture
+def shards(tmp_path):
+    generator = np.random.default_rng(0)
+    for shard in range(3):
+        targets = generator.integers(0, 3, 400)
+        inputs = (generator.normal(size=(400, 16)) + targets[:, None]).astype(np.float32)
+        table = {"x": pa.FixedSizeListArray.from_arrays(pa.array(inputs.reshape(-1)), 16), "label": targets}
+        pq.write_table(pa.table(table), tmp_path / f"{shard}.parquet", row_group_size=300)
+    return tmp_path
+
+
+def model(config):
+    return nn.Linear(16, 3)
+
+
+@pytest.mark.parametrize("name", ["el2n", "k_center"])
+def test_signals_of_a_trained_model_are_those_of_data_in_memory(shards, tmp_path, name):
+    inside = Dataset.from_parquet(shards, target="label")
+    beyond = Dataset.from_shards(shards, target="label", limits=Limits(1, 1, tmp_path / "cache"))
+    sources = Sources(training=Training(model, 1.0, device="cpu"))
+    expected, found = (select(data, make_selector(name), 0.1, sources) for data in (inside, beyond))
+    assert found.ids.tolist() == expected.ids.tolist()
+    assert found.facts["parts"] == 1
+
+
+def test_features_of_raw_inputs_and_default_models_are_refused(shards, tmp_path):
+    data = Dataset.from_shards(shards, target="label", limits=Limits(1, 1, tmp_path / "cache"))
+    with pytest.raises(SelectorError, match=r"stay in their shards; give an encoder"):
+        select(data, make_selector("k_center"), 0.1)
+    with pytest.raises(ConfigurationError, match=r"stay in their shards; name a factory .* --model"):
+        select(data, make_selector("el2n"), 0.1)
+
+
+def test_the_command_reads_shards_within_limits(shards, tmp_path, capsys):
+    out = str(tmp_path / "subset.csv")
+    asked = [
+        str(shards),
+        "--selector",
+        "fixed_random",
+        "--fraction",
+        "0.1",
+        "--out",
+        out,
+        "--quiet",
+        "--json",
+    ]
+    assert main(["select", *asked, "--memory-gib", "0.5", "--cache-gib", "0.01"]) == 0
+    assert '"selected": 120' in capsys.readouterr().out

@@ -34,15 +34,16 @@ def choose(data, fraction=0.001):
 
 def search(data, folder):
     options = {"el2n": {"fraction": 0.05, "warmup": 0.2}, "fresh_random": {"fraction": 0.05}, "full": {}}
-    space = SearchSpace({"lr": Float(0.01, 0.1, log=True), "policy": Choice(options)})
+    sizes = Choice([256, 512])
+    space = SearchSpace({"lr": Float(0.01, 0.1, log=True), "batch_size": sizes, "policy": Choice(options)})
     plan = at.Plan(
         at.Budget(trials=3),
-        ASHA(horizon=0.5, lowest=0.25, reduction=2),
+        ASHA(horizon=0.2, lowest=0.1, reduction=2),
         RandomSearch(),
         at.Confirm(leaders=1, seeds=2),
         seed=1,
     )
-    rules = TrialRules(0.5, device="cpu")
+    rules = TrialRules(0.2, device="cpu")
     result = at.Study(at.Classification(data, build), space, folder, plan, rules=rules).run()
     return result.verdict["winner"]
 
@@ -59,7 +60,7 @@ def main(place, folder, memory_mib, cache_mib, what):
     choose(warm, 0.01)  # what libraries load and set aside for good, at their first use
     if what == "study":
         search(warm, Path(folder) / "warm")
-    data = open_dataset(place, limits=Limits(int(cache_mib) / 1024, 0.01, Path(folder) / "cache"))
+    data = open_dataset(place, limits=Limits(int(cache_mib) / 1024, 0.05, Path(folder) / "cache"))
     size = data.inputs.size * data.inputs.dtype.itemsize
     allowed = taken() + int(memory_mib) * MIB
     resource.setrlimit(resource.RLIMIT_DATA, (allowed, allowed))
