@@ -117,7 +117,7 @@ def test_the_command_reads_shards_within_limits(shards, tmp_path, capsys):
     asked = [
         str(shards),
         "--selector",
-        "fixed_random",
+        "random",
         "--fraction",
         "0.1",
         "--out",

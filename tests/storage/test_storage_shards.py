@@ -20,12 +20,12 @@ ROWS, WIDTH = 8192, 768
 
 @pytest.fixture
 def folder(tmp_path):
-    """Sixteen shards of 6 MiB once they are decoded."""
+    """Thirty-two shards of 6 MiB once they are decoded."""
     generator = np.random.default_rng(0)
     centres = generator.integers(0, 4, (10, WIDTH), dtype=np.uint8)
     noise = generator.integers(0, 8, (ROWS, WIDTH), dtype=np.uint8) == 0
     (tmp_path / "data").mkdir()
-    for shard in range(16):
+    for shard in range(32):
         targets = generator.integers(0, 10, ROWS)
         inputs = centres[targets] ^ np.roll(noise, shard, axis=1)
         table = {
@@ -77,6 +77,7 @@ def test_shards_that_changed_or_are_gone_are_named(bucket, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the limit on private memory is Linux's")
+@pytest.mark.slow  # less data would fit beside what the libraries take
 @pytest.mark.parametrize(("where", "done"), [("folder", "study"), ("store", "selection")])
 def test_selection_and_study_in_less_memory_than_the_data(folder, bucket, tmp_path, where, done):
     place = str(folder) if where == "folder" else bucket.address("set")

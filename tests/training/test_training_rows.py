@@ -48,7 +48,7 @@ def beyond(folder, window, tmp_path):
 
 
 def build(config):
-    return nn.Linear(WIDTH, 3)
+    return nn.Sequential(nn.Linear(WIDTH, 64), nn.ReLU(), nn.Linear(64, 3))
 
 
 def workload(data, path):
@@ -83,7 +83,7 @@ def test_a_trial_is_that_on_data_in_memory_where_windows_hold_its_subset(folder,
 
 
 @pytest.mark.parametrize(
-    ("policy", "steps"), list(zip(POLICIES, (23, 23, 5), strict=True)), ids=["full", "fresh_random", "el2n"]
+    ("policy", "steps"), list(zip(POLICIES, (23, 23, 12), strict=True)), ids=["full", "fresh_random", "el2n"]
 )
 def test_a_trial_in_windows_goes_on_as_if_it_was_never_stopped(folder, tmp_path, policy, steps):
     data = beyond(folder, 70, tmp_path)
