@@ -1,16 +1,9 @@
-"""Data that stays in its shards in an object store, and in less memory than it takes."""
-
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""Data that stays in its shards in an object store."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from beyond import choose
 
 from autotune.data import Dataset, Limits, open_dataset
 from autotune.errors import DataError, StorageError
@@ -20,12 +13,12 @@ ROWS, WIDTH = 8192, 768
 
 @pytest.fixture
 def folder(tmp_path):
-    """Thirty-two shards of 6 MiB once they are decoded."""
+    """Five shards of 6 MiB once they are decoded."""
     generator = np.random.default_rng(0)
     centres = generator.integers(0, 4, (10, WIDTH), dtype=np.uint8)
     noise = generator.integers(0, 8, (ROWS, WIDTH), dtype=np.uint8) == 0
     (tmp_path / "data").mkdir()
-    for shard in range(32):
+    for shard in range(5):
         targets = generator.integers(0, 10, ROWS)
         inputs = centres[targets] ^ np.roll(noise, shard, axis=1)
         table = {
@@ -74,33 +67,3 @@ def test_shards_that_changed_or_are_gone_are_named(bucket, tmp_path):
         open_dataset(bucket.address("set"))
     with pytest.raises(StorageError, match=r"no .parquet or .pq file at .*; .*set.* has: .*01.parquet"):
         open_dataset(bucket.address("set/99.parquet"))
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the limit on private memory is Linux's")
-@pytest.mark.slow  # less data would fit beside what the libraries take
-@pytest.mark.parametrize(("where", "done"), [("folder", "study"), ("store", "selection")])
-def test_selection_and_study_in_less_memory_than_the_data(folder, bucket, tmp_path, where, done):
-    place = str(folder) if where == "folder" else bucket.address("set")
-    # allocators that set gigabytes of addresses aside would hide what is taken
-    plain = {
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "ARROW_DEFAULT_MEMORY_POOL": "system",
-        "MALLOC_ARENA_MAX": "1",
-    }
-    program = [
-        sys.executable,
-        Path(__file__).with_name("beyond.py"),
-        place,
-        tmp_path / "work",
-        "64",
-        "32",
-        done,
-    ]
-    ended = subprocess.run(program, capture_output=True, text=True, env=os.environ | plain)
-    assert ended.returncode == 0, ended.stderr[-2000:]
-    found = json.loads(ended.stdout)
-    assert found["picks"] == choose(Dataset.from_parquet(folder, target="label"))
-    assert done == "selection" or np.mean(found["validation"]) > 0.9
-    held = sum(path.stat().st_size for path in (tmp_path / "work" / "cache").rglob("*.npy"))
-    assert held <= 33 << 20
