@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import platform
 import shutil
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from autotune.errors import StorageError
 
 MANIFEST: Final = "manifest.json"
 _PARTIAL: Final = ".partial-"
 HASHES: Final = "sha256"
+WAIT_S: Final = 0.2  # between two looks at whether another worker is done
 
 
 def partial(folder: Path) -> Path:
@@ -114,11 +117,43 @@ def replacing(target: Path, remedy: str) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield half
         half.replace(target)
+    except StorageError:  # of what was to be written
+        raise
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror or error}; {remedy}") from error
     finally:
         with suppress(OSError):  # gone where all went well
             half.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(path: Path, beat: Callable[[], object]) -> Iterator[None]:
+    """Keep other processes of this node out; the system lets the lock go when its holder dies.
+
+    Args:
+        path: The file that is locked; made when absent, in a folder that is there.
+        beat: Called while waiting.
+
+    Raises:
+        StorageError: When it cannot be made.
+    """
+    with storage("write to", path):
+        lock = path.open("a")
+    with lock:
+        while not _locked(lock):
+            beat()
+            time.sleep(WAIT_S)
+        yield
+
+
+def _locked(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # no locks here: then nobody is kept out
+        return True
+    return True
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import ray
-from torch import Tensor
 
 from autotune.cluster.connection import connect
+
+P = TypeVar("P")
+R = TypeVar("R")
 
 
 @final
@@ -33,7 +35,7 @@ class OnRay:
     cpus: float = 1.0
     workers: int | None = None
 
-    def __call__(self, function: Callable[[Tensor], Tensor], parts: Sequence[Tensor]) -> Iterable[Tensor]:
+    def __call__(self, function: Callable[[P], R], parts: Iterable[P]) -> Iterable[R]:
         """The answers, in the order of the parts.
 
         Raises:
@@ -43,12 +45,12 @@ class OnRay:
         try:
             task: Any = ray.remote(num_cpus=self.cpus)(_answer)
             held = ray.put(function)
-            answers: list[Tensor] = ray.get([task.remote(held, part) for part in parts])
+            answers: list[R] = ray.get([task.remote(held, part) for part in parts])
             return answers
         finally:
             if own:
                 ray.shutdown()
 
 
-def _answer(function: Callable[[Tensor], Tensor], part: Tensor) -> Tensor:
+def _answer(function: Callable[[P], R], part: P) -> R:
     return function(part)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def add_options(one: argparse.ArgumentParser) -> None:
     """Add them to a command."""
     data = one.add_argument_group("data")
-    data.add_argument("data", metavar="DATA", help="IDX folder, Parquet, CSV, text or .arrow; or `digits`")
+    data.add_argument(
+        "data", metavar="DATA", help="IDX folder, Parquet, CSV, text, .arrow, s3://…; or `digits`"
+    )
     data.add_argument(
         "--target", metavar="COLUMN", help="what is predicted (default: label, target, class, y)"
     )
@@ -29,6 +31,13 @@ def add_options(one: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--kind", choices=("classification", "regression", "unlabelled"), help="(default: by the target)"
     )
+    data.add_argument(
+        "--memory-gib",
+        type=float,
+        metavar="N",
+        help="leave Parquet inputs in their shards: memory for what is read",
+    )
+    data.add_argument("--cache-gib", type=float, metavar="N", help="the same: disk for what is read often")
     sources = one.add_argument_group("features, models and signals")
     sources.add_argument("--features", metavar="FILE.npy|COLUMN", help="one row per sample")
     sources.add_argument("--encoder", metavar="MODULE:FACTORY", help="computes features; `factory(config)`")
@@ -85,7 +94,7 @@ def load(given: argparse.Namespace, signals: Mapping[str, str]) -> tuple[Dataset
         ConfigurationError: When something cannot be imported, read or understood.
         StorageError: When a file is not there.
     """
-    from autotune.data import open_dataset
+    from autotune.data import Limits, open_dataset
     from autotune.importing import load_function
     from autotune.signals import Signal
     from autotune.standalone.files import read_array
@@ -106,13 +115,19 @@ def load(given: argparse.Namespace, signals: Mapping[str, str]) -> tuple[Dataset
     settings = {name: plain(value) for name, value in pairs(given.set, "--set").items()}
     training = Training(model, given.epochs, settings, given.device, given.seed)
 
+    asked = {"memory_gib": given.memory_gib, "cache_gib": given.cache_gib}
+    named_limits = {name: value for name, value in asked.items() if value is not None}
+    limits = Limits(**named_limits) if named_limits else None
+
     def read(inputs: list[str] | None, keep: list[str]) -> Dataset:
-        return open_dataset(given.data, target=given.target, inputs=inputs, keep=keep, kind=given.kind)
+        return open_dataset(
+            given.data, target=given.target, inputs=inputs, keep=keep, kind=given.kind, limits=limits
+        )
 
     kept = list(dict.fromkeys(column for signal, column in columns.items() if signal in ONE_NUMBER))
     data = read(given.inputs, kept)
     for signal, column in columns.items():
-        arrays[signal] = data.columns[column] if column in data.columns else read([column], []).inputs
+        arrays[signal] = data.columns[column] if column in data.columns else read([column], []).inputs[:]
     return data, Sources(
         arrays, None if encoder is None else _built(encoder, training.config(data)), training
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,14 @@ def add(commands: Commands) -> None:
     one.add_argument(
         "--signal", action="append", default=[], metavar="NAME=FILE.npy|COLUMN", help="a signal it needs"
     )
+    one.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where an encoder's pass over shards is made",
+    )
+    one.add_argument("--address", help="of a running Ray cluster (default: one of its own)")
+    one.add_argument("--workers", type=int, default=2, metavar="N", help="on the cluster (default: 2)")
     one.add_argument(
         "--plugin", action="append", default=[], metavar="MODULE", help="registers selectors of your own"
     )
@@ -68,6 +77,10 @@ def _selected(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     check_free(check_table_path(given.out), given.overwrite)
     with Waiting(given.quiet) as waiting:
         data, sources = load(given, pairs(given.signal, "--signal"))
+        if given.engine == "ray":
+            from autotune.cluster.spread import OnCluster
+
+            sources = replace(sources, spread=OnCluster(given.address, given.workers))
         chosen = select(data, selector, given.fraction, sources, given.seed, waiting)
     chosen.save(given.out)
     said = f"{len(chosen):,} of {chosen.facts['candidates']:,} samples: {given.out}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from autotune.data.columns import INPUTS, OFFICIAL_TEST, TARGETS, Array, blocks
+from autotune.data.columns import INPUTS, OFFICIAL_TEST, TARGETS, Array, blocks, is_unloaded
 from autotune.errors import DataError
 
 
@@ -44,11 +44,13 @@ def check_structure(columns: Mapping[str, Array], names: tuple[str, ...]) -> Non
 def check_content(columns: Mapping[str, Array], names: tuple[str, ...]) -> None:
     """Refuse values that would spoil training; reads every row of inputs and targets once, in blocks.
 
+    Inputs that are not in memory are looked at when they are read.
+
     Raises:
         DataError: For NaN or infinity, class ids out of range or only one class.
     """
     for name in (INPUTS, TARGETS):
-        if name in columns and columns[name].dtype.kind == "f":
+        if name in columns and columns[name].dtype.kind == "f" and not is_unloaded(columns[name]):
             check_finite(name, columns[name])
     targets = columns.get(TARGETS)
     if targets is not None and targets.dtype.kind == "i":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +36,74 @@ class Columns:
     names: tuple[str, ...] = ()
 
 
+class Unloaded(ABC):
+    """Inputs that are not in memory: they have shape and type like an array, and rows are read by their ids.
+
+    Attributes:
+        shape: (n, ...).
+        dtype: Of the values.
+        fingerprint: SHA-256 over what decides them, as hex.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fingerprint: str
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return max(1, math.prod(self.shape[1:]) * self.dtype.itemsize)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @abstractmethod
+    def __getitem__(self, rows: Any) -> Array:
+        """Some rows, read into memory.
+
+        Raises:
+            DataError: When they are more than may be in memory at once.
+        """
+
+    @abstractmethod
+    def gather(self, ids: Array, beat: Callable[[], object] = lambda: None) -> Iterator[Array]:
+        """Some rows in blocks, reading what holds them once and in order.
+
+        Args:
+            ids: Sorted, distinct.
+            beat: Called from time to time.
+        """
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Array:
+        raise DataError(
+            f"these inputs ({self.dtype}{list(self.shape)}) stay in their shards; read rows, inputs[ids], or "
+            "the data set into memory with Dataset.from_parquet"
+        )
+
+
+def is_unloaded(values: object) -> TypeGuard[Unloaded]:
+    """Whether a column of inputs, which goes for an array elsewhere, is not in memory."""
+    return isinstance(values, Unloaded)
+
+
 def blocks(array: Array) -> Iterator[tuple[int, Array]]:
     """Consecutive row ranges of about 16 MB with their first row id, so that no scan copies a column."""
+    if is_unloaded(array):
+        row = 0
+        for block in array.gather(np.arange(len(array))):
+            yield row, block
+            row += len(block)
+        return
     row_bytes = max(1, array.nbytes // max(1, len(array)))
     step = max(1, BLOCK_BYTES // row_bytes)
     for start in range(0, len(array), step):
@@ -52,12 +120,15 @@ def plain(arrays: Mapping[str, Any], names: Sequence[str]) -> Columns:
     found: dict[str, Array] = {}
     known = tuple(str(name) for name in names)
     for column, given in arrays.items():
+        if is_unloaded(given):
+            found[column] = cast(Array, given)
+            continue
         values = np.asarray(given)
         values = values.astype(values.dtype.newbyteorder("="), copy=False)
         if column == TARGETS:
             values, known = _targets(values, known)
         elif column == INPUTS:
-            values = _single(values)
+            values = single(values)
         elif column == OFFICIAL_TEST and values.dtype != np.bool_:
             raise DataError(
                 f"{OFFICIAL_TEST} must be a boolean per row, got {values.dtype}; write np.isin(np.arange(n), "
@@ -117,8 +188,9 @@ def _targets(values: Array, names: tuple[str, ...]) -> tuple[Array, tuple[str, .
         return np.asarray([position[word] for word in words.tolist()], dtype=np.int64), names
     if values.dtype.kind in "bui":
         return values.astype(np.int64, copy=False), names
-    return _single(values), names
+    return single(values), names
 
 
-def _single(values: Array) -> Array:
+def single(values: Array) -> Array:
+    """Double precision as single; anything else as it is."""
     return values.astype(np.float32) if values.dtype == np.float64 else values

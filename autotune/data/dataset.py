@@ -9,24 +9,28 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
 from autotune.data import csv, idx, parquet, storage, table, text
 from autotune.data import torch as torch_data
 from autotune.data.checks import check_content, check_structure
-from autotune.data.columns import INPUTS, OFFICIAL_TEST, TARGETS, Array, Columns, blocks, plain
+from autotune.data.columns import INPUTS, OFFICIAL_TEST, TARGETS, Array, Columns, blocks, is_unloaded, plain
 from autotune.data.files import Source
+from autotune.data.shards import reading as shards
+from autotune.data.shards.cache import Limits
 from autotune.data.table import Roles
 from autotune.data.text import HashingTokenizer
 from autotune.errors import DataError
+from autotune.storage.location import Remote
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from torch.utils.data import Dataset as TorchDataset
 
 _TOKENIZER: Final = HashingTokenizer()
+_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,6 +124,9 @@ class Dataset:
         for name in sorted(self.columns):
             values = self.columns[name]
             digest.update(f"{name}\0{values.dtype.str}\0{values.shape}\0".encode())
+            if is_unloaded(values):
+                digest.update(values.fingerprint.encode())
+                continue
             for _, block in blocks(values):
                 digest.update(np.ascontiguousarray(block).data.cast("B"))
         return digest.hexdigest()
@@ -243,6 +250,38 @@ class Dataset:
         return cls._checked(parquet.read(source, roles, tokenizer))
 
     @classmethod
+    def from_shards(
+        cls,
+        source: Source | Remote,
+        *,
+        target: str | None,
+        inputs: str | Sequence[str] | None = None,
+        keep: Sequence[str] = (),
+        kind: str | None = None,
+        limits: Limits = _LIMITS,
+    ) -> Dataset:
+        """From Parquet files that are larger than memory, in a folder or an object store; see docs/data.md.
+
+        Targets and kept columns are read now; inputs are read by row id when they are needed, and what is
+        read often is kept on the node's disk. The fingerprint is of what the shards' footers and the columns
+        in memory say, not of every input.
+
+        Args:
+            source: As in `from_parquet`, or an address such as `s3://bucket/folder?region=eu-west-1`.
+            target: As in `from_table`, like all but the last.
+            inputs: Numbers, one column of images, of lists of one length, or of text.
+            keep: Columns to carry along.
+            kind: "classification" or "regression"; None = by the type of the target.
+            limits: What reading may take of a node's disk and memory.
+
+        Raises:
+            StorageError: When a shard cannot be read.
+            DataError: When a shard is damaged, differs from the others, or cannot be used.
+        """
+        roles = Roles(target, inputs, tuple(keep), kind)
+        return cls._checked(shards.read(source, roles, _TOKENIZER, limits))
+
+    @classmethod
     def from_csv(
         cls,
         source: Source,
@@ -280,6 +319,8 @@ class Dataset:
 
 
 def _read_only(values: Array) -> Array:
+    if is_unloaded(values):
+        return cast(Array, values)
     view = values.view()
     view.flags.writeable = False
     return view

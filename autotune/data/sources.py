@@ -11,7 +11,11 @@ from autotune.data import csv, parquet, text
 from autotune.data.dataset import Dataset
 from autotune.data.digits import digits
 from autotune.data.files import find, neighbours
+from autotune.data.shards.cache import Limits
+from autotune.data.shards.files import find_shards
+from autotune.data.shards.layout import read_footers
 from autotune.errors import DataError, StorageError
+from autotune.storage.location import Location, Remote, locate
 
 _TARGETS: Final = ("label", "target", "class", "y")
 UNLABELLED: Final = "unlabelled"
@@ -26,8 +30,11 @@ def open_dataset(
     keep: Sequence[str] = (),
     kind: str | None = None,
     header: Sequence[str] | None = None,
+    limits: Limits | None = None,
 ) -> Dataset:
     """Read `digits`, a file, a folder or a glob pattern, in the format that its names show.
+
+    The address of a file or folder in an object store is that of Parquet files, whose inputs stay there.
 
     Folders may hold IDX files as MNIST has them, Parquet, CSV (with a C4.5 `.names` file beside, its columns
     are named from it and the last is the target) or text with `label text` lines. `.arrow` is a file of
@@ -41,12 +48,21 @@ def open_dataset(
         kind: "classification" or "regression"; None = by the type of the target; "unlabelled" = tables have
             no target.
         header: Column names of CSV files whose first line is data already.
+        limits: Leave the inputs of Parquet files where they are, and read them within these limits; see
+            `Dataset.from_shards`. None reads files into memory.
 
     Raises:
         StorageError: When nothing is there.
         DataError: When the format is unknown or the data cannot be used.
     """
-    path = Path(source)
+    place = locate(source)
+    if isinstance(place, Remote) or limits is not None:
+        schema = read_footers(find_shards(place)[0][:1])[0].schema
+        chosen, kind = _target(target, kind, schema.names, place)
+        return Dataset.from_shards(
+            place, target=chosen, inputs=inputs, keep=keep, kind=kind, limits=limits or Limits()
+        )
+    path = place
     if str(source) == "digits" and not path.exists():
         return digits()
     suffix = format_of(path)
@@ -100,7 +116,7 @@ def format_of(path: Path) -> str:
 
 
 def _target(
-    target: str | None, kind: str | None, names: Sequence[str], path: Path
+    target: str | None, kind: str | None, names: Sequence[str], path: Location
 ) -> tuple[str | None, str | None]:
     """The target column, and what of `kind` is left to say."""
     if kind == UNLABELLED:

@@ -24,7 +24,15 @@ import pyarrow.compute as pc
 
 from autotune.data import images
 from autotune.data.columns import INPUTS, OFFICIAL_TEST, RESERVED, Array, Columns
-from autotune.data.features import encoder_of, is_image, is_list, is_number, is_string
+from autotune.data.features import (
+    Category,
+    Number,
+    encoder_of,
+    is_image,
+    is_list,
+    is_number,
+    is_string,
+)
 from autotune.data.labels import KINDS, read_targets
 from autotune.data.text import HashingTokenizer
 from autotune.errors import DataError, unknown
@@ -119,13 +127,19 @@ def read_inputs(parts: Sequence[pa.Table], names: Sequence[str], tokenizer: Hash
         return np.concatenate([_lists(column, names[0]) for column in columns])
     if len(names) == 1 and is_string(columns[0].type):
         return tokenizer.encode(text or "" for column in columns for text in column.to_pylist())
-    encoders = [encoder_of(parts[0].column(name), name) for name in names]
+    return fill(parts, [encoder_of(parts[0].column(name), name) for name in names])
+
+
+def fill(parts: Sequence[pa.Table], encoders: Sequence[Number | Category]) -> Array:
+    """Columns of numbers and categories of all parts, one below the other, shape (n, width)."""
+    n = sum(part.num_rows for part in parts)
     out = np.zeros((n, sum(encoder.width for encoder in encoders)), np.float32)
     row = 0
     for part in parts:
         left = 0
-        for name, encoder in zip(names, encoders, strict=True):
-            encoder.fill(out[row : row + part.num_rows, left : left + encoder.width], part.column(name))
+        for encoder in encoders:
+            column = part.column(encoder.name)
+            encoder.fill(out[row : row + part.num_rows, left : left + encoder.width], column)
             left += encoder.width
         row += part.num_rows
     return out

@@ -13,8 +13,11 @@ from torch import Tensor, nn
 
 from autotune.data import Dataset
 from autotune.data.columns import Array, blocks
+from autotune.errors import SelectorError
+from autotune.signals import Signal
 from autotune.standalone.progress import Progress
 from autotune.task import prepare_inputs
+from autotune.training.passing import Encoding, Passing, Spread, on_disk, values_of
 from autotune.training.room import find_device
 from autotune.training.samples import Samples
 from autotune.training.statics import encoded
@@ -75,6 +78,32 @@ def encoder_features(
         progress.at("encoding", done * BATCH / len(rows))
         parts.append(encoded(encoder, batch).cpu())
     return torch.cat(parts)
+
+
+def sharded_features(
+    data: Dataset, rows: Array, encoder: nn.Module | None, device: str, spread: Spread, progress: Progress
+) -> tuple[Tensor, str]:
+    """Features of data in shards by a frozen encoder, on disk until they are read.
+
+    Args:
+        data: Whose inputs it reads.
+        rows: Ids, sorted.
+        encoder: As in `encoder_features`.
+        device: Of each worker: `auto`, or a torch device.
+        spread: Where the pass is made.
+        progress: Told how far it is.
+
+    Raises:
+        SelectorError: When there is no encoder, or it does not give one row of numbers per sample.
+    """
+    if encoder is None:
+        raise SelectorError(
+            "features of raw inputs are computed from all of them at once, and these stay in their shards; "
+            "give an encoder (--encoder), a model (--model) or features (--features)"
+        )
+    passing = Passing(Encoding(encoder), data, rows, device)
+    found = values_of(passing, spread, lambda done: progress.at("encoding", done), on_disk)
+    return torch.from_numpy(found[Signal.FEATURES]), "the given encoder"
 
 
 def bag_of_words(tokens: Array, generator: torch.Generator) -> Tensor:

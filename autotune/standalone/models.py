@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from autotune.data import Dataset
-from autotune.data.columns import Array
+from autotune.data.columns import Array, is_unloaded
 from autotune.errors import ConfigurationError
 from autotune.events import Config
 
@@ -30,6 +30,11 @@ def default_model(data: Dataset, rows: Array) -> tuple[Callable[[Config], nn.Mod
     shape, out = data.inputs.shape[1:], outputs(data)
     if len(shape) == 3 and min(shape[1:]) >= 4:
         return lambda config: _network(shape, out), "a small convolutional network"
+    if is_unloaded(data.inputs):
+        raise ConfigurationError(
+            "default models for tables and texts look at all inputs, and these stay in their shards; name a "
+            "factory of your own with --model"
+        )
     if len(shape) == 1 and data.inputs.dtype.kind == "i":
         size = int(data.inputs.max()) + 1
         return lambda config: _Bag(size, out), "a bag of word embeddings"

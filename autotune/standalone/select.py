@@ -15,13 +15,16 @@ import torch
 
 from autotune.data import Dataset
 from autotune.data.columns import Array
+from autotune.data.shards.cache import GIB
+from autotune.data.shards.inputs import ShardedInputs
 from autotune.errors import SelectorError
 from autotune.seeds import derive
 from autotune.selection import Selector, selector_name
 from autotune.signals import Reading, Signals
 from autotune.standalone.files import write_table
+from autotune.standalone.partitioned import SHARE, select_in_parts
 from autotune.standalone.progress import Progress, Silent
-from autotune.standalone.sources import Sources, gather
+from autotune.standalone.sources import Gathered, Sources, gather
 from autotune.training.room import find_device
 
 _DEFAULT: Final = Sources()
@@ -88,27 +91,43 @@ def select(
     if not 0.0 < fraction <= 1.0:
         raise SelectorError(f"fraction must be in (0, 1], got {fraction}")
     began = time.perf_counter()
-    device = find_device(sources.training.device)
     gathered = gather(data, selector, sources, seed, progress)
-    readings = {signal: _moved(reading, device) for signal, reading in gathered.readings.items()}
-    signals = Signals(torch.from_numpy(gathered.rows).to(device), readings, progress=1.0)
-    collected = time.perf_counter()
+    candidates, collected = len(gathered.rows), time.perf_counter()
     progress.at("selecting", 0.0)
-    budget = max(1, round(fraction * signals.n))
-    subset = selector.select(signals, budget, torch.Generator().manual_seed(derive(seed, "select")))
+    budget = max(1, round(fraction * candidates))
+    fits, cut = _fits(data, gathered), None
+    if fits < candidates:
+        arrays = {signal: reading.values.numpy() for signal, reading in gathered.readings.items()}
+        subset, cut = select_in_parts(selector, gathered.rows, arrays, budget, fits, seed, sources.spread)
+    else:
+        device = find_device(sources.training.device)
+        readings = {signal: _moved(reading, device) for signal, reading in gathered.readings.items()}
+        signals = Signals(torch.from_numpy(gathered.rows).to(device), readings, progress=1.0)
+        subset = selector.select(signals, budget, torch.Generator().manual_seed(derive(seed, "select")))
     facts = {
         "selector": selector_name(selector),
         "parameters": dataclasses.asdict(selector),  # type: ignore[call-overload]  # all are dataclasses
         "seed": seed,
         "data": data.fingerprint,
-        "candidates": signals.n,
+        "candidates": candidates,
         "budget": budget,
         "selected": len(subset),
-        "nested": selector.nested,
+        "nested": selector.nested and (cut is None or cut.second),
+        "parts": 1 if cut is None else len(cut.parts),
         "signals": dict(gathered.origins),
         "seconds": {"signals": collected - began, "selection": time.perf_counter() - collected},
     }
     return Selection(subset.ids.cpu().numpy(), subset.weights.cpu().numpy(), facts)
+
+
+def _fits(data: Dataset, gathered: Gathered) -> int:
+    """Candidates whose signals are in memory at once; all of them where the data is, too."""
+    inputs: object = data.inputs
+    if not isinstance(inputs, ShardedInputs):
+        return len(gathered.rows)
+    values = [reading.values for signal, reading in gathered.readings.items() if not signal.of_target_split]
+    row = sum(one[0].numel() * one.element_size() for one in values)
+    return max(1, int(SHARE * inputs.limits.memory_gib * GIB / max(1, row)))
 
 
 def _moved(reading: Reading, device: torch.device) -> Reading:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, final
 
 import numpy as np
@@ -11,19 +11,22 @@ import torch
 from torch import Tensor, nn
 
 from autotune.data import Dataset, Splits
-from autotune.data.columns import GROUPS, Array
+from autotune.data.columns import GROUPS, Array, is_unloaded
 from autotune.errors import SelectorError
 from autotune.seeds import derive
 from autotune.selection import Selector
-from autotune.signals import KNOWN, ONCE, Reading, Signal
-from autotune.standalone.features import encoder_features, raw_features
+from autotune.signals import FORWARD, KNOWN, ONCE, Reading, Signal
+from autotune.standalone.features import encoder_features, raw_features, sharded_features
 from autotune.standalone.progress import Progress
 from autotune.standalone.rows import beside, candidates, target_split
 from autotune.standalone.training import Training, fitted, remembering
+from autotune.training.passing import Collecting, Here, Passing, Spread, on_disk, values_of
 from autotune.training.session import Session
+from autotune.training.source import Source
 
 ONE_NUMBER: Final = frozenset({Signal.LOSS, Signal.REFERENCE_LOSS, Signal.GROUPS})  # per sample
 _TRAINING: Final = Training()
+_HERE: Final = Here()
 
 
 @final
@@ -41,12 +44,14 @@ class Sources:
         training: How a model is trained where one is needed.
         target: Share of the candidates that is set aside as target split where a selector looks at one, in
             (0, 1), or the ids of that split.
+        spread: Where an encoder's pass over data in shards is made, and parts of a selection.
     """
 
     given: Mapping[Signal, Array] = field(default_factory=dict)
     encoder: nn.Module | None = None
     training: Training = _TRAINING
     target: float | Array = 0.05
+    spread: Spread = _HERE
 
 
 @final
@@ -109,7 +114,7 @@ def gather(data: Dataset, selector: Selector, sources: Sources, seed: int, progr
         splits = Splits(rows, target, empty, empty)
         policy = remembering(selector)
         with fitted(task, splits, sources.training, progress, policy, learnt) as session:
-            readings |= _asked(session, learnt, rows, target, progress)
+            readings |= _asked(session, learnt, rows, target, progress, sources.spread)
     return Gathered(rows, readings, origins)
 
 
@@ -176,6 +181,10 @@ def features_of(
 def _computed(
     data: Dataset, rows: Array, sources: Sources, seed: int, progress: Progress
 ) -> tuple[Tensor, str]:
+    if is_unloaded(data.inputs):
+        return sharded_features(
+            data, rows, sources.encoder, sources.training.device, sources.spread, progress
+        )
     if sources.encoder is None:
         generator = torch.Generator().manual_seed(derive(seed, "features"))
         features, words = raw_features(data if len(rows) == data.n else data.take(rows), generator)
@@ -185,7 +194,12 @@ def _computed(
 
 
 def _asked(
-    session: Session, signals: Iterable[Signal], rows: Array, target: Array, progress: Progress
+    session: Session,
+    signals: Iterable[Signal],
+    rows: Array,
+    target: Array,
+    progress: Progress,
+    spread: Spread,
 ) -> dict[Signal, Reading]:
     """What a trained trial tells of the candidates and of the target split."""
     source, ids = session.trial.source, torch.from_numpy(rows)
@@ -195,10 +209,26 @@ def _asked(
 
     wanted = {signal for signal in signals if not signal.of_target_split}
     found = source.histories(ids, wanted, session.fidelity)
+    if is_unloaded(source.room.task.data.inputs):
+        found |= _spread_out(source, rows, FORWARD & wanted - found.keys(), progress, spread)
     found |= source.passes(ids, wanted - found.keys(), beat)
     there = {signal.plain for signal in signals if signal.of_target_split}
     told = source.passes(torch.from_numpy(target), there, beat)
     return found | {signal.on_target_split: reading for signal, reading in told.items()}
+
+
+def _spread_out(
+    source: Source, rows: Array, signals: frozenset[Signal], progress: Progress, spread: Spread
+) -> dict[Signal, Reading]:
+    """Signals of a forward pass over data in shards, made by whoever the spread has, and kept on disk."""
+    if not signals:
+        return {}
+    room = source.room
+    losses = replace(room, task=room.task.without_data()).losses(room.reference)
+    compute = Collecting(replace(source.collector, losses=losses), signals)
+    passing = Passing(compute, room.task.data, rows, room.rules.device)
+    found = values_of(passing, spread, lambda done: progress.at("collecting signals", done), on_disk)
+    return {signal: Reading.fresh(torch.from_numpy(values)) for signal, values in found.items()}
 
 
 def _told(signals: Iterable[Signal], words: str, progress: Progress) -> dict[str, str]:

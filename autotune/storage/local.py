@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import final
 
 from autotune.folders import is_partial, partial, storage, synchronise
-from autotune.storage.store import Store
+from autotune.storage.store import Store, Stored
 
 
 @final
@@ -50,11 +51,30 @@ class LocalStore(Store):
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return None
 
-    def names(self, under: str = "") -> list[str]:
-        """All names, without those that are half-written."""
+    def part(self, name: str, start: int, length: int, tag: str = "") -> bytes | None:
+        """Some bytes of the content."""
         with storage("read", self.folder):
-            found = [path for path in (self.folder / under).rglob("*") if path.is_file()]
-        return sorted(path.relative_to(self.folder).as_posix() for path in found if not is_partial(path))
+            try:
+                with (self.folder / name).open("rb") as file:
+                    if tag and tag_of(os.fstat(file.fileno())) != tag:
+                        return None
+                    file.seek(start)
+                    return file.read(length)
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return None
+
+    def look(self, under: str = "") -> list[Stored]:
+        """What is there, without what is half-written."""
+        found: list[Stored] = []
+        with storage("read", self.folder):
+            for path in (self.folder / under).rglob("*"):
+                if not is_partial(path):
+                    with suppress(FileNotFoundError):  # removed meanwhile
+                        facts = path.stat()
+                        if stat.S_ISREG(facts.st_mode):
+                            name = path.relative_to(self.folder).as_posix()
+                            found.append(Stored(name, facts.st_size, tag_of(facts)))
+        return sorted(found, key=lambda one: one.name)
 
     def delete(self, *names: str) -> None:
         """Remove names."""
@@ -80,3 +100,8 @@ class LocalStore(Store):
             yield half
         finally:
             half.unlink(missing_ok=True)
+
+
+def tag_of(facts: os.stat_result) -> str:
+    """What changes with the content of a file: the time of its last change."""
+    return f"{facts.st_mtime_ns:x}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar, final
 
 from autotune.errors import RefusedError, StorageError
-from autotune.storage.store import Store
+from autotune.storage.store import Store, Stored
 
 logger = logging.getLogger(__name__)
 FIRST_S: Final = 0.2  # before the second try; doubled for each further one
@@ -57,9 +57,13 @@ class Patient(Store):
         """The content."""
         return self._until(lambda: self.inner.get(name))
 
-    def names(self, under: str = "") -> list[str]:
-        """All names in a folder."""
-        return self._until(lambda: self.inner.names(under))
+    def part(self, name: str, start: int, length: int, tag: str = "") -> bytes | None:
+        """Some bytes of the content."""
+        return self._until(lambda: self.inner.part(name, start, length, tag))
+
+    def look(self, under: str = "") -> list[Stored]:
+        """What is in a folder."""
+        return self._until(lambda: self.inner.look(under))
 
     def delete(self, *names: str) -> None:
         """Remove names."""

@@ -33,7 +33,18 @@ def scratch(where: str, store: Store) -> Path:
     if (known := store.get(_IDENTITY)) is None:
         store.put_new(_IDENTITY, json.dumps({"id": uuid.uuid4().hex}).encode())
         known = store.get(_IDENTITY) or b""
-    digest = hashlib.sha256(where.encode() + b"\0" + known).hexdigest()[:24]
+    folder = private() / hashlib.sha256(where.encode() + b"\0" + known).hexdigest()[:24]
+    with storage("make", folder):
+        folder.mkdir(exist_ok=True)
+    return folder
+
+
+def private() -> Path:
+    """The user's folder on this machine; others cannot look into it.
+
+    Raises:
+        StorageError: When it cannot be made, or belongs to somebody else.
+    """
     top = Path(tempfile.gettempdir()) / f"autotune-{os.getuid()}"
     with storage("make", top):
         top.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -42,5 +53,4 @@ def scratch(where: str, store: Store) -> Path:
             raise StorageError(
                 f"{top} can be written by others; remove it, or set TMPDIR to a folder of yours"
             )
-        (top / digest).mkdir(exist_ok=True)
-    return top / digest
+    return top

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a store has under a name.
+
+    Attributes:
+        name: Of it.
+        size: Bytes.
+        tag: Changes with the content: the store's own mark, or the time on a disk; empty where neither is.
+    """
+
+    name: str
+    size: int
+    tag: str
 
 
 class Store(ABC):
@@ -43,8 +59,23 @@ class Store(ABC):
         """The content; None when there is none."""
 
     @abstractmethod
+    def part(self, name: str, start: int, length: int, tag: str = "") -> bytes | None:
+        """Some bytes of a content, fewer where it ends; None when there is none, or another than was meant.
+
+        Args:
+            name: Of the content.
+            start: The first byte.
+            length: How many, at least 1.
+            tag: Which content is meant; empty takes any.
+        """
+
+    @abstractmethod
+    def look(self, under: str = "") -> list[Stored]:
+        """What is in a folder and below it, sorted by name."""
+
     def names(self, under: str = "") -> list[str]:
         """All names in a folder and below it, sorted."""
+        return [found.name for found in self.look(under)]
 
     @abstractmethod
     def delete(self, *names: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,19 @@ class StoreContract:
         assert store.names("trial-1") == ["trial-1/a", "trial-1/b/x"]
         assert store.names("trial-1/b") == ["trial-1/b/x"]
         assert store.names() == ["top", "trial-1/a", "trial-1/b/x", "trial-10/a"]
+
+    def test_parts_are_of_the_content_that_is_meant(self, store: Store) -> None:
+        store.put("a/b", b"0123456789")
+        (found,) = store.look("a")
+        assert (found.name, found.size) == ("a/b", 10)
+        assert store.part("a/b", 2, 3) == b"234"
+        assert store.part("a/b", 8, 20, found.tag) == b"89"
+        assert store.part("a/c", 0, 1) is None
+        time.sleep(0.01)  # a disk knows by the time
+        store.put("a/b", b"abcdefghij")
+        assert store.part("a/b", 2, 3) == b"cde"
+        assert store.part("a/b", 2, 3, found.tag) is None
+        assert store.look("a")[0].tag != found.tag
 
     def test_what_is_deleted_is_gone(self, store: Store) -> None:
         for name in ("a/1", "a/2", "a/3"):

@@ -18,11 +18,17 @@ ALL: Final = "all"
 SUBSET: Final = "subset"
 
 Choose = Callable[[int], Subset]  # the number of the selection, counted from 0
+Order = Callable[[Tensor, torch.Generator], list[Tensor]]  # ids to their positions, in windows
 
 
 def phase(schedule: Schedule, progress: float) -> str:
     """What is trained on at a progress: all data in the warm-up and in the end, a subset between."""
     return SUBSET if schedule.warmup <= progress < 1.0 - schedule.anneal else ALL
+
+
+def shuffled(ids: Tensor, generator: torch.Generator) -> list[Tensor]:
+    """A random order in one window."""
+    return [torch.randperm(len(ids), generator=generator)]
 
 
 def due(policy: Policy, progress: float, selected_at: float) -> bool:
@@ -50,17 +56,29 @@ class Feeder:
         seed: The trial's; with the number of the pass it decides the order.
         choose: Makes a selection, whatever that takes.
         device: Where ids and weights are wanted.
+        order: Of a pass; what a window of it holds is wanted together.
     """
 
-    def __init__(self, policy: Policy, ids: Tensor, seed: int, choose: Choose, device: torch.device) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        ids: Tensor,
+        seed: int,
+        choose: Choose,
+        device: torch.device,
+        order: Order = shuffled,
+    ) -> None:
         self._policy = policy
         self._all = Subset.uniform(ids)
         self._seed = seed
         self._choose = choose
         self._device = device
+        self._by = order
         self._at = _Position()
         self._subset: Subset | None = None
         self._batches: list[tuple[Tensor, Tensor]] = []
+        self._windows: list[Tensor] = []
+        self._reached: list[int] = []  # the window in which each batch ends
         self._ordered = False  # whether the batches are those of the pass
         self.batch_size = 1
 
@@ -88,6 +106,11 @@ class Feeder:
         self._at.batch += 1
         return self._batches[self._at.batch - 1]
 
+    @property
+    def window(self) -> Tensor:
+        """Ids of the window in which the batch ends that was taken last."""
+        return self._windows[self._reached[self._at.batch - 1]]
+
     def _select(self, progress: float) -> None:
         subset = self._choose(self._at.selections)
         if len(subset) == 0:
@@ -105,11 +128,15 @@ class Feeder:
         if self._ordered:
             return
         subset = self._subset if self._at.phase == SUBSET and self._subset is not None else self._all
-        order = torch.randperm(len(subset), generator=generator(self._seed, "order", self._at.passes))
+        windows = self._by(subset.ids, generator(self._seed, "order", self._at.passes))
+        order = torch.cat(windows)
         count = -(-len(subset) // self.batch_size)
         ids = subset.ids[order].to(self._device).tensor_split(count)
         weights = subset.weights[order].to(self._device).tensor_split(count)
         self._batches = list(zip(ids, weights, strict=True))
+        ends, last = (torch.tensor([len(one) for one in parts]).cumsum(0) for parts in (windows, ids))
+        self._windows = [subset.ids[window] for window in windows]
+        self._reached = torch.searchsorted(ends, last).tolist()
         self._ordered = True
 
     def capture(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

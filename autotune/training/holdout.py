@@ -75,7 +75,7 @@ def reference_losses(room: Room, beat: Beat) -> tuple[Tensor, float]:
 def _trained(room: Room, config: Config, meter: Meter, beat: Beat) -> Tensor:
     def losses(trial: Trial, weights: Mapping[str, Tensor], ids: Tensor) -> Tensor:
         meter.charge(Label.SCORE, trial.cost.scoring(len(ids)))
-        batches = room.samples.batches(ids, room.rules.eval_batch)
+        batches = room.samples.batches(ids, room.rules.eval_batch, beat)
         with wearing(trial.model, weights):
             return trial.source.collector.collect(batches, frozenset({Signal.LOSS}), beat)[Signal.LOSS]
 

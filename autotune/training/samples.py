@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
+import copy
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,18 +13,21 @@ from torch import Tensor
 
 from autotune.data import Dataset
 from autotune.data.columns import GROUPS
+from autotune.data.shards.inputs import ShardedInputs
 from autotune.errors import SelectorError
 from autotune.task import Batch
+from autotune.training.rows import Held, Rows, Staged, tensor
 
 Ids = npt.NDArray[np.int64]
 
 
 class Samples:
-    """All samples of a data set; on the CPU they share its memory.
+    """All samples of a data set; on the CPU they share its memory, unless they stay in their shards.
 
     Args:
         data: The data set; read in place.
-        device: Where batches are wanted. Another device than the CPU gets one copy of everything.
+        device: Where batches are wanted. Another device than the CPU gets one copy of what is in
+            memory.
         prepare: Raw inputs of a batch to what a model takes.
     """
 
@@ -33,8 +35,13 @@ class Samples:
         self.device = device
         self.n = data.n
         self._prepare = prepare
-        self._inputs = _tensor(data.inputs).to(device)
-        targets = _tensor(data.columns["targets"]) if "targets" in data.columns else torch.empty(data.n, 0)
+        inputs: object = data.inputs
+        self._rows: Rows = (
+            Staged(inputs, device)
+            if isinstance(inputs, ShardedInputs)
+            else Held(tensor(data.inputs).to(device))
+        )
+        targets = tensor(data.columns["targets"]) if "targets" in data.columns else torch.empty(data.n, 0)
         self.targets = (targets.float() if targets.is_floating_point() else targets.long()).to(device)
         self._data = data
         self._ones = torch.ones(0, device=device)
@@ -63,13 +70,25 @@ class Samples:
         """The samples with these ids (on the device), all alike unless weights are given."""
         if weights is None:
             weights = self.ones(len(ids))
-        inputs = self._prepare(self._inputs.index_select(0, ids))
-        return Batch(ids, inputs, self.targets.index_select(0, ids), weights)
+        return self._batch(ids, self._rows.take(ids), weights)
 
-    def batches(self, ids: Tensor, size: int) -> Iterator[Batch]:
-        """The samples with these ids in order, at most `size` at a time."""
-        for part in torch.split(ids.to(self.device), size):
-            yield self.batch(part)
+    def batches(self, ids: Tensor, size: int, beat: Callable[[], object] = lambda: None) -> Iterator[Batch]:
+        """The samples with these ids in order, at most `size` at a time; `beat` is called between reads."""
+        for part, inputs in self._rows.passing(ids.to(self.device), size, beat):
+            yield self._batch(part, inputs, self.ones(len(part)))
+
+    def windows(self, ids: Tensor, generator: torch.Generator) -> list[Tensor]:
+        """A random order of some samples, as positions in `ids`, in windows: see `near`."""
+        return self._rows.windows(ids, generator)
+
+    def near(self, ids: Tensor, beat: Callable[[], object]) -> Samples:
+        """The same samples, with those of a window near at hand: each read of them is then cheap."""
+        other = copy.copy(self)
+        other._rows = self._rows.near(ids, beat)
+        return other
+
+    def _batch(self, ids: Tensor, inputs: Tensor, weights: Tensor) -> Batch:
+        return Batch(ids, self._prepare(inputs), self.targets.index_select(0, ids), weights)
 
     def ones(self, n: int) -> Tensor:
         """Weights of n samples that all count the same."""
@@ -81,12 +100,3 @@ class Samples:
 def as_ids(ids: Ids) -> Tensor:
     """Sample ids as a tensor."""
     return torch.from_numpy(np.array(ids, dtype=np.int64))
-
-
-def _tensor(values: npt.NDArray[Any]) -> Tensor:
-    """The array's own memory as a tensor; torch's warning that it is read-only does not concern us."""
-    if values.dtype in (np.uint16, np.uint32, np.uint64):
-        values = values.astype(np.int64)  # torch can hardly compute with these
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(values)

@@ -18,6 +18,7 @@ from autotune.training.flops import PassCost, forward_flops
 from autotune.training.measures import BATCH, MEASURES, measured
 from autotune.training.meter import Meter
 from autotune.training.modes import evaluating
+from autotune.training.parallel.passes import joined, part_of
 from autotune.training.parts import Snapshot
 from autotune.training.room import Room
 from autotune.training.rules import BRANCH
@@ -266,13 +267,13 @@ class Session:
             wearing(trial.model, trial.judged.weights),
             torch.no_grad(),
         ):
-            batches = torch.split(ids, batch_size or self._room.rules.eval_batch)
-            mine = self._ranks.rows(len(batches))
-            for number, part in enumerate(batches):
+            size = batch_size or self._room.rules.eval_batch
+            mine = part_of(self._ranks, ids, size)
+            self._meter.charge(Label.EVALUATE, trial.cost.scoring(len(ids) - sum(map(len, mine))))
+            for batch in self._room.samples.batches(joined(mine), size, self._beat) if mine else ():
                 self._beat()
-                self._meter.charge(Label.EVALUATE, trial.cost.scoring(len(part)))
-                if mine.start <= number < mine.stop:
-                    yield self._room.samples.batch(part.to(self.device))
+                self._meter.charge(Label.EVALUATE, trial.cost.scoring(len(batch)))
+                yield batch
 
     def everybody(self, found: list[T]) -> list[T]:
         """What was found in this rank's batches of `evaluation`, and by the others in theirs, in order."""

@@ -11,22 +11,20 @@ store there is the same, and each machine keeps what it has read in a scratch fo
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, TextIO, final
+from typing import Any, Final, final
 
 import safetensors
 from safetensors.torch import load, save
 from torch import Tensor
 
 from autotune.errors import StorageError
-from autotune.folders import HASHES, contents, manifest, publish, storage
+from autotune.folders import HASHES, alone, contents, manifest, publish, storage
 from autotune.storage.bundles import Bundles
 from autotune.storage.location import Remote, locate
 from autotune.storage.opening import store_at
@@ -34,7 +32,6 @@ from autotune.storage.patient import OPENING_S, Patient
 from autotune.storage.scratch import scratch
 
 FORMAT: Final = 1
-WAIT_S: Final = 0.2  # between two looks at whether another worker is done
 _VALUES: Final = "values.safetensors"
 
 
@@ -130,7 +127,7 @@ class SharedStore:
     ) -> Entry:
         with storage("write to", self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        with _alone(self.path / f"{key.name}.lock", beat):
+        with alone(self.path / f"{key.name}.lock", beat):
             if (entry := self._read(key, least) or self._fetched(key, least, beat)) is not None:
                 return entry
             values, flops = make()
@@ -179,25 +176,3 @@ class SharedStore:
         except (safetensors.SafetensorError, KeyError, ValueError):
             return None
         return entry if len(entry.values) >= least else None
-
-
-@contextlib.contextmanager
-def _alone(path: Path, beat: Callable[[], object]) -> Iterator[None]:
-    """Keep other processes of this node out; the system lets the lock go when its holder dies."""
-    with storage("write to", path):
-        lock = path.open("a")
-    with lock:
-        while not _locked(lock):
-            beat()
-            time.sleep(WAIT_S)
-        yield
-
-
-def _locked(lock: TextIO) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # no locks here: then nobody is kept out
-        return True
-    return True

@@ -147,7 +147,7 @@ class Source:
     def _forward(self, ids: Tensor, signals: frozenset[Signal], beat: Beat) -> dict[Signal, Tensor]:
         with self.meter.measure(Label.SCORE):
             collect = partial(self.collector.collect, signals=signals, beat=beat)
-            parts = scored(self.room, ids, self.room.rules.eval_batch, collect)
+            parts = scored(self.room, ids, self.room.rules.eval_batch, collect, beat)
             found = {signal: joined([part[signal] for part in parts]) for signal in signals}
         self.meter.charge(Label.SCORE, self.cost.scoring(len(ids)))
         return found
@@ -157,7 +157,7 @@ class Source:
         collector = GradientCollector(model, losses, rules.gradient_layers, rules.gradient_width)
         with self.meter.measure(Label.SCORE):
             collect = partial(collector.collect, beat=beat, optimizer=optimizer)
-            parts = scored(self.room, ids, min(rules.eval_batch, BLOCK), collect)
+            parts = scored(self.room, ids, min(rules.eval_batch, BLOCK), collect, beat)
         projecting = sum(flops for _, flops in parts)
         self.meter.charge(Label.SCORE, self.cost.training(len(ids)) + projecting)
         return joined([found for found, _ in parts])

@@ -63,7 +63,7 @@ def make(room: Room, signal: Signal, beat: Beat) -> tuple[Tensor, float]:
         return reference_losses(room, beat)
     encoder = copy.deepcopy(room.task.encoder).to(room.samples.device)
     rows, flops = [], 0.0
-    for batch in room.samples.batches(room.train, room.rules.eval_batch):
+    for batch in room.samples.batches(room.train, room.rules.eval_batch, beat):
         beat()
         flops = flops or len(room.train) * forward_flops(encoder, batch.inputs[:2])
         rows.append(encoded(encoder, batch).cpu())

@@ -73,7 +73,8 @@ class Trial:
         halved = room.rules.signal_precision == BFLOAT16
         collector = Collector(model, room.losses(assignment.config), room.head, halved)
         self.source = Source(room, collector, optimizer, self.memory, meter, cost)
-        self.feeder = Feeder(self._policy, room.train, self._seed, self.choose, device)
+        self.feeder = Feeder(self._policy, room.train, self._seed, self.choose, device, room.samples.windows)
+        self._samples, self._window = room.samples, torch.empty(0)
         self.judged = Average(model) if room.rules.compare == EMA else Judged()
         self._generators = GlobalGenerators(device)
         self._parts: dict[str, Part] = {
@@ -138,7 +139,11 @@ class Trial:
             factor = decay * self._schedule.factor(self.progress)
             for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
                 group["lr"] = rate * factor
-        return self._room.samples.batch(*self.feeder.take())
+        ids, weights = self.feeder.take()
+        if self.feeder.window is not self._window:
+            self._window = self.feeder.window
+            self._samples = self._samples.near(self._window, self.beat)
+        return self._samples.batch(ids, weights)
 
     def stepped(self, batch: Batch) -> None:
         """A step on this batch was made.

@@ -1,6 +1,7 @@
 """As much of S3 as our client speaks, on loopback, and the faults that a test asks for."""
 
 import threading
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
@@ -50,6 +51,10 @@ class FakeS3(ThreadingHTTPServer):
 
     def address(self, prefix=""):
         return f"s3://bucket/{prefix}?endpoint=http://127.0.0.1:{self.server_port}&region=us-east-1"
+
+
+def tag(content):
+    return f'"{zlib.crc32(content):08x}"'
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -128,12 +133,21 @@ class Handler(BaseHTTPRequestHandler):
         content = self.server.objects.get(self.key)
         if content is None:
             return 404, b"<Error><Code>NoSuchKey</Code></Error>", {}
-        return 200, content, {"ETag": '"e"', "Last-Modified": "Sun, 22 Nov 2026 00:00:00 GMT"}
+        facts = {"ETag": tag(content), "Last-Modified": "Sun, 22 Nov 2026 00:00:00 GMT"}
+        if self.headers.get("If-Match", facts["ETag"]) != facts["ETag"]:
+            return 412, b"<Error><Code>PreconditionFailed</Code></Error>", {}
+        if (asked := self.headers.get("Range")) is None:
+            return 200, content, facts
+        first, last = (int(number) for number in asked.removeprefix("bytes=").split("-"))
+        part = content[first : last + 1]
+        facts["Content-Range"] = f"bytes {first}-{first + len(part) - 1}/{len(content)}"
+        return 206, part, facts
 
     def listed(self):
         prefix = self.query.get("prefix", "")
         rows = "".join(
-            f"<Contents><Key>{escape(key)}</Key><Size>{len(content)}</Size><ETag>e</ETag>"
+            f"<Contents><Key>{escape(key)}</Key><Size>{len(content)}</Size>"
+            f"<ETag>{escape(tag(content))}</ETag>"
             "<LastModified>2026-11-22T00:00:00.000Z</LastModified></Contents>"
             for key, content in sorted(self.server.objects.items())
             if key.startswith(prefix)

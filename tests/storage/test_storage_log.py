@@ -50,8 +50,11 @@ class Dying(Store):
     def get(self, name):
         return self._ask("get", name)
 
-    def names(self, under=""):
-        return self._ask("names", under)
+    def part(self, name, start, length, tag=""):
+        return self._ask("part", name, start, length, tag)
+
+    def look(self, under=""):
+        return self._ask("look", under)
 
     def delete(self, *names):
         return self._ask("delete", *names)

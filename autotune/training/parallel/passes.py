@@ -30,8 +30,10 @@ def joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def scored(room: Room, ids: Tensor, size: int, collect: Callable[[Iterable[Batch]], T]) -> list[T]:
-    """What is collected from every rank's batches, in the order of the samples."""
+def scored(
+    room: Room, ids: Tensor, size: int, collect: Callable[[Iterable[Batch]], T], beat: Callable[[], object]
+) -> list[T]:
+    """What is collected from every rank's batches, in the order of the samples; `beat` is called in reads."""
     mine = part_of(room.ranks, ids, size)
-    found = [collect(room.samples.batch(part.to(room.samples.device)) for part in mine)] if mine else []
+    found = [collect(room.samples.batches(joined(mine), size, beat))] if mine else []
     return [one for part in room.ranks.gather(found) for one in part]
