@@ -36,6 +36,7 @@ _TUNE: Final = {  # Ray's own switches, which have no arguments
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # no snapshots: the trial log is the only truth
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # a lost worker is an event of ours, not a stack trace
+    "TUNE_STATE_REFRESH_PERIOD": "1e9",  # what it asks for nobody reads, and it waits for a head that is away
     "RAY_AIR_NEW_OUTPUT": "0",  # the new console output ignores verbose=0
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Final, final
 
@@ -14,6 +15,7 @@ from autotune.cluster.rent import Rent
 from autotune.events import Held
 
 REFRESH_S: Final = 1.0
+PATIENCE_S: Final = 5.0  # with a head that is asked
 
 
 @final
@@ -34,6 +36,7 @@ class Fleet:
         self._looked = -REFRESH_S
         self._rent: Rent | None = None
         self._grows = False
+        self._asking: threading.Thread | None = None
         self.fits = self.coming = 0
         self.held = Held()
 
@@ -46,11 +49,18 @@ class Fleet:
         self._rent, self._grows = Rent(self._footprint.each, time.monotonic()), grows
 
     def look(self) -> None:
-        """Take in what there is."""
+        """Take in what there is; without a head to ask, what was there last holds until one is back."""
         now = time.monotonic()
-        if now - self._looked < REFRESH_S or not ray.is_initialized():
+        away = self._asking is not None and self._asking.is_alive()
+        if away or now - self._looked < REFRESH_S or not ray.is_initialized():
             return
-        nodes, self._looked = live_nodes(), now
+        self._looked = now
+        self._asking = threading.Thread(target=self._ask, args=(now,), name="autotune-fleet", daemon=True)
+        self._asking.start()
+        self._asking.join(PATIENCE_S)
+
+    def _ask(self, now: float) -> None:
+        nodes = live_nodes()
         awaited = booting() if self._grows else {}
         self.fits = self._footprint.fits(staying(nodes))
         self.coming = on_their_way(awaited, nodes, self._footprint.each) // self._footprint.processes

@@ -1,5 +1,7 @@
 """How many trials are begun on a cluster that grows."""
 
+import threading
+
 import pytest
 
 from autotune.cluster import fleet
@@ -53,3 +55,19 @@ def test_a_second_look_at_once_is_the_same(cluster):
     cluster["nodes"] = [machine()]
     looking.look()
     assert looking.room(0) == 0
+
+
+def test_a_head_that_is_away_holds_up_nobody(cluster, monkeypatch):
+    back = threading.Event()
+    monkeypatch.setattr(fleet, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(fleet, "REFRESH_S", 0.0)
+    cluster["nodes"] = [machine()]
+    looking = Fleet({"GPU": 1})
+    looking.look()
+    monkeypatch.setattr(fleet, "live_nodes", lambda: back.wait(60.0) and [machine()] * 3)
+    for _ in range(3):
+        looking.look()
+        assert looking.fits == 1  # what was there last
+    back.set()
+    looking._asking.join(60.0)
+    assert looking.fits == 3
