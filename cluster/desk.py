@@ -188,11 +188,10 @@ class Desk:
         self._put_back(seat)
 
     def _outgrown(self, seat: Seat, full: Failed) -> bool:
-        """Whether a trial gets a larger part of a GPU, and goes on there; the process makes room for it."""
+        """Whether a trial gets a larger part of a GPU, for which this seat makes room: it takes nobody in."""
         if (larger := self._shares.grow(full.trial)) is None:
             return False
         logger.warning("trial %d: %s", full.trial, larger)
-        seat.leaving = True
         self._lose(seat, Interrupted(full.assignment, full.trial, larger), full.node)
         return True
 
