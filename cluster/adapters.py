@@ -17,7 +17,7 @@ from autotune.cluster.desk import Desk
 from autotune.cluster.housekeeping import forget_finished, reason
 from autotune.cluster.seat import Seat
 from autotune.cluster.sharing import GPU
-from autotune.cluster.spares import Kept
+from autotune.cluster.spares import Kept, let_go
 from autotune.cluster.trainable import OUTCOME, unpacked
 from autotune.errors import CheckpointError, StorageError
 from autotune.events import Reported
@@ -128,7 +128,9 @@ class ReactionScheduler(TrialScheduler):
                     self._end(tune_controller, trial)
                 elif unwanted := seat.inside.keys() & cancelled:
                     self._cancel(tune_controller, trial, unwanted)
-        if self._kept is not None:
+        if desk.lacks_room():
+            let_go(tune_controller)
+        elif self._kept is not None:
             self._kept.look(tune_controller)
         return None
 

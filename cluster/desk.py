@@ -76,10 +76,13 @@ class Desk:
 
     def wants_seat(self) -> bool:
         """Whether another one would be of use, now or as soon as there is a machine for it."""
-        waiting, part = self._waiting(), self.next_part()
-        if part is not None and any(self.seats[name].part == part for name in waiting):
+        if self.lacks_room():
             return False  # smaller ones would find a place sooner, every time
-        return len(waiting) < self.exchange.queued and self._open() < self.limit
+        return len(self._waiting()) < self.exchange.queued and self._open() < self.limit
+
+    def lacks_room(self) -> bool:
+        """Whether a seat waits for a larger part of a GPU than others have."""
+        return any(self.seats[name].part is not None for name in self._waiting())
 
     def next_part(self) -> float | None:
         """Part of a GPU for the oldest queued assignment, where its trial has outgrown the usual one."""

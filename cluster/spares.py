@@ -49,4 +49,9 @@ class Kept:
         elif self._since is None:
             self._since = self._clock()
         elif self._clock() - self._since > KEPT_S:
-            controller._cleanup_cached_actors(force_all=True)
+            let_go(tune_controller)
+
+
+def let_go(tune_controller: Any) -> None:
+    """End the processes that Tune keeps without a trial."""
+    tune_controller._tune_controller._cleanup_cached_actors(force_all=True)
