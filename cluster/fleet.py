@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import Final, final
 
 import ray
@@ -60,12 +61,13 @@ class Fleet:
         self._asking.join(PATIENCE_S)
 
     def _ask(self, now: float) -> None:
-        nodes = live_nodes()
-        awaited = booting() if self._grows else {}
-        self.fits = self._footprint.fits(staying(nodes))
-        self.coming = on_their_way(awaited, nodes, self._footprint.each) // self._footprint.processes
-        if self._rent is not None:
-            self.held = self._rent.look(nodes, now, awaited)
+        with suppress(Exception):  # no head, or no cluster any more: no reason to end a study
+            nodes = live_nodes()
+            awaited = booting() if self._grows else {}
+            self.fits = self._footprint.fits(staying(nodes))
+            self.coming = on_their_way(awaited, nodes, self._footprint.each) // self._footprint.processes
+            if self._rent is not None:
+                self.held = self._rent.look(nodes, now, awaited)
 
     def room(self, ahead: int) -> int:
         """Trials that there is room for, now and soon, where so many more are looked ahead.

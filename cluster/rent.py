@@ -15,9 +15,7 @@ LOCAL: Final = "local"
 class Rent:
     """Adds up looks at a cluster: what is there at a look is taken to have been since the look before.
 
-    So is a machine that has gone meanwhile: it is paid for until it is known to be gone. What is looked at
-    every second is billed to within a second per machine that comes or goes, and the seconds that it is the
-    cloud's and not Ray's, before the autoscaler tells of it and after Ray has left it.
+    What is looked at every second is billed to within a second per machine that comes or goes.
 
     Args:
         resources: What a trial occupies.
@@ -29,7 +27,6 @@ class Rent:
         self._last = now
         self._machines: dict[str, float] = {}
         self._places: dict[str, float] = {}
-        self._there: set[str] = set()  # Ray's ids of the nodes that were alive at the last look
 
     def look(
         self, nodes: Sequence[Mapping[str, Any]], now: float, booting: Mapping[str, int] | None = None
@@ -45,12 +42,11 @@ class Rent:
             Everything held so far.
         """
         elapsed, self._last = max(0.0, now - self._last), now
-        before, self._there = self._there, {node["NodeID"] for node in nodes if node["Alive"]}
         for node in nodes:
-            if node["NodeID"] in self._there | before:
+            if node["Alive"]:
                 name = str(node.get("Labels", {}).get(GROUP) or LOCAL)
                 _add(self._machines, name, elapsed)
-                _add(self._places, name, elapsed * slots([{**node, "Alive": True}], self._resources))
+                _add(self._places, name, elapsed * slots([dict(node)], self._resources))
         for name, count in (booting or {}).items():
             _add(self._machines, name, elapsed * count)
         return Held(dict(self._machines), dict(self._places))

@@ -59,11 +59,12 @@ def test_a_second_look_at_once_is_the_same(cluster):
 
 def test_a_head_that_is_away_holds_up_nobody(cluster, monkeypatch):
     back = threading.Event()
-    monkeypatch.setattr(fleet, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(fleet, "PATIENCE_S", 60.0)
     monkeypatch.setattr(fleet, "REFRESH_S", 0.0)
     cluster["nodes"] = [machine()]
-    looking = Fleet({"GPU": 1})
+    looking = Fleet(Footprint({"GPU": 1}))
     looking.look()
+    monkeypatch.setattr(fleet, "PATIENCE_S", 0.01)
     monkeypatch.setattr(fleet, "live_nodes", lambda: back.wait(60.0) and [machine()] * 3)
     for _ in range(3):
         looking.look()

@@ -1,19 +1,14 @@
 """What machines are held for: booting ones are paid, dead ones are not, and how many trials have place."""
 
-from itertools import count
-
 import pytest
 
 from autotune.cluster.connection import GROUP
 from autotune.cluster.rent import LOCAL, Rent
-from autotune.events import Held
-
-NUMBERS = count()
 
 
 def node(group=None, alive=True, **resources):
     labels = {GROUP: group} if group else {}
-    return {"NodeID": str(next(NUMBERS)), "Alive": alive, "Resources": resources, "Labels": labels}
+    return {"Alive": alive, "Resources": resources, "Labels": labels}
 
 
 def test_machines_and_places_add_up_by_type():
@@ -46,10 +41,3 @@ def test_the_difference_of_two_looks_is_what_came_between():
     between = second - first
     assert between.machines == pytest.approx({LOCAL: 2.5, "spot": 2.5})
     assert between.places == pytest.approx({LOCAL: 2.5, "spot": 5.0})
-
-
-def test_a_machine_is_paid_for_until_it_is_known_to_be_gone():
-    rent, machine = Rent({"CPU": 1}, now=0.0), node("spot", CPU=2.0)
-    rent.look([machine], 1.0)
-    assert rent.look([{**machine, "Alive": False}], 2.0) == Held({"spot": 2.0}, {"spot": 4.0})
-    assert rent.look([{**machine, "Alive": False}], 3.0) == Held({"spot": 2.0}, {"spot": 4.0})
