@@ -56,16 +56,20 @@ def exits(monkeypatch):
     monkeypatch.setattr("faulthandler.dump_traceback_later", lambda *given, **named: None)
     monkeypatch.setattr(watched, "_LINGER_S", 0.2)
     monkeypatch.setattr(threading, "excepthook", lambda args: None)  # of the timer that would have ended it
-    return found
+    yield found
+    for thread in threading.enumerate():  # while what would end this process is still noted only
+        if isinstance(thread, threading.Timer):
+            thread.join()
 
 
 @pytest.fixture
 def start():
-    """Start lanes; whoever waits for the event `over` goes on at the end."""
-    over = threading.Event()
+    """Start lanes; whoever waits for the event `over` goes on at the end, and all come to theirs."""
+    over, every = threading.Event(), []
 
     def started(act, count=3, limit_s=None, known=True):
         scripted = Scripted(act, known)
+        every.append(scripted)
         lanes = WatchedLanes(lambda: scripted, limit_s, threading.Event())
         for number in range(count):
             lanes.enter(assignment(number))
@@ -74,6 +78,18 @@ def start():
     started.over = over
     yield started
     over.set()
+    for scripted in every:  # else their threads would go on, and arm the watch over this very process
+        scripted.act = lambda one: True
+    end = time.monotonic() + PATIENCE_S
+    while any(thread.name == "autotune-trial" and busy(thread) for thread in threading.enumerate()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def busy(thread):
+    """Whether it has assignments: an idle one waits for some, or has ended."""
+    lanes = thread._target.__self__ if getattr(thread, "_target", None) else None
+    return lanes is not None and bool(lanes._inside) and lanes._error is None
 
 
 def collect(lanes, count):

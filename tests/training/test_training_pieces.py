@@ -315,7 +315,7 @@ def test_groups_that_are_none_say_so(blobs, columns, text):
 def test_samples_share_the_memory_of_their_data(blobs):
     samples = Samples(blobs, CPU, lambda inputs: inputs)
     assert samples.targets.data_ptr() == blobs.targets.ctypes.data
-    assert samples._inputs.data_ptr() == blobs.inputs.ctypes.data
+    assert samples._rows._inputs.data_ptr() == blobs.inputs.ctypes.data
 
 
 def test_batches_of_a_split_are_its_samples_in_order(blobs):
