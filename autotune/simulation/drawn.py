@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Final, final
 
 import numpy as np
@@ -12,6 +11,7 @@ from autotune.evaluation.judges import judges
 from autotune.events import Config
 from autotune.policy import entry_fidelity
 from autotune.seeds import derive
+from autotune.signals import FORWARD_SHARE
 from autotune.simulation.curves import Curves
 from autotune.simulation.pace import Pace
 from autotune.space import SearchSpace
@@ -19,7 +19,6 @@ from autotune.study.study import Study
 from autotune.training.workload import TrainingWorkload
 
 NOISE: Final = 0.75  # of a score long before the horizon, beside the spread of 1 at it: ranks correlate by .8
-FORWARD: Final = 1 / 3  # of an epoch-equivalent: a forward pass over all training samples
 
 
 @final
@@ -59,7 +58,7 @@ class Drawn(Curves):
         judging = validation
         if until < self.horizon:
             judging = judges(until * train, validation, rules.eval_share, rules.eval_least)
-        return self._pace.size(config) * (until - since + FORWARD * judging / train)
+        return self._pace.size(config) * (until - since + FORWARD_SHARE * judging / train)
 
     def entry(self, config: Config) -> float:
         """After two selections of its policy."""
@@ -68,5 +67,4 @@ class Drawn(Curves):
     def finals(self, count: int, seed: int) -> list[float]:
         """Of configurations drawn from the space."""
         drawing = np.random.default_rng(seed)
-        found = (self.score(self.space.sample(drawing), self.horizon) for _ in range(count))
-        return [score for score in found if math.isfinite(score)]
+        return [self.score(self.space.sample(drawing), self.horizon) for _ in range(count)]
