@@ -63,7 +63,9 @@ def workload(path, folder=""):
     return TrainingWorkload(task, Splits.make(digits(), seed=0), rules, path)
 
 
-def test_results_are_those_of_separate_training_also_after_a_death(tmp_path):
+def test_results_are_those_of_separate_training_also_after_a_death(tmp_path, monkeypatch):
+    monkeypatch.setattr(Race, "together", True)  # as `mlp` does too: here it is undone
+
     def given(first):
         return [Assignment(first + i, first + i, one, 7 + i, 0, 0.0, 2.0) for i, one in enumerate(CONFIGS)]
 
