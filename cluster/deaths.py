@@ -43,8 +43,6 @@ class Deaths:
     def too_many(self, assignment: int) -> int:
         """How often its processes died, if that is more than it survives, else 0."""
         dead = self._dead[assignment]
-        if (
-            len(dead) > self._survived
-        ):  # Ray often tells of a machine's death only after those of its processes
+        if len(dead) > self._survived:  # Ray often tells of a machine's death after those of its processes
             dead[:] = [actor for actor in dead if not machine_lost(actor)]
         return len(dead) if len(dead) > self._survived else 0
