@@ -23,14 +23,23 @@ def factors(n, seed=0):
     return (torch.randn(n, k, generator=generator, dtype=torch.double) for k in (4, 3))
 
 
-def apart(gradients):
-    return torch.cdist(gradients, gradients, compute_mode="donot_use_mm_for_euclid_dist")
+def oracle(gradients, budget):
+    """Greedy medoids on whole gradients: the least sum of distances, and who is nearest to whom."""
+    distances = torch.cdist(gradients, gradients, compute_mode="donot_use_mm_for_euclid_dist")
+    nearest = torch.full((len(gradients),), 1e9, dtype=torch.double)
+    picks = []
+    for _ in range(budget):
+        totals = torch.minimum(distances, nearest).sum(1)
+        totals[picks] = torch.inf
+        picks.append(int(totals.argmin()))
+        nearest = torch.minimum(nearest, distances[picks[-1]])
+    return picks, distances[picks].argmin(0).bincount(minlength=budget)
 
 
 def test_similarities_are_a_bound_less_the_distance():
     h, e = factors(12)
     given = GradientSimilarities.of(h, e)
-    distances = apart(whole(h, e))
+    distances = torch.cdist(whole(h, e), whole(h, e), compute_mode="donot_use_mm_for_euclid_dist")
     block = given.block(slice(2, 5), torch.tensor([3, 7, 2]))
     torch.testing.assert_close(block, given.bound - distances[2:5, [3, 7, 2]])
     assert given.bound >= float(distances.max())
@@ -39,16 +48,11 @@ def test_similarities_are_a_bound_less_the_distance():
 
 @pytest.mark.parametrize("budget", [1, 4, 9])
 def test_picks_are_greedy_medoids_and_weigh_what_they_stand_for(budget):
-    h, e = factors(30)
+    h, e = factors(30, seed=1)  # seed 0 has ties, which rounding decides; here the best is .3 % ahead
+    expected, sizes = oracle(whole(h, e), budget)
     readings = {Signal.EMBEDDINGS: h, Signal.ERRORS: e, Signal.TARGETS: torch.zeros(30, dtype=torch.long)}
     subset = draw(Craig(), Signals(torch.arange(30), readings), budget)
-    distances, nearest = apart(whole(h, e)), torch.full((30,), 1e9, dtype=torch.double)
-    for pick in subset.ids.tolist():  # two that only stand for each other are a tie, which rounding decides
-        totals = torch.minimum(distances, nearest).sum(1)
-        assert totals[pick] <= totals.min() * (1 + 1e-9)
-        assert nearest[pick] > 0  # not picked before
-        nearest = torch.minimum(nearest, distances[pick])
-    sizes = distances[subset.ids].argmin(0).bincount(minlength=budget)
+    assert subset.ids.tolist() == expected
     torch.testing.assert_close(subset.weights, sizes * budget / 30)
 
 
