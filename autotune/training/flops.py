@@ -10,8 +10,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
+from autotune.training.eager import flop_counter
 from autotune.training.modes import evaluating
 
 BACKWARD: Final = 2.0  # a backward pass costs two forward passes
@@ -27,10 +27,9 @@ def forward_flops(model: nn.Module, inputs: Tensor) -> float:
         model: On the device of `inputs`.
         inputs: A few prepared samples, shape (b, ...).
     """
-    counter = FlopCounterMode(display=False)
     with _plain_operators(), evaluating(model):
         try:
-            with counter:
+            with flop_counter() as counter:
                 model(inputs)
             total = float(counter.get_total_flops())
         except Exception:  # an own loop may call its model in its own way

@@ -12,6 +12,7 @@ from torch import nn
 
 from autotune.errors import ConfigurationError, unknown
 from autotune.policy import PREFIX
+from autotune.training.eager import SGD, AdamW
 
 CONSTANT: Final = "constant"
 SCHEDULES: Final = (CONSTANT, "linear", "cosine")
@@ -104,8 +105,8 @@ class OptimizerSettings:
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
         if self.name == "adamw":
-            return torch.optim.AdamW(parameters, lr=self.lr, weight_decay=self.weight_decay, fused=fused)
-        return torch.optim.SGD(
+            return AdamW(parameters, lr=self.lr, weight_decay=self.weight_decay, fused=fused)
+        return SGD(
             parameters,
             lr=self.lr,
             momentum=self.momentum,

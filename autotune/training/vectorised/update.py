@@ -14,6 +14,8 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import Tensor
 
+from autotune.training.eager import SGD, AdamW
+
 State: TypeAlias = Mapping[str, Tensor]
 
 
@@ -98,10 +100,10 @@ def clip(gradients: Tensor, norms: list[float]) -> None:
 
 
 RULES: Final[Mapping[type[torch.optim.Optimizer], Rule]] = {
-    torch.optim.SGD: Rule(
+    SGD: Rule(
         ("momentum_buffer",), sgd_numbers, sgd_step, {"dampening": 0, "maximize": False}
     ),
-    torch.optim.AdamW: Rule(
+    AdamW: Rule(
         ("exp_avg", "exp_avg_sq"), adamw_numbers, adamw_step, {"amsgrad": False, "maximize": False}
     ),
 }  # fmt: skip
