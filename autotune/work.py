@@ -104,8 +104,11 @@ class Worker(ABC):
     def advance(self, assignment: Assignment, beat: Beat) -> Outcome:
         """Train to `assignment.until`, evaluate and answer; never raises for a trial's own fault."""
 
-    def join(self) -> None:
+    def join(self, key: bytes) -> None:
         """Advance every assignment together with the other processes of torch's default process group.
+
+        Args:
+            key: With which they sign what they send each other: random bytes that nobody else has.
 
         Raises:
             NotImplementedError: When the workload is not `divisible`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import socket
 import struct
 import time
@@ -28,6 +29,7 @@ _PATIENCE: Final = timedelta(days=1)  # of an exchange: the leader's watchdog, a
 _VERDICT_S: Final = 30.0  # within which Ray knows whether a process died alone or with its machine
 _LOOK_S: Final = 0.2
 _JOIN_S: Final = 120.0  # within which all processes of a trial have met, once they run
+_KEY_BYTES: Final = 32
 _ADDRESS_OF_INTERFACE: Final = 0x8915  # SIOCGIFADDR
 
 
@@ -55,7 +57,7 @@ class Crew:
             for rank in range(1, size)
         ]
 
-    def join(self, workload: bytes, bulk: Any, beat: Beat) -> None:
+    def join(self, workload: bytes, bulk: Any, beat: Beat) -> bytes:
         """Meet them, when each has made a worker.
 
         Args:
@@ -63,20 +65,25 @@ class Crew:
             bulk: Its arrays, in Ray's object store.
             beat: Called while they start.
 
+        Returns:
+            The key with which all sign what they send each other; it travels through Ray, by its token.
+
         Raises:
             RankLostError: When one of them does not come.
         """
+        key = secrets.token_bytes(_KEY_BYTES)
         try:
             self._busy = [rank.prepare.remote(str(Path.cwd()), workload, bulk) for rank in self._ranks]
             while ray.wait(self._busy, num_returns=len(self._busy), timeout=_LOOK_S)[1]:
                 beat()
             ray.get(self._busy)
             address, listening = _listen()
-            self._busy = [rank.join.remote(address) for rank in self._ranks]
+            self._busy = [rank.join.remote(address, key) for rank in self._ranks]
             meet(0, self._size, address, listening)
             ray.get(self._busy)
         except RayActorError as error:
             raise RankLostError("another process of the trial is gone") from error
+        return key
 
     def begin(self, assignment: Assignment) -> None:
         """Let the others advance it, too."""
@@ -131,10 +138,10 @@ class Rank:
         made: Workload = ray.cloudpickle.loads(workload)
         self._worker = made.worker(bulk)
 
-    def join(self, address: str) -> None:
-        """Meet the others."""
+    def join(self, address: str, key: bytes) -> None:
+        """Meet the others, who have the same key."""
         meet(self._rank, self._size, address)
-        self._made().join()
+        self._made().join(key)
 
     def advance(self, assignment: Assignment) -> None:
         """Advance it; only the leader answers, unless this process has lost the others."""

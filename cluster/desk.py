@@ -36,7 +36,7 @@ class Desk:
         shares: Of a GPU, by trial; None where nobody has a part.
 
     Attributes:
-        most: The same.
+        most: Assignments that one process was to take at once.
         lanes: How many it takes now: fewer where so many were too much for the memory.
         places: Processes that fit on the machines that there are.
         limit: Seats at once, those included that wait for a machine.

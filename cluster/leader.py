@@ -69,7 +69,6 @@ class Leader(Worker):
     def _together(self, assignment: Assignment, beat: Beat) -> Outcome:
         if self._crew is None:
             self._crew = Crew(self._size)
-            self._crew.join(self._outfit.workload, self._bulk, beat)
-            self._worker.join()
+            self._worker.join(self._crew.join(self._outfit.workload, self._bulk, beat))
         self._crew.begin(assignment)
         return self._worker.advance(assignment, beat)

@@ -190,9 +190,9 @@ class TrainingWorker(Worker):
                 ranks.tell(error)
                 raise
 
-    def join(self) -> None:
-        """Be one of the ranks of torch's default process group."""
-        self._room = replace(self._room, ranks=Linked())
+    def join(self, key: bytes) -> None:
+        """Be one of the ranks of torch's default process group, which share a key."""
+        self._room = replace(self._room, ranks=Linked(key))
 
     def lanes(self) -> Lanes:
         """Advances assignments in lockstep: steps that fit together are made together."""

@@ -1,21 +1,26 @@
 """Two ranks train as one process does: the same batches and subsets, the same losses up to rounding."""
 
+import pickle
+
 import pytest
 import torch
 from crew import Crew, watched
 from torch import nn
 
-from autotune.errors import StorageError
+from autotune.errors import RankLostError, StorageError
 from autotune.events import Failed, Interrupted, Reported
 from autotune.ledger import Label
 from autotune.task import Classification, CustomLoop
+from autotune.training.parallel.linked import Linked
 from autotune.training.parallel.normalisation import normalising_together
 from autotune.training.parallel.ranks import ALONE
+from autotune.training.parallel.sealed import opened, sealed
 from autotune.training.rules import TrialRules
 from autotune.training.workload import TrainingWorkload
 from autotune.work import Assignment
 
 SIZE = 2
+KEY = b"of these two processes, nobody's"
 BASE = {"optimizer": "adamw", "lr": 0.01, "batch_size": 27, "schedule": "cosine", "grad_clip": 1.0}
 POLICIES = {
     "full": {},
@@ -98,7 +103,7 @@ def train(rank, workload, bulk, assignments, leaving=()):
     """
     worker = workload.worker(bulk)
     if rank is not None:
-        worker.join()
+        worker.join(KEY)
     beats = 0
 
     def beat():
@@ -206,7 +211,7 @@ def test_all_fail_alike(crew, make, tmp_path):
 def refused(rank, workload, bulk, assignments):
     """What the storage, which the first rank writes for all, says to each."""
     worker = workload.worker(bulk)
-    worker.join()
+    worker.join(KEY)
     store = worker._room.store
     object.__setattr__(store, "save", _full)
     try:
@@ -246,7 +251,7 @@ def test_random_numbers_of_the_model_repeat_and_differ_between_ranks(crew, make,
 def masks(rank, workload, bulk, assignment):
     """What the first step draws on a rank."""
     worker = workload.worker(bulk)
-    worker.join()
+    worker.join(KEY)
     seen = []
     task = worker._room.task
     losses = type(task).losses
@@ -289,3 +294,36 @@ def test_normalising_by_hand_is_what_torch_does(shape, momentum):
         torch.testing.assert_close(given.grad, other.grad)
     torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
     assert "forward" not in vars(ours)
+
+
+class Trap:
+    """Says so when somebody unpickles it."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("it was unpickled",))
+
+
+def test_what_was_not_signed_is_not_unpickled():
+    value = {"subset": torch.arange(3), "why": ("x", None)}
+    message = sealed(value, KEY)
+    assert str(opened(message, KEY)) == str(value)
+    for forged in (sealed(Trap(), bytes(32)), message[:-1] + b"x", pickle.dumps(Trap()), b""):
+        with pytest.raises(RankLostError, match="not signed"):
+            opened(forged, KEY)
+
+
+def gathered(rank, keys, values):
+    """What a rank is told, or why it does not listen."""
+    linked = Linked(keys[rank])
+    try:
+        return linked.gather(values[rank]), linked.first(lambda: values[0])
+    except RankLostError as error:
+        return str(error)
+
+
+def test_ranks_hear_those_with_their_key_only(crew):
+    values = ["short", list(range(1000))]
+    heard = (values, "short")
+    assert crew.run(gathered, [KEY, KEY], values) == [heard, heard]
+    deaf = crew.run(gathered, [KEY, bytes(32)], values)
+    assert all("not signed" in answer for answer in deaf)

@@ -14,6 +14,7 @@ from torch import Tensor
 from autotune.errors import PeerError, RankLostError
 from autotune.training.failures import kind_of, message_of
 from autotune.training.parallel.ranks import Ranks
+from autotune.training.parallel.sealed import opened, sealed
 
 T = TypeVar("T")
 
@@ -26,9 +27,13 @@ class Linked(Ranks):
 
     Every exchange begins with a short message on the CPU: whether some rank has failed. So none is begun by
     some of them only.
+
+    Args:
+        key: With which the ranks sign the objects that they send each other; theirs alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, key: bytes) -> None:
+        self._key = key
         self.rank = dist.get_rank()
         self.size = dist.get_world_size()
         self._told: BaseException | None = None
@@ -44,17 +49,21 @@ class Linked(Ranks):
         return cast(list[bool], message.bool().tolist())
 
     def gather(self, value: T) -> list[T]:
-        """The value that each rank gives; it travels pickled, between these processes only."""
+        """The value that each rank gives; it travels pickled and signed."""
         self._meet()
         return self._gather(value)
 
     def first(self, function: Callable[[], T]) -> T:
         """What a function gives on the first rank, where alone it is called."""
-        value = [function() if self.leads else None]
+        value = function() if self.leads else None
         self._meet()
+        mine = _bytes(sealed(value, self._key)) if self.leads else torch.empty(0, dtype=torch.uint8)
+        size = torch.tensor(len(mine))
         with _linked():
-            dist.broadcast_object_list(value, 0)
-        return cast(T, value[0])
+            dist.broadcast(size, 0)
+            message = mine if self.leads else mine.new_empty(int(size))
+            dist.broadcast(message, 0)
+        return cast(T, value if self.leads else self._opened(message))
 
     def add(self, tensors: Sequence[Tensor]) -> None:
         """Sum up, in one message for each type; it is part of the exchange before, which found no failure."""
@@ -97,10 +106,21 @@ class Linked(Ranks):
         return told
 
     def _gather(self, value: T) -> list[T]:
-        values: list[Any] = [None] * self.size
+        mine = _bytes(sealed(value, self._key))
+        sizes = torch.zeros(self.size, dtype=torch.int64)
+        sizes[self.rank] = len(mine)
         with _linked():
-            dist.all_gather_object(values, value)
-        return values
+            dist.all_reduce(sizes)
+            messages = list(mine.new_zeros(self.size, int(sizes.max())))
+            dist.all_gather(messages, torch.cat([mine, mine.new_zeros(len(messages[0]) - len(mine))]))
+        return [self._opened(message[:size]) for message, size in zip(messages, sizes.tolist(), strict=True)]
+
+    def _opened(self, message: Tensor) -> Any:
+        return opened(message.numpy().tobytes(), self._key)
+
+
+def _bytes(message: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(message), dtype=torch.uint8)
 
 
 def _described(error: BaseException) -> tuple[str, str]:
