@@ -22,7 +22,7 @@ from autotune.simulation.curves import Curves
 from autotune.space import SearchSpace
 from autotune.storage.location import Location
 from autotune.study.plan import Budget, Plan
-from autotune.study.yaml_form import SCHEDULERS
+from autotune.study.yaml_plan import SCHEDULERS
 
 
 @dataclass

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,29 +13,13 @@ from autotune.engines.inprocess import InProcess
 from autotune.errors import ConfigurationError, FolderError, unknown
 from autotune.importing import import_module
 from autotune.log import has_begun, no_study
-from autotune.objectives import Constraint, Objective
-from autotune.scheduling.adaptive import AdaptiveASHA
-from autotune.scheduling.asha import ASHA
-from autotune.scheduling.extrapolating import Extrapolating
-from autotune.scheduling.full import FullTraining
-from autotune.scheduling.hyperband import Hyperband
-from autotune.searching.base import Searcher
-from autotune.searching.cmaes import CMAES
-from autotune.searching.cost import CostAware
-from autotune.searching.fair import FairStart
-from autotune.searching.gp import GP
-from autotune.searching.grid import GridSearch
-from autotune.searching.prior import Belief, Prior
-from autotune.searching.random import RandomSearch
-from autotune.searching.sobol import Sobol
-from autotune.searching.starting import StartingPoints
-from autotune.searching.tpe import TPE
 from autotune.space import SearchSpace
 from autotune.storage.location import Location, Remote, locate
 from autotune.storage.opening import read_text
 from autotune.study.arguments import ENGINES, check_prices
-from autotune.study.plan import Budget, Confirm, Plan
+from autotune.study.plan import Plan
 from autotune.study.study import Study
+from autotune.study.yaml_plan import read_plan
 from autotune.study.yaml_task import make_task
 from autotune.training.rules import TrialRules
 from autotune.yaml_nodes import Node
@@ -47,21 +30,6 @@ KEYS: Final = ("task", "task_arguments", "plugins", "space", "plan", "engine", "
 OPTIONS: Final = {
     "inprocess": ("lanes", "watchdog_s"),
     "ray": ("workers", "resources_per_trial", "address", "lookahead", "watchdog_s", "crashes", "lanes"),
-}
-PLAN: Final = (
-    "budget", "scheduler", "extrapolate", "searcher", "beliefs", "fair_start", "starting_points", "confirm",
-    "seed", "ordered_workers", "objectives", "constraints", "cost_aware",
-)  # fmt: skip
-SCHEDULERS: Final[dict[str, type[Any]]] = {
-    "asha": ASHA, "adaptive_asha": AdaptiveASHA, "full": FullTraining, "hyperband": Hyperband,
-}  # fmt: skip
-SEARCHERS: Final[dict[str, type[Any]]] = {
-    "tpe": TPE,
-    "gp": GP,
-    "cmaes": CMAES,
-    "random": RandomSearch,
-    "sobol": Sobol,
-    "grid": GridSearch,
 }
 
 
@@ -114,7 +82,7 @@ def read_study(source: str | Path, importable: Sequence[Path] = (), text: str | 
         with module.here():
             import_module(name, folders)  # registers selectors that the space may name
     space = SearchSpace.from_yaml(text, str(source), section="space")
-    plan = _plan(parts["plan"], space)
+    plan = read_plan(parts["plan"], space)
     engine, options = _engine_named(parts["engine"]) if "engine" in parts else ("inprocess", {})
     horizon = {"horizon": plan.scheduler.rungs[-1]}
     if "rules" in parts and (given := parts["rules"].items().get("horizon")) is not None:
@@ -248,95 +216,6 @@ def _engine(
 
     built: Engine = RayEngine(**options)
     return built
-
-
-def _plan(node: Node, space: SearchSpace) -> Plan:
-    parts = node.items(PLAN)
-    if "budget" not in parts:
-        limits = ", ".join(one.name for one in dataclasses.fields(Budget))
-        raise node.error(f"budget is missing; set at least one of {limits}")
-    given: dict[str, Any] = {"budget": parts["budget"].build(Budget), "searcher": _searcher(parts, space)}
-    if "scheduler" in parts:
-        given["scheduler"] = _plug_in(parts["scheduler"], "scheduler", SCHEDULERS)
-    if "confirm" in parts:
-        given["confirm"] = parts["confirm"].build(Confirm)
-    for name in ("seed", "ordered_workers"):
-        if name in parts and parts[name].value() is not None:
-            given[name] = parts[name].typed(int)
-    if "objectives" in parts:
-        given["objectives"] = tuple(_objective(*one) for one in parts["objectives"].items().items())
-    if "constraints" in parts:
-        given["constraints"] = tuple(_constraint(*one) for one in parts["constraints"].items().items())
-    with node.here():
-        plan = Plan(**given)
-    if "extrapolate" in parts and parts["extrapolate"].typed(bool):
-        return replace(plan, scheduler=Extrapolating(plan.scheduler))
-    return plan
-
-
-def _objective(metric: str, node: Node) -> Objective:
-    """`metric: min` or `metric: max`."""
-    with node.here():
-        return Objective(metric, node.typed(str))
-
-
-def _constraint(metric: str, node: Node) -> Constraint:
-    """`metric: {at_most: ...}` or `metric: {at_least: ...}`."""
-    return node.build(Constraint, {"metric": metric})
-
-
-def _searcher(parts: Mapping[str, Node], space: SearchSpace) -> Searcher[Any]:
-    searcher: Searcher[Any] = TPE()
-    if "searcher" in parts:
-        searcher = _plug_in(parts["searcher"], "searcher", SEARCHERS)
-        with parts["searcher"].here():
-            searcher.initial(space)
-    if "cost_aware" in parts:
-        with parts["cost_aware"].here():
-            searcher = CostAware(searcher) if parts["cost_aware"].typed(bool) else searcher
-    if "beliefs" in parts:
-        with parts["beliefs"].here():
-            beliefs = {name: _belief(one) for name, one in parts["beliefs"].items().items()}
-            searcher = Prior(beliefs, searcher)
-            searcher.initial(space)
-    if "fair_start" in parts:
-        rounds = parts["fair_start"].typed(int)
-        with parts["fair_start"].here():
-            searcher = FairStart(searcher, rounds) if rounds else searcher
-    elif not searcher.counts:  # a grid tries everything anyway
-        searcher = FairStart(searcher)
-    if "starting_points" in parts:
-        points = []
-        for one in parts["starting_points"].elements():
-            points.append({name: value.value() for name, value in one.items().items()})
-            with one.here():
-                space.validate(points[-1])
-        searcher = StartingPoints(searcher, tuple(points))
-    return searcher
-
-
-def _belief(node: Node) -> Belief:
-    """`value`, or `{value: ..., spread: ...}`."""
-    return node.build(Belief) if node.is_mapping else Belief(node.value())
-
-
-def _plug_in(node: Node, kind: str, known: Mapping[str, type[Any]]) -> Any:
-    """`name`, or `{name: {its parameters}}`."""
-    if not node.is_mapping:
-        name = node.typed(str)
-        if name not in known:
-            raise node.error(unknown(kind, name, known))
-        try:
-            return known[name]()
-        except TypeError:  # it has a field without a default
-            raise node.error(f"{name} needs its parameters; write `{name}: {{horizon: 3.0}}`") from None
-    chosen = node.items(known)
-    if len(chosen) != 1:
-        raise node.error(
-            f"expected exactly one of {', '.join(sorted(known))}; got {', '.join(chosen) or 'none'}"
-        )
-    ((name, below),) = chosen.items()
-    return below.build(known[name])
 
 
 def _prices(node: Node) -> dict[str, float]:
