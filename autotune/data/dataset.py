@@ -144,10 +144,8 @@ class Dataset:
         """Use checked arrays in place: nothing is copied, and no value is read."""
         meta = meta or {}
         data = cls(bulk, tuple(meta.get("names", ())))
-        if "fingerprint" in meta:
-            data.__dict__["fingerprint"] = meta[
-                "fingerprint"
-            ]  # the cache of the property: spares a full scan
+        if "fingerprint" in meta:  # the cache of the property: spares a full scan
+            data.__dict__["fingerprint"] = meta["fingerprint"]
         return data
 
     def __reduce__(self) -> tuple[Any, ...]:
