@@ -1,6 +1,7 @@
-"""A cluster of nodes on this machine, a trial of two of them, and single ones beside it; a node is killed.
+"""A cluster of nodes on this machine, a trial of two of them, and single ones beside it; nodes are killed.
 
-`python crew_driver.py FOLDER BUNDLE` kills the node of that bundle of the trial (0 leads), and prints JSON.
+`python crew_driver.py FOLDER` kills the node of the trial's leader, and when it goes on, that of the other
+process, and prints JSON.
 It runs itself again, as the driver of the other study: Tune is made for one study per process.
 """
 
@@ -30,6 +31,7 @@ from autotune.training.workload import TrainingWorkload
 from autotune.work import Assignment
 
 PATIENCE_S = 240
+LINES = 30  # of steps, by either process, between two kills
 CONFIG = {
     "optimizer": "adamw", "lr": 0.01, "batch_size": 27, "policy": "el2n", "policy.fraction": 0.4,
     "policy.warmup": 0.1, "policy.interval": 0.2,
@@ -89,11 +91,11 @@ def single(address, folder):
     engine.close()
 
 
-def main(folder, bundle):
+def main(folder):
     torch.set_num_threads(1)
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(4)]
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(5)]
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     many = RayEngine(workers=1, resources_per_trial=Footprint({"CPU": 1}, processes=2, spread="nodes"))
     began = time.monotonic()
@@ -102,12 +104,12 @@ def main(folder, bundle):
     beside = subprocess.Popen(other, stdout=subprocess.DEVNULL)
     fits = many._footprint.fits(ray.nodes())
     many.submit(TODO)
-    told, killed = [], None
+    told, killed = [], []
     while not any(one["event"] == "Reported" for one in told) and time.monotonic() - began < PATIENCE_S:
         told += [to_json(one) | {"s": time.monotonic()} for one in many.poll(0.2)]
-        if killed is None and list((Path(folder) / "saved").glob("trial-*/e*")) and len(_made(folder)) > 40:
-            place = _places()[bundle]
-            killed = time.time()
+        if len(killed) < 2 and _goes_on(folder, since=killed[-1] if killed else 0.0):
+            place = _places()[len(killed)]
+            killed.append(time.time())
             cluster.remove_node(next(n for n in nodes if n.node_id == place), allow_graceful=False)
     (Path(folder) / "enough").touch()
     beside.wait(timeout=60)
@@ -118,6 +120,14 @@ def main(folder, bundle):
     made = _made(folder)
     stood = max(after - before for before, after in pairwise(made))
     print(json.dumps({"told": told, "beside": answered, "fits": fits, "killed": killed, "stood_s": stood}))
+
+
+def _goes_on(folder, since):
+    """Whether the trial was saved since then, and has made steps beyond that."""
+    saved = (Path(folder) / "saved").glob("trial-*/e*")
+    return any(place.stat().st_mtime > since for place in saved) and (
+        sum(at > since for at in _made(folder)) > LINES
+    )
 
 
 def _made(folder):
@@ -138,4 +148,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "single":
         single(*sys.argv[2:])
     else:
-        main(sys.argv[1], int(sys.argv[2]))
+        main(sys.argv[1])

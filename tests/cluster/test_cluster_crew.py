@@ -38,16 +38,15 @@ def curve(folder):
     return [dict(zip(ids, losses, strict=True)) for _, ids, losses in lines]
 
 
-@pytest.mark.slow  # a cluster of five nodes, and a trial long enough to be killed in
-@pytest.mark.parametrize("bundle", [0, 1])
-def test_a_trial_of_two_nodes_that_loses_one_goes_on_as_if_nothing_had_happened(tmp_path, bundle):
-    told = drive("crew_driver.py", tmp_path / "disturbed", bundle)
-    assert told["killed"] is not None
+@pytest.mark.slow  # a cluster of six nodes, and a trial long enough to be killed in twice
+def test_a_trial_of_two_nodes_that_loses_either_goes_on_as_if_nothing_had_happened(tmp_path):
+    told = drive("crew_driver.py", tmp_path / "disturbed")
+    assert len(told["killed"]) == 2
     assert told["fits"] == 2
     assert told["beside"] > 3  # trials of one process were answered on the same cluster
     *lost, answer = told["told"]
     assert answer["event"] == "Reported"
-    assert {one["event"] for one in lost} == {"Interrupted"}
+    assert [one["event"] for one in lost] == ["Interrupted"] * 2
 
     calm = workload(tmp_path / "calm", pause_s=0.0)
     undisturbed = calm.worker(calm.bulk).advance(TODO, lambda: None)
