@@ -77,7 +77,7 @@ class StoredCheckpoints(Checkpoints):
 
     def places(self, trial: int, beat: Callable[[], object] = idle) -> list[Place]:
         """All checkpoints of a trial, there and in the spool; what an earlier process left there is sent."""
-        near, far = self._spool(beat).places(trial), self._far(trial, beat)
+        near, far = self._spool(beat).places(trial), self._far(folder_name(trial), beat)
         if near and (not far or near[0].order[:2] >= far[0].order[:2]):
             self._courier.send(trial, partial(self._bring, trial, near[0].epoch))
         # Of the same time, the one in the spool is newer, for it has not been brought there yet.
@@ -88,7 +88,13 @@ class StoredCheckpoints(Checkpoints):
     ) -> dict[str, bytes] | None:
         """Some files of a checkpoint, from wherever it is."""
         if isinstance(place.path, Path):
-            return self._spool(beat).files(place, names)
+            if (near := self._spool(beat).files(place, names)) is not None:
+                return near
+            far = self._far(place.path.parent.name, beat)
+            brought = [one for one in far if one.order[:2] == place.order[:2]]  # since it was listed
+            if not brought:
+                return None
+            place = brought[0]
         bundles, bundle = Bundles(Patient(self._store, beat)), _bundle(place)
         return bundles.contents(bundle, *names) if readable(bundles.manifest(bundle), place.path) else None
 
@@ -108,9 +114,8 @@ class StoredCheckpoints(Checkpoints):
             self._held = CheckpointStore(scratch(str(self.path), Patient(self._store, beat)))
         return self._held
 
-    def _far(self, trial: int, beat: Callable[[], object] = idle) -> list[Place]:
-        """The checkpoints that are in the store, newest first."""
-        folder = folder_name(trial)
+    def _far(self, folder: str, beat: Callable[[], object] = idle) -> list[Place]:
+        """The checkpoints of a trial's folder that are in the store, newest first."""
         bundles = Bundles(Patient(self._store, beat)).complete(folder)
         places = [place_of(self.path / bundle) for bundle in bundles]
         found = [place for place in places if place is not None]
@@ -122,7 +127,7 @@ class StoredCheckpoints(Checkpoints):
         Raises:
             CheckpointError: When a worker of a later driver has saved this trial.
         """
-        spool, far = self._spool(), self._far(trial)
+        spool, far = self._spool(), self._far(folder_name(trial))
         if far:
             far[0].fence(trial, epoch)
         with self._lock:
@@ -136,7 +141,7 @@ class StoredCheckpoints(Checkpoints):
 
     def _remove(self, trial: int, before: Place) -> None:
         """Of what is in the store keep the newest, and what is not older than `before`."""
-        store, far = Patient(self._store), self._far(trial)
+        store, far = Patient(self._store), self._far(folder_name(trial))
         if not far:
             return
         oldest = min(before.order[:2], far[0].order[:2])

@@ -44,6 +44,15 @@ class TestStoredCheckpoints(CheckpointContract):
             self.objects.put(name, changed)
 
 
+def test_one_that_was_brought_there_after_it_was_listed_is_read_there(tmp_path):
+    store = checkpoints(tmp_path / "objects")
+    here = store.save(0, 1.0, TENSORS, {"at": 1}, epoch=1)
+    before = store.files(here, ["state.json"])
+    store.flush()
+    assert before is not None
+    assert store.files(here, ["state.json"]) == before
+
+
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("after", range(8))
 def test_a_machine_that_dies_at_any_request_leaves_the_one_before(tmp_path, another_machine, after, done):
