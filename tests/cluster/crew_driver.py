@@ -32,11 +32,12 @@ from autotune.work import Assignment
 
 PATIENCE_S = 240
 LINES = 30  # of steps, by either process, between two kills
+HORIZON = 14.0  # some 60 steps
 CONFIG = {
     "optimizer": "adamw", "lr": 0.01, "batch_size": 27, "policy": "el2n", "policy.fraction": 0.4,
     "policy.warmup": 0.1, "policy.interval": 0.2,
 }  # fmt: skip
-TODO = Assignment(0, 0, CONFIG, 1, 0, 0.0, 6.0)
+TODO = Assignment(0, 0, CONFIG, 1, 0, 0.0, HORIZON)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def workload(folder, pause_s, model=build):
     Path(folder).mkdir(parents=True, exist_ok=True)
     task = Written(data, model, folder=str(folder), pause_s=pause_s)
     return TrainingWorkload(
-        task, splits, TrialRules(horizon=6.0, checkpoint_share=0.1), Path(folder) / "saved"
+        task, splits, TrialRules(horizon=HORIZON, checkpoint_share=0.1), Path(folder) / "saved"
     )
 
 
