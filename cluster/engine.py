@@ -91,7 +91,7 @@ class RayEngine(Engine):
         self._folder: Path | None = None
         self._owned = False
         self._bulk: Any = None
-        self._outfit: Any = None
+        self._outfit: Outfit | None = None
         self._fleet = Fleet(self._footprint)
         self._mark: Mark | None = None
 
@@ -119,7 +119,7 @@ class RayEngine(Engine):
         self._desk = Desk(self._exchange, workload, self._crashes, self._lanes, processes, shares)
         self._look()
         self._count_seats(self._desk)
-        self._outfit = ray.put(Outfit(payload, self.watchdog_s, self._mark, processes))
+        self._outfit = Outfit(payload, self.watchdog_s, self._mark, processes)  # travels with the call
         self._thread = threading.Thread(
             target=self._fit, args=(self._desk,), name="autotune-tune", daemon=True
         )
@@ -127,7 +127,7 @@ class RayEngine(Engine):
 
     def choose_lanes(self, most: int, before: int | None = None) -> LanesChosen | None:
         """Measured in a process like those of trials, on a machine of theirs."""
-        if not self._measures or self._desk is None:
+        if not self._measures or self._desk is None or self._outfit is None:
             return None
         if before is not None:
             self._desk.widen(before)

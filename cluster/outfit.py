@@ -63,11 +63,11 @@ def worker_of(outfit: Outfit, bulk: Any) -> Worker:
     return workload.worker(bulk)
 
 
-def measured_lanes(outfit: Any, bulk: Any, resources: Mapping[str, float], most: int) -> tuple[int, str]:
+def measured_lanes(outfit: Outfit, bulk: Any, resources: Mapping[str, float], most: int) -> tuple[int, str]:
     """How many lanes a worker should have, and why, measured in a process like those of trials.
 
     Args:
-        outfit: A reference to one.
+        outfit: Of the study.
         bulk: A reference to the arrays.
         resources: Of a worker.
         most: Lanes that can be of use.
