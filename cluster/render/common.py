@@ -10,7 +10,7 @@ from autotune.cluster.spec import ClusterSpec, Gcs, Head
 from autotune.errors import ConfigurationError
 
 HEALTH: Final = {  # a node that vanished is noticed within seconds; Ray's defaults take a minute
-    "RAY_object_manager_pull_timeout_ms": "1000",  # nor is data waited for that was to come from there
+    "RAY_object_manager_pull_timeout_ms": "250",  # nor is data waited for that was to come from there
     "RAY_health_check_period_ms": "2000",
     "RAY_health_check_timeout_ms": "3000",
     "RAY_health_check_failure_threshold": "3",

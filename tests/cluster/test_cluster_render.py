@@ -51,7 +51,7 @@ def test_ray_starts_with_health_checks_a_token_and_a_dashboard_on_loopback(on):
         "RAY_health_check_period_ms=2000",
         "RAY_health_check_timeout_ms=3000",
         "RAY_health_check_failure_threshold=3",
-        "RAY_object_manager_pull_timeout_ms=1000",
+        "RAY_object_manager_pull_timeout_ms=250",
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=110",
     ):
         assert switch in text
