@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 # a busy machine is no failure, and the same commit has the same verdict every day; `explore` looks for more
@@ -27,3 +28,12 @@ def data_dir(request) -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """As Ray's workers have, each with one CPU; torch rounds otherwise with several."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -32,7 +32,7 @@ from autotune.work import Assignment
 
 PATIENCE_S = 240
 LINES = 30  # of steps, by either process, between two kills
-HORIZON = 14.0  # some 60 steps
+HORIZON = 14.0  # some 80 steps
 CONFIG = {
     "optimizer": "adamw", "lr": 0.01, "batch_size": 27, "policy": "el2n", "policy.fraction": 0.4,
     "policy.warmup": 0.1, "policy.interval": 0.2,

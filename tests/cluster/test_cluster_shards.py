@@ -4,7 +4,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from torch import nn
 
 from autotune.cluster.engine import RayEngine
@@ -18,7 +17,7 @@ from autotune.space import Choice, Float, SearchSpace
 from autotune.study import Budget, Confirm, Plan, Study
 from autotune.task import Classification
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster", "one_thread")]
 
 POLICIES = {"el2n": {"fraction": 0.2, "warmup": 0.1}, "fresh_random": {"fraction": 0.2}, "full": {}}
 SPACE = SearchSpace({"lr": Float(0.01, 0.3, log=True), "policy": Choice(POLICIES)})
@@ -26,15 +25,6 @@ PLAN = Plan(
     Budget(trials=6), ASHA(2.0, lowest=0.5, reduction=2), RandomSearch(), Confirm(leaders=1, seeds=2), seed=1
 )
 CACHE_KIB = 64  # of which windows take an eighth: 128 rows of 16 numbers
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As Ray's workers have, each with one CPU."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,12 @@
 import numpy as np
 import pytest
-import torch
 
 from autotune.data import Dataset, Splits
 
 
-@pytest.fixture(autouse=True, scope="session")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread(one_thread):
+    """In all tests of training."""
 
 
 @pytest.fixture(scope="session")
