@@ -1,7 +1,7 @@
 """Checkpoints in a folder.
 
 ```
-<path>/trial-000007/e000002-f0.3500012/     epoch 2, fidelity 0.3500012
+<path>/trial-000007/e000002-f0.3500012~18c5…/     epoch 2, fidelity 0.3500012, and a stamp
     tensors.safetensors  state.json  manifest.json
 ```
 A reader sees all of a checkpoint or nothing, and notices what was damaged later: see `autotune.folders`.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -30,6 +30,7 @@ from autotune.checkpoint.form import (
     readable,
 )
 from autotune.folders import contents, manifest, partial, publish, storage, sweep
+from autotune.storage.bundles import stamped
 
 
 @final
@@ -64,7 +65,7 @@ class CheckpointStore(Checkpoints):
             newest = self.newest(trial)
             if newest is not None:
                 newest.fence(trial, epoch)
-            target = folder / f"e{epoch:06d}-f{fidelity!r}"
+            target = folder / stamped(f"e{epoch:06d}-f{fidelity!r}")
             files = {TENSORS: tensors_to_bytes(dict(tensors)), STATE: json.dumps(state).encode()}
             facts = {"format": FORMAT, "trial": trial, "fidelity": fidelity, "epoch": epoch}
             publish(target, files, facts)
@@ -91,14 +92,13 @@ class CheckpointStore(Checkpoints):
 
     def prune(self, trial: int, before: Place) -> None:
         """Remove what is older than a checkpoint, and what unfinished writes have left."""
-        self.discard(trial, keep=[place for place in self.places(trial) if place.order >= before.order])
+        self.discard(place for place in self.places(trial) if place.order < before.order)
         sweep(self.folder(trial))
 
-    def discard(self, trial: int, keep: list[Place]) -> None:
-        """Remove all checkpoints of a trial but some."""
-        for place in self.places(trial):
-            if place not in keep:
-                shutil.rmtree(str(place.path), ignore_errors=True)
+    def discard(self, places: Iterable[Place]) -> None:
+        """Remove some checkpoints."""
+        for place in places:
+            shutil.rmtree(str(place.path), ignore_errors=True)
 
     def drop(self, trial: int) -> None:
         """Remove everything saved of a trial, and all notes on it."""

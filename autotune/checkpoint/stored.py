@@ -1,7 +1,7 @@
 """Checkpoints in an object store: saved on this machine first, and brought there while training goes on.
 
 ```
-<place>/trial-000007/e000002-f0.3500012~18c5…/     epoch 2, fidelity 0.3500012, and a stamp
+<place>/trial-000007/e000002-f0.3500012~18c5…~18c5…/     as in a folder, and the stamp of the upload
     tensors.safetensors  state.json  manifest.json
 ```
 What is saved here and not yet there is in the spool, a store of checkpoints in a scratch folder. It outlives
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from autotune.checkpoint.form import Checkpoints, Place, folder_name, idle, place_of, readable
 from autotune.checkpoint.local import CheckpointStore
-from autotune.storage.bundles import Bundles
+from autotune.storage.bundles import STAMP, Bundles
 from autotune.storage.courier import Courier
 from autotune.storage.location import Remote
 from autotune.storage.patient import OPENING_S, Patient
@@ -66,8 +66,8 @@ class StoredCheckpoints(Checkpoints):
         spool = self._spool()
         place = spool.save(trial, fidelity, tensors, state, epoch)
         with self._lock:
-            later = [one for one in spool.places(trial) if one.order >= place.order]
-            spool.discard(trial, later if self._leaving is None else [*later, self._leaving])
+            older = [one for one in spool.places(trial) if one.order < place.order]
+            spool.discard(one for one in older if one != self._leaving)
         self._courier.send(trial, partial(self._bring, trial, epoch))
         return place
 
@@ -80,8 +80,7 @@ class StoredCheckpoints(Checkpoints):
         near, far = self._spool(beat).places(trial), self._far(folder_name(trial), beat)
         if near and (not far or near[0].order[:2] >= far[0].order[:2]):
             self._courier.send(trial, partial(self._bring, trial, near[0].epoch))
-        # Of the same time, the one in the spool is newer, for it has not been brought there yet.
-        return sorted(near + far, key=lambda place: place.order[:2], reverse=True)
+        return sorted(near + far, key=lambda place: place.order, reverse=True)
 
     def files(
         self, place: Place, names: Sequence[str], beat: Callable[[], object] = idle
@@ -91,10 +90,10 @@ class StoredCheckpoints(Checkpoints):
             if (near := self._spool(beat).files(place, names)) is not None:
                 return near
             far = self._far(place.path.parent.name, beat)
-            brought = [one for one in far if one.order[:2] == place.order[:2]]  # since it was listed
+            brought = [one for one in far if one.path.name.startswith(place.path.name + STAMP)]
             if not brought:
                 return None
-            place = brought[0]
+            place = brought[0]  # since it was listed
         bundles, bundle = Bundles(Patient(self._store, beat)), _bundle(place)
         return bundles.contents(bundle, *names) if readable(bundles.manifest(bundle), place.path) else None
 
@@ -137,7 +136,7 @@ class StoredCheckpoints(Checkpoints):
             Bundles(Patient(self._store)).upload(Path(str(place.path)), name)
             with self._lock:
                 self._leaving = None
-                spool.discard(trial, [one for one in spool.places(trial) if one.order > place.order])
+                spool.discard(one for one in spool.places(trial) if one.order <= place.order)
 
     def _remove(self, trial: int, before: Place) -> None:
         """Of what is in the store keep the newest, and what is not older than `before`."""

@@ -46,14 +46,14 @@ class Bundles:
         facts = manifest(folder)
         if facts is None:
             return None
-        stamped = f"{name}{STAMP}{time.time_ns():016x}{uuid.uuid4().hex[:4]}"
+        bundle = stamped(name)
         try:
             for file in facts[HASHES]:
-                self.store.put(f"{stamped}/{file}", folder / file)
+                self.store.put(f"{bundle}/{file}", folder / file)
         except FileNotFoundError:  # replaced meanwhile by a newer one
             return None
-        self.store.put(f"{stamped}/{MANIFEST}", json.dumps(facts).encode())
-        return stamped
+        self.store.put(f"{bundle}/{MANIFEST}", json.dumps(facts).encode())
+        return bundle
 
     def complete(self, under: str) -> list[str]:
         """The bundles in a folder that have a manifest; those of a name oldest first."""
@@ -89,6 +89,11 @@ class Bundles:
         names = [name for name in self.store.names(under) if name.startswith(doomed)]
         self.store.delete(*(name for name in names if _is_manifest(name)))
         self.store.delete(*(name for name in names if not _is_manifest(name)))
+
+
+def stamped(name: str) -> str:
+    """A name of which there is no other; those of a name sort in the order in which they were given."""
+    return f"{name}{STAMP}{time.time_ns():016x}{uuid.uuid4().hex[:4]}"
 
 
 def _is_manifest(name: str) -> bool:

@@ -53,6 +53,43 @@ def test_one_that_was_brought_there_after_it_was_listed_is_read_there(tmp_path):
     assert store.files(here, ["state.json"]) == before
 
 
+class Busy(CheckpointStore):
+    """A spool into which another checkpoint is saved at some moment."""
+
+    def __init__(self, path, moment, fidelity):
+        super().__init__(path)
+        self.moment, self.fidelity, self.count = moment, fidelity, 0
+
+    def step(self):
+        self.count += 1
+        if self.count == self.moment:
+            super().save(0, self.fidelity, TENSORS, {"at": "meanwhile"}, epoch=1)
+
+    def places(self, trial, beat=lambda: None):
+        found = super().places(trial, beat)
+        self.step()
+        return found
+
+
+@pytest.mark.parametrize("fidelity", [1.0, 3.0])
+@pytest.mark.parametrize("moment", range(3, 8))
+def test_one_saved_while_another_is_brought_there_is_not_lost(tmp_path, monkeypatch, moment, fidelity):
+    """Whenever that is: each look at the spool, and each object that is put, is followed by it once."""
+    monkeypatch.setattr("autotune.checkpoint.stored.CheckpointStore", lambda path: busy)
+    objects = LocalStore(tmp_path / "objects")
+    busy = Busy(tmp_path / "spool", moment, fidelity)
+    put = objects.put
+    monkeypatch.setattr(objects, "put", lambda *told: [put(*told), busy.step()])
+    store = StoredCheckpoints(PLACE, objects)
+    store.save(0, 1.0, TENSORS, {"at": 1}, epoch=1)
+    store.flush()
+    assert busy.count >= moment
+    assert store.latest(0).state == {"at": "meanwhile"}
+    store.flush()
+    assert store.latest(0).state == {"at": "meanwhile"}
+    assert super(Busy, busy).places(0) == []
+
+
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("after", range(8))
 def test_a_machine_that_dies_at_any_request_leaves_the_one_before(tmp_path, another_machine, after, done):
