@@ -22,7 +22,6 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Final
 
-import numpy as np
 import torch
 
 import autotune as at
@@ -39,6 +38,7 @@ from autotune.training.workload import TrainingWorkload
 from autotune.work import Assignment
 from benchmarks.figures import begin, options, write
 from benchmarks.runs import measure
+from benchmarks.wrong_labels import mislabelled
 from examples.fashion_mnist import task as small_cnn
 
 BASELINES: Final = ("full", "fresh_random", "random")
@@ -73,7 +73,7 @@ class Setting:
         data = open_dataset(str(self.data_dir / self.dataset))
         splits = at.Splits.make(data, seed=0)
         if self.noise:
-            data = data.with_columns(targets=flipped(data, splits.train, self.noise))
+            data, _ = mislabelled(data, splits.train, self.noise, seed=0, pairs=True)
         reference = {"width": self.width}
         rules = TrialRules(horizon=self.horizon, checkpoint_share=1.0, checkpoint_s=3600.0)
         return TrainingWorkload(small_cnn(data), splits, rules, self.scratch, reference=reference)
@@ -106,14 +106,6 @@ class Run:
             "policy.interval": INTERVAL,
         }
         return settings | middle | {name: value for name, value in asked.items() if name in middle}
-
-
-def flipped(data: at.Dataset, train: Iterable[int], share: float) -> np.ndarray:
-    """Targets with a share of the training labels turned to the next class; the other splits stay clean."""
-    targets, rows = np.array(data.targets), np.array(list(train))
-    chosen = np.random.default_rng(0).permutation(rows)[: round(share * len(rows))]
-    targets[chosen] = (targets[chosen] + 1) % data.classes
-    return targets
 
 
 _held: dict[str, Any] = {}

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from autotune.data import Dataset, open_dataset
-from autotune.data.columns import Array
 from autotune.standalone.crossed import FOLDS, judge
 from autotune.standalone.duplicates import first_of_content
 from autotune.standalone.progress import Silent
@@ -24,27 +23,18 @@ from autotune.standalone.rows import candidates
 from autotune.standalone.training import Training
 from benchmarks.attribution import auc, found_in
 from benchmarks.figures import begin, options, write
+from benchmarks.wrong_labels import mislabelled
 
 AUC: Final = 0.98
 TOP_10: Final = 0.80
 TOP_20: Final = 0.97
 
 
-def flipped(data: Dataset, share: float, seed: int) -> tuple[Dataset, Array]:
-    """The data with a share of its labels replaced by another class, and which."""
-    drawing = np.random.default_rng(seed)
-    wrong = np.zeros(data.n, bool)
-    wrong[drawing.permutation(data.n)[: round(share * data.n)]] = True
-    targets = np.array(data.targets)
-    targets[wrong] = (targets[wrong] + drawing.integers(1, data.classes, wrong.sum())) % data.classes
-    return data.with_columns(targets=targets), wrong
-
-
 def one_seed(data: Dataset, seed: int, rows: int, share: float, epochs: float, folds: int) -> dict[str, Any]:
     """What one audit finds."""
     ids = candidates(data)
     clean = data.take(np.sort(np.random.default_rng(1000 + seed).permutation(ids)[: rows or len(ids)]))
-    noisy, wrong = flipped(clean, share, seed)
+    noisy, wrong = mislabelled(clean, np.arange(clean.n), share, seed)
     began = time.perf_counter()
     training = Training(epochs=epochs, seed=seed)
     found, _ = judge(noisy, np.arange(noisy.n), first_of_content(noisy.inputs), training, folds, Silent())

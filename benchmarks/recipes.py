@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 import autotune as at
 from autotune.data.scaling import standardise
 from autotune.data.sources import open_dataset
+from benchmarks.wrong_labels import mislabelled
 from examples import fashion_mnist
 
 SETTINGS: Final[Mapping[str, at.Dimension]] = {
@@ -94,6 +96,8 @@ class Recipe:
         settings: What every system searches, a cosine schedule besides.
         horizon: Epochs of full training.
         target: Column to predict, where the format does not say.
+        wrong: Share of the training labels that are wrong; all other splits are clean.
+        pairs: Whether each class is taken for the next one then, or for any other.
     """
 
     folder: str
@@ -101,11 +105,15 @@ class Recipe:
     settings: Mapping[str, at.Dimension] = field(repr=False)
     horizon: int
     target: str | None = None
+    wrong: float = 0.0
+    pairs: bool = False
 
     def load(self, data_dir: Path) -> tuple[at.Classification, at.Splits]:
         """The task on its data, and the splits that all systems share."""
         data = open_dataset(str(data_dir / self.folder), target=self.target)
         splits = at.Splits.make(data, seed=0)
+        if self.wrong:
+            data, _ = mislabelled(data, splits.train, self.wrong, seed=0, pairs=self.pairs)
         return self.build(data, splits), splits
 
     def space(self, **policy: Any) -> at.SearchSpace:
@@ -126,9 +134,12 @@ def _text(data: at.Dataset, splits: at.Splits) -> at.Classification:
     return at.Classification(data=data, model=Text(data.classes))
 
 
+_FASHION: Final = Recipe("fashion-mnist", _images, fashion_mnist.settings(), 9)
 RECIPES: Final[Mapping[str, Recipe]] = {
     "letter": Recipe("tabular/letter", _table, {**SETTINGS, "width": at.Int(64, 256, log=True)}, 27, "lettr"),
     "adult": Recipe("tabular/adult", _table, {**SETTINGS, "width": at.Int(32, 128, log=True)}, 9),
     "trec": Recipe("text/trec", _text, {**SETTINGS, "width": at.Int(32, 128, log=True)}, 27),
-    "fashion-mnist": Recipe("fashion-mnist", _images, fashion_mnist.settings(), 9),
+    "fashion-mnist": _FASHION,
+    "fashion-mnist, pair flips": dataclasses.replace(_FASHION, wrong=0.4, pairs=True),
+    "fashion-mnist, any wrong": dataclasses.replace(_FASHION, wrong=0.4),
 }

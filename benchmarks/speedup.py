@@ -6,9 +6,9 @@ A cell is one search of one system on one task with one seed, and trainings from
 the system's own trainer, always for the whole horizon. Stock Ray Tune tries `--trials` configurations on full
 data; ours has the same space, a data policy besides, and `--share` of the compute that stock spent with
 that seed. Our own final configuration is the leader of the search, for a confirmation costs more than such a
-search; it is not part of this benchmark. Where the leader's policy is neither of the two baselines, which such a
-confirmation would have as its rivals, its settings are trained on all data as well: `RETRAINED`. Finished cells
-are kept in `--rows`.
+search; it is not part of this benchmark. Where the leader's policy is neither of the two baselines, which a
+confirmation would have as its rivals, its settings are trained on all data as well: `RETRAINED`. Finished
+cells are kept in `--rows`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from benchmarks.figures import begin, options, write
 from benchmarks.finals import bound, cluster, final_ours, final_stock, noted, unpacked
 from benchmarks.recipes import RECIPES
 from benchmarks.runs import keep, kept
-from benchmarks.systems import ABLATIONS, STOCK, SYSTEMS
+from benchmarks.systems import ALL, STOCK, SYSTEMS
 
 RETRAINED: Final = ", a leader that selects retrained on all data"
 
@@ -57,7 +57,7 @@ class Cell:
 
 def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[str, Any]:
     """A study up to its confirmation; then its leader, trained as the study would."""
-    recipe, system = RECIPES[cell.task], {**SYSTEMS, **ABLATIONS}[cell.system]
+    recipe, system = RECIPES[cell.task], ALL[cell.system]
     task, splits = recipe.load(arguments.data_dir)
     task = dataclasses.replace(task, splits=splits)
     space = system.space(recipe)
@@ -221,9 +221,8 @@ def markdown(table: Sequence[Mapping[str, Any]]) -> str:
 def main() -> None:
     """Run the cells that are missing, print the table, write the JSON."""
     parser = options(__doc__)
-    parser.add_argument("--datasets", nargs="+", default=list(RECIPES), choices=list(RECIPES))
-    known = [*SYSTEMS, *ABLATIONS]
-    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=known, metavar="NAME")
+    parser.add_argument("--datasets", nargs="+", default=list(RECIPES), choices=list(RECIPES), metavar="NAME")
+    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=list(ALL), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=5, help="searches of each system")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--trials", type=int, default=20, help="of stock; the most full trainings of any")
@@ -248,7 +247,8 @@ def main() -> None:
             found = run_stock(cell, arguments)
         else:
             stocks = rows[dataclasses.replace(cell, system=STOCK)]
-            found = run_ours(cell, arguments.share * stocks["epochs"], arguments)
+            share = ALL[cell.system].share or arguments.share
+            found = run_ours(cell, share * stocks["epochs"], arguments)
         rows[cell] = {**dataclasses.asdict(cell), **found}
         keep(arguments.rows, rows[cell])
         told = f"{fmean(accuracy([found])):.4f}, {found['epochs']:.1f} ee, {found['seconds']:.0f} s"

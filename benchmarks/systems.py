@@ -29,7 +29,8 @@ class System:
         scheduler: What stops.
         rules: How a trial trains.
         horizon: Share of full training that a trial of the search gets.
-        rations: Whether the search ends at `--share` of stock's compute, and not after `--trials`.
+        rations: Whether the search ends at a share of stock's compute, and not after `--trials`.
+        share: Of stock's compute; None for what `--share` says.
     """
 
     policy: Callable[[int], at.Choice] | None
@@ -38,6 +39,7 @@ class System:
     rules: Mapping[str, Any] = field(default_factory=dict)
     horizon: float = 1.0
     rations: bool = True
+    share: float | None = None
 
     def space(self, recipe: Recipe) -> at.SearchSpace:
         """What it searches."""
@@ -82,4 +84,10 @@ ABLATIONS: Final[Mapping[str, System]] = {
     "first rung of one epoch": System(every, scheduler=partial(at.ASHA, lowest=1.0)),
     "rungs that learn": System(every, scheduler=AdaptiveASHA),
     "all validation samples at every rung": System(every, rules={"eval_share": math.inf}),
+}
+ALL: Final[Mapping[str, System]] = {
+    **SYSTEMS,
+    **ABLATIONS,
+    "autotune, as much compute as stock": System(every, share=1.0),
+    "fresh random 10 %, as much compute as stock": System(tenth, share=1.0),
 }
