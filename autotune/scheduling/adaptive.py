@@ -7,14 +7,16 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
 from autotune.errors import ConfigurationError
-from autotune.events import SEARCH, Assigned, Event, Failed, Proposed, Reported
+from autotune.events import SEARCH, Assigned, Event, Failed, Opened, Proposed, Reported
+from autotune.objectives import Aims
+from autotune.scheduling.asha import ASHA, AshaState
 from autotune.scheduling.base import Decision, Fits, Promote, Scheduler, Start, anything
 from autotune.scheduling.rung import Place, Rung, check_rungs, geometric_rungs
 
@@ -67,7 +69,7 @@ class AdaptiveState:
 
 @final
 @dataclass(frozen=True)
-class AdaptiveASHA(Scheduler[AdaptiveState]):
+class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
     """ASHA by promotion whose first rung eliminates only if its ranks last, and the more the better they do.
 
     Some trials leave the lowest eliminating rung whatever their score, so that it is seen, without the bias
@@ -75,6 +77,8 @@ class AdaptiveASHA(Scheduler[AdaptiveState]):
     eliminating, and the next is examined. Where they do, it keeps no more than the share that holds the best
     trial with a probability of .8, if the scores of neighbouring rungs are normal with that correlation: with
     many trials that is far less than 1/reduction, and the compute goes into more of them.
+
+    Where a study has more aims than its score, which have no such correlation, this is ASHA.
 
     Attributes:
         horizon: Fidelity of full training, in epoch-equivalents.
@@ -92,6 +96,8 @@ class AdaptiveASHA(Scheduler[AdaptiveState]):
     probation: int = 10
     share: float = 0.03
     trusted: float = 0.6
+
+    several: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_rungs(self.lowest, self.horizon, self.reduction)
@@ -111,8 +117,12 @@ class AdaptiveASHA(Scheduler[AdaptiveState]):
         """Every rung is taken at its word."""
         return AdaptiveState([Level() for _ in self.rungs])
 
-    def apply(self, state: AdaptiveState, event: Event) -> AdaptiveState:
+    def apply(self, state: AdaptiveState | AshaState, event: Event) -> AdaptiveState | AshaState:
         """Record, learn from those who were exempt, and see who is exempt here."""
+        if isinstance(event, Opened) and Aims.of(event.study):
+            state = self._plain.initial()
+        if isinstance(state, AshaState):
+            return self._plain.apply(state, event)
         match event:
             case Proposed(phase=phase) if phase == SEARCH:
                 state.witness[event.trial] = None
@@ -129,14 +139,20 @@ class AdaptiveASHA(Scheduler[AdaptiveState]):
                 self._answered(state, event.trial, event.rung, math.nan)
         return state
 
-    def decide(self, state: AdaptiveState, fits: Fits = anything) -> Decision:
+    def decide(self, state: AdaptiveState | AshaState, fits: Fits = anything) -> Decision:
         """Advance who is exempt or has earned it, at the highest rung first; else start a new trial."""
+        if isinstance(state, AshaState):
+            return self._plain.decide(state, fits)
         for rung in range(len(state.levels) - 2, -1, -1):
             level = state.levels[rung]
             best = level.exempt[0][1] if level.exempt else level.results.best_waiting(self.quota(state, rung))
             if best is not None and fits(going := Promote(best, rung + 1)):
                 return going
         return Start()
+
+    @property
+    def _plain(self) -> ASHA:
+        return ASHA(self.horizon, self.lowest, self.reduction)
 
     def quota(self, state: AdaptiveState, rung: int) -> int:
         """How many of the results at a rung go on."""

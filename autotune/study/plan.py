@@ -119,8 +119,9 @@ class Plan:
             heeding[type(self.scheduler).__name__] = self.scheduler.several
             for name in (name for name, several in heeding.items() if not several):
                 raise ConfigurationError(
-                    f"{name} heeds the score alone, and not {_named(self.aims)}; take ASHA, Hyperband or "
-                    "FullTraining with TPE, GP, Sobol, RandomSearch or GridSearch, or leave these out"
+                    f"{name} heeds the score alone, and not {_named(self.aims)}; take ASHA, AdaptiveASHA, "
+                    "Hyperband or FullTraining with TPE, GP, Sobol, RandomSearch or GridSearch, or leave "
+                    "these out"
                 )
 
     @property

@@ -10,7 +10,7 @@ from autotune.events import Assigned, Proposed, Reported
 from autotune.scheduling.adaptive import AdaptiveASHA, kept_share, rank_correlation
 from autotune.scheduling.asha import ASHA
 from autotune.scheduling.base import Promote, Start
-from autotune.testing.schedulers import SchedulerContract, drive
+from autotune.testing.schedulers import AIMS, SchedulerContract, drive
 
 
 class TestAdaptive(SchedulerContract):
@@ -54,6 +54,12 @@ def misled(trial, rung):
 
 
 SCHEDULER = AdaptiveASHA(horizon=81.0, lowest=1.0)
+
+
+def test_with_more_aims_than_a_score_it_is_asha():
+    plain = ASHA(horizon=27.0, lowest=1.0)
+    assert drive(AdaptiveASHA(27.0, 1.0), 3, 40, 2, AIMS) == drive(plain, 3, 40, 2, AIMS)
+    assert drive(AdaptiveASHA(27.0, 1.0), 3, 40, 2) != drive(plain, 3, 40, 2)
 
 
 def test_a_rung_whose_ranks_do_not_last_stops_eliminating():

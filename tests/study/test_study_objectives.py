@@ -16,8 +16,8 @@ from autotune.objectives import Aims, Constraint, Objective
 from autotune.report.page import page
 from autotune.report.view import StudyView
 from autotune.report.words import summary
-from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA
+from autotune.scheduling.extrapolating import Extrapolating
 from autotune.searching import CMAES, TPE, FairStart, RandomSearch
 from autotune.searching.cost import CostAware
 from autotune.simulation.fleet import Fleet
@@ -84,10 +84,11 @@ def test_a_report_without_what_was_asked_for_is_a_failure(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "other", [{"scheduler": AdaptiveASHA(3.0)}, {"searcher": CMAES()}, {"searcher": FairStart(CMAES())}]
+    "other",
+    [{"scheduler": Extrapolating(ASHA(3.0))}, {"searcher": CMAES()}, {"searcher": FairStart(CMAES())}],
 )
 def test_what_heeds_the_score_alone_is_refused(other):
-    name = "CMAES" if "searcher" in other else "AdaptiveASHA"
+    name = "CMAES" if "searcher" in other else "Extrapolating"
     with pytest.raises(ConfigurationError, match=f"{name} heeds the score alone"):
         Plan(Budget(trials=1), objectives=(FASTER,), **other)
     assert Plan(Budget(trials=1), **other).aims == Aims()
