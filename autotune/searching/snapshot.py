@@ -16,7 +16,7 @@ from autotune.space import Choice, Dimension, Fixed, Float, Int, SearchSpace
 from autotune.space.optuna_form import distribution
 
 if TYPE_CHECKING:
-    from autotune.searching.modelled import Observation
+    from autotune.searching.observed import Observation
 
 STUDY = "snapshot"
 CONSTRAINTS = "constraints"  # where Optuna keeps what `Trial.set_constraint` is given

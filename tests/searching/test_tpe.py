@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from autotune.errors import ConfigurationError
 from autotune.events import Assigned, Failed, Interrupted, Proposed, Reported
 from autotune.searching import TPE, RandomSearch
-from autotune.searching.modelled import ELITE, Observation, Seen, bounded, modelled_rung, observations
+from autotune.searching.observed import ELITE, Observed
 from autotune.space import Choice, Float, SearchSpace
 from autotune.testing.searchers import SPACE, SearcherContract, drive, score
 
@@ -39,7 +39,20 @@ def reported(number, rung, value):
 
 
 def told(state, rung):
-    return {one.trial: one.score for one in observations(state.trials, rung)}
+    return {one.trial: one.score for one in state.told(rung, 250)}
+
+
+def seen(*trials):
+    """Trials with scores at these rungs; those that begin with None failed after them."""
+    state = Observed(SPACE)
+    for number, rungs in enumerate(trials):
+        for event in trial(
+            number, *(one for rung in rungs if rung is not None for one in reported(number, rung, 0.5))
+        ):
+            state.apply(event)
+        if None in rungs:
+            state.apply(Failed(9, number, 9, "memory", ""))
+    return state
 
 
 def test_each_trial_is_told_once_with_its_value_at_the_modelled_rung():
@@ -62,16 +75,15 @@ def test_each_trial_is_told_once_with_its_value_at_the_modelled_rung():
 
 @pytest.mark.parametrize(("first", "second", "rung"), [(9, 0, None), (10, 9, 0), (10, 10, 1), (30, 9, 0)])
 def test_the_modelled_rung_is_the_highest_with_enough_finite_results(first, second, rung):
-    trials = [Seen({}, {0: 0.5} | ({1: 0.5} if n < second else {}), running=False) for n in range(first)]
-    failed = [Seen({}, {0: 0.1, 1: 0.1}, failed=True) for _ in range(20)]
-    assert modelled_rung([*trials, *failed], needed=10) == rung
+    standing = [(0, 1)] * second + [(0,)] * (first - second)
+    assert seen(*standing, *[(0, 1, None)] * 20).rung(needed=10) == rung
 
 
 def test_trials_that_begin_above_the_lowest_rung_do_not_make_a_rung_worth_modelling():
-    climbers = [Seen({}, {0: 0.5, 1: 0.5}, running=False) for _ in range(10)]
-    late = [Seen({}, {2: 0.5}, running=False) for _ in range(20)]
-    assert modelled_rung(climbers + late, needed=10) == 1
-    assert modelled_rung(late, needed=10) == 2
+    climbers, late = [(0, 1)] * 10, [(2,)] * 20
+    assert seen(*climbers, *late).rung(needed=10) == 1
+    assert seen(*late).rung(needed=10) == 2
+    assert seen(*[(0, None)] * 30, *late).rung(needed=10) == 2
 
 
 def test_a_rung_needs_more_results_than_a_configuration_has_parameters():
@@ -85,20 +97,55 @@ def test_a_rung_needs_more_results_than_a_configuration_has_parameters():
     assert searcher.propose(state, 16, 0) != RandomSearch().propose(many, 16, 0)
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    st.lists(st.one_of(st.none(), st.floats(-9, 9), st.just(-math.inf)), max_size=300), st.integers(50, 80)
+WHAT_HAPPENS = st.lists(
+    st.tuples(
+        st.integers(0, 120),
+        st.sampled_from(["assigned", "reported", "reported", "reported", "failed"]),
+        st.integers(0, 2),
+        st.one_of(st.integers(-9, 9).map(float), st.just(math.nan)),
+    ),
+    max_size=400,
 )
-def test_history_keeps_the_best_and_the_most_recent(scores, limit):
-    everything = [Observation(number, {}, value) for number, value in enumerate(scores)]
-    kept = bounded(everything, limit)
-    finished = [one for one in everything if one.score is not None]
-    assert [one.trial for one in kept] == sorted({one.trial for one in kept})
-    assert sum(one.score is not None for one in kept) == min(limit, len(finished))
-    assert sum(one.score is None for one in kept) == min(limit, len(everything) - len(finished))
-    ranked = sorted(finished, key=lambda one: -one.score)
-    assert {one.trial for one in ranked[:ELITE]} <= {one.trial for one in kept}
-    assert {one.trial for one in finished[ELITE - limit :]} <= {one.trial for one in kept}
+
+
+@settings(max_examples=60, deadline=None)
+@given(WHAT_HAPPENS, st.integers(0, 2), st.integers(50, 80))
+def test_what_is_kept_up_is_what_a_look_at_all_trials_finds(happens, rung, limit):
+    state, trials = Observed(SPACE), {}
+    for number in range(121):
+        state.apply(Proposed(number, SPACE.reference(), 0, "TPE"))
+        trials[number] = {"scores": {}, "failed": False, "running": True}
+    for number, what, at, score_there in happens:
+        one = trials[number]
+        if what == "assigned":
+            state.apply(Assigned(0, number, at, 0.0, 1.0))
+            one["running"] = True
+        elif what == "failed":
+            state.apply(Failed(0, number, at, "memory", ""))
+            one.update(running=False, failed=True)
+        else:
+            state.apply(Reported(0, number, at, 1.0, score_there))
+            one["running"] = False
+            if math.isnan(score_there):
+                one["failed"] = True
+            else:
+                one["scores"][at] = score_there
+    ended, running = {}, []
+    for number, one in trials.items():
+        if one["failed"] or rung in one["scores"]:
+            ended[number] = -math.inf if one["failed"] else one["scores"][rung]
+        elif one["running"]:
+            running.append(number)
+    best = sorted(ended, key=lambda number: -ended[number])[:ELITE]
+    rest = [number for number in ended if number not in best][-(limit - len(best)) :]
+    expected = dict.fromkeys(running[-limit:]) | {number: ended[number] for number in (*best, *rest)}
+    found = state.told(rung, limit)
+    assert [one.trial for one in found] == sorted(expected)
+    assert {one.trial: one.score for one in found} == expected
+    standing = [one["scores"] for one in trials.values() if one["scores"] and not one["failed"]]
+    lowest = min((min(scores) for scores in standing), default=0)
+    counts = [sum(at in scores and min(scores) == lowest for scores in standing) for at in range(3)]
+    assert state.rung(5) == max((at for at in range(3) if counts[at] >= 5), default=None)
 
 
 @settings(max_examples=6, deadline=None)
