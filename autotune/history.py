@@ -99,6 +99,8 @@ class History:
         machines: Seconds that machines were held, by phase and type; empty where the engine does not tell.
         places: The same of places for a trial.
         reads: Test scores by confirmed trial.
+        top: The highest rung that any trial has reached; -1 before the first.
+        furthest: The trials that have.
         stopped: Why a limit ended the search before its scheduler or searcher did.
         cut: Why a limit ended the confirmation before all seeds were trained.
     """
@@ -121,6 +123,8 @@ class History:
     machines: dict[str, dict[str, float]] = field(default_factory=dict)
     places: dict[str, dict[str, float]] = field(default_factory=dict)
     reads: dict[int, TestRead] = field(default_factory=dict)
+    top: int = -1
+    furthest: list[int] = field(default_factory=list)
     stopped: str | None = None
     cut: str | None = None
     concluded: Concluded | None = None
@@ -150,6 +154,7 @@ class History:
             case Reported():
                 trial = self._answered(event)
                 trial.scores[event.rung] = event.score
+                self._reached(event.trial, event.rung)
                 trial.metrics = event.metrics
                 trial.fidelity = event.fidelity
                 trial.status = Status.DONE if event.rung >= self.last_rung else Status.WAITING
@@ -186,6 +191,12 @@ class History:
         trial.ledger = trial.ledger + event.ledger
         self._charge(self.spent, event)
         return trial
+
+    def _reached(self, trial: int, rung: int) -> None:
+        if rung > self.top:
+            self.top, self.furthest = rung, []
+        if rung == self.top and trial not in self.furthest[-1:]:
+            self.furthest.append(trial)
 
     def _charge(self, account: dict[str, Ledger], event: Reported | Failed | TestRead | Interrupted) -> None:
         account[self.phase] = account.get(self.phase, Ledger()) + event.ledger

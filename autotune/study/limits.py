@@ -111,7 +111,6 @@ def _pace(history: History) -> float:
 
     Those are the largest and last, where what a start costs weighs least.
     """
-    reached = [trial for trial in history.trials.values() if trial.fidelity > 0]
-    top = max((trial.rung for trial in reached), default=-1)
-    found = [trial.ledger.total.seconds / trial.fidelity for trial in reached if trial.rung == top]
+    reached = (history.trials[number] for number in history.furthest)
+    found = [trial.ledger.total.seconds / trial.fidelity for trial in reached if trial.fidelity > 0]
     return median(found) if found else 0.0

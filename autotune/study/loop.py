@@ -127,6 +127,8 @@ class Loop:
         for event in events:
             self._director.apply(event)
             committed.append(event)
+            if isinstance(event, Reported | Failed | TestRead):
+                self._since.pop(event.assignment, None)
 
     def _submit(self, assigned: Assigned) -> None:
         self._since[assigned.assignment] = time.monotonic()
@@ -140,8 +142,9 @@ class Loop:
 
     def _exceeded(self, decided: Sequence[Event]) -> str | None:
         """Why the budget does not cover what was decided; None when it does."""
+        if not self._plan.budget.timed:
+            return None
         now = time.monotonic()
-        self._since = {one: at for one, at in self._since.items() if one in self._history.in_flight}
         running = sum(now - at for at in self._since.values()) / self._engine.lanes  # which share a place
         clock = Clock(now - self._began, running)
         given = self._plan.budget, self._plan.confirm, self._director.arms
@@ -193,6 +196,8 @@ def _stop_if_all_fail_alike(history: History) -> None:
             f"all of the first {ALIKE} trials failed alike ({kind}): {message}; mend the task and start a "
             "new study, or look at one trial with engine='inprocess'"
         )
+    if history.phase != CONFIRM:
+        return
     ended = [t for t in history.of_phase(CONFIRM) if t.status is not Status.RUNNING]
     if len(ended) >= ALIKE_CONFIRMING and _alike(ended[-ALIKE_CONFIRMING:]):
         kind, message = ended[-1].failure or ("error", "")

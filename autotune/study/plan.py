@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from autotune.errors import ConfigurationError
 from autotune.objectives import Aims, Constraint, Objective
-from autotune.scheduling.asha import ASHA
+from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.base import Scheduler
 from autotune.searching.base import Searcher
 from autotune.searching.fair import FairStart
@@ -52,6 +52,11 @@ class Budget:
                 raise ConfigurationError(f"budget.{name} must be a finite number above 0, got {limit!r}")
         if self.trials is not None and self.trials != int(self.trials):
             raise ConfigurationError(f"budget.trials must be a whole number, got {self.trials}")
+
+    @property
+    def timed(self) -> bool:
+        """Whether it limits what is known only while time passes."""
+        return any(limit is not None for limit in (self.hours, self.usd, self.gpu_hours, self.wall))
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ class Plan:
     """
 
     budget: Budget
-    scheduler: Scheduler[Any] = field(default_factory=lambda: ASHA(horizon=3.0))
+    scheduler: Scheduler[Any] = field(default_factory=lambda: AdaptiveASHA(horizon=3.0))
     searcher: Searcher[Any] = field(default_factory=FairStart)
     confirm: Confirm = field(default_factory=Confirm)
     seed: int = 0

@@ -173,3 +173,18 @@ def test_baselines_of_a_cut_confirmation_are_compared_by_the_same_seeds(tmp_path
     pairs = [one["pairs"] for one in result.verdict["comparisons"] if one.get("pairs")]
     assert pairs
     assert all(1 < count < 40 for count in pairs)
+
+
+def test_who_came_furthest_is_kept_up(tmp_path):
+    history = run(tmp_path, Budget(trials=20)).history
+    top = max(trial.rung for trial in history.trials.values())
+    assert history.top == top
+    assert sorted(history.furthest) == [n for n, trial in history.trials.items() if trial.rung == top]
+
+
+def test_a_budget_that_does_not_depend_on_time_is_not_compared_with_it(tmp_path, monkeypatch):
+    """Which would be a look at everything that is in flight, for every decision."""
+    monkeypatch.setattr("autotune.study.loop.exceeded", lambda *told: pytest.fail("it was"))
+    assert run(tmp_path / "search", Budget(trials=4, epochs=100.0)).best_config is not None
+    with pytest.raises(pytest.fail.Exception):
+        run(tmp_path / "timed", Budget(trials=4, wall=100.0))
