@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from autotune.engines.inprocess import InProcess
     from autotune.engines.simulated import Simulated
     from autotune.errors import AutotuneError
-    from autotune.ledger import Ledger
     from autotune.policy import Policy, Schedule
+    from autotune.scheduling.adaptive import AdaptiveASHA
     from autotune.scheduling.asha import ASHA
     from autotune.scheduling.base import Scheduler
     from autotune.scheduling.full import FullTraining
@@ -41,8 +41,8 @@ _HOMES: Final = {
     "autotune.engines.inprocess": ("InProcess",),
     "autotune.engines.simulated": ("Simulated",),
     "autotune.errors": ("AutotuneError",),
-    "autotune.ledger": ("Ledger",),
     "autotune.policy": ("Policy", "Schedule"),
+    "autotune.scheduling.adaptive": ("AdaptiveASHA",),
     "autotune.scheduling.asha": ("ASHA",),
     "autotune.scheduling.base": ("Scheduler",),
     "autotune.scheduling.full": ("FullTraining",),
@@ -65,6 +65,7 @@ _HOME: Final = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "ASHA",
     "TPE",
+    "AdaptiveASHA",
     "AutotuneError",
     "Batch",
     "Budget",
@@ -80,7 +81,6 @@ __all__ = [
     "GridSearch",
     "InProcess",
     "Int",
-    "Ledger",
     "Plan",
     "Policy",
     "RandomSearch",

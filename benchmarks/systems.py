@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import autotune as at
 from autotune.policy import BASELINES
-from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.base import Scheduler
 from autotune.search_spaces.policies import policies
 from autotune.searching.base import Searcher
@@ -35,7 +34,7 @@ class System:
 
     policy: Callable[[int], at.Choice] | None
     searcher: Searcher[Any] = field(default_factory=at.FairStart)
-    scheduler: Callable[[float], Scheduler[Any]] = at.ASHA
+    scheduler: Callable[[float], Scheduler[Any]] = at.AdaptiveASHA
     rules: Mapping[str, Any] = field(default_factory=dict)
     horizon: float = 1.0
     rations: bool = True
@@ -62,8 +61,13 @@ def automata(epochs: int) -> at.Choice:
 
 
 def every(epochs: int) -> at.Choice:
-    """All policies of the preset."""
+    """All policies of the preset, with its finer points fixed: the budget is small."""
     return policies(pool=0.1, interval=0.05)
+
+
+def preset(epochs: int) -> at.Choice:
+    """The preset as it is."""
+    return policies()
 
 
 def tenth(epochs: int) -> at.Choice:
@@ -75,19 +79,19 @@ SYSTEMS: Final[Mapping[str, System]] = {
     "autotune": System(every),
     "settings alone": System(None),
     "fresh random 10 %": System(tenth),
-    "AUTOMATA": System(automata, at.TPE(), horizon=0.1, rations=False),
+    "AUTOMATA": System(automata, at.TPE(), at.ASHA, horizon=0.1, rations=False),
 }
 ABLATIONS: Final[Mapping[str, System]] = {
     "no fair start": System(every, at.TPE()),
     "policies may take the whole budget": System(every, at.FairStart(share=1.0)),
     "random proposals": System(every, at.FairStart(at.RandomSearch())),
-    "first rung of one epoch": System(every, scheduler=partial(at.ASHA, lowest=1.0)),
-    "rungs that learn": System(every, scheduler=AdaptiveASHA),
+    "first rung of one epoch": System(every, scheduler=partial(at.AdaptiveASHA, lowest=1.0)),
+    "rungs that do not learn": System(every, scheduler=at.ASHA),
     "all validation samples at every rung": System(every, rules={"eval_share": math.inf}),
 }
 ALL: Final[Mapping[str, System]] = {
     **SYSTEMS,
     **ABLATIONS,
-    "autotune, as much compute as stock": System(every, share=1.0),
+    "autotune, as much compute as stock": System(preset, share=1.0),
     "fresh random 10 %, as much compute as stock": System(tenth, share=1.0),
 }

@@ -58,7 +58,7 @@ def plan(trials: int = 36, seeds: int = 3) -> at.Plan:
     """Three seeds detect differences of about two points here; the default of five detects smaller ones."""
     return at.Plan(
         at.Budget(trials=trials),
-        scheduler=at.ASHA(horizon=9.0, lowest=1.0),
+        scheduler=at.AdaptiveASHA(horizon=9.0, lowest=1.0),
         confirm=at.Confirm(leaders=2, seeds=seeds, margin=0.01),
     )
 

@@ -59,7 +59,7 @@ def main() -> None:
     )
     plan = at.Plan(
         at.Budget(trials=arguments.trials),
-        scheduler=at.ASHA(horizon=6.0, lowest=0.6),
+        scheduler=at.AdaptiveASHA(horizon=6.0, lowest=0.6),
         confirm=at.Confirm(leaders=1, seeds=3, margin=0.01),
     )
     result = at.Study(task, space, arguments.path, plan, arguments.engine).run()
