@@ -37,7 +37,8 @@ class Deaths:
 
     def suspects(self) -> set[int]:
         """Assignments of which a process died whose machine lives."""
-        gone = {actor for dead in self._dead.values() for actor in dead if machine_lost(actor)}
+        actors = {actor for dead in self._dead.values() for actor in dead}  # each asked about once
+        gone = {actor for actor in actors if machine_lost(actor)}
         return {assignment for assignment, dead in self._dead.items() if set(dead) - gone}
 
     def too_many(self, assignment: int) -> int:

@@ -116,10 +116,14 @@ class Exchange:
         None where there is none, and once the study is to end with an error.
         """
         with self._changed:
-            fitting = [one for one in self._queue if fits(one)] if self._failure is None else []
-            taken = next((one for one in fitting if one.trial in before), fitting[0] if fitting else None)
-            if taken is not None:
-                self._queue.remove(taken)
+            if self._failure is not None:
+                return None
+            wanted = [at for at, one in enumerate(self._queue) if one.trial in before] if before else []
+            place = next((at for at in (*wanted, *range(len(self._queue))) if fits(self._queue[at])), None)
+            if place is None:
+                return None
+            taken = self._queue[place]
+            del self._queue[place]
             return taken
 
     def put_back(self, assignment: Assignment) -> None:

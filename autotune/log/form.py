@@ -20,7 +20,7 @@ from autotune.errors import FolderError, LogError
 from autotune.events import Event, from_json, to_json
 
 FORMAT: Final = 1
-SEGMENT: Final = re.compile(r"(\d{6})-(\d{6})\.jsonl")
+SEGMENT: Final = re.compile(r"(\d{6,})-(\d{6,})\.jsonl")  # a store has one for each commit
 
 
 @dataclass(frozen=True)

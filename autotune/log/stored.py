@@ -91,7 +91,8 @@ class StoredLog:
 
 def written(store: Store) -> list[tuple[int, str]]:
     """The names of a log's segments with their drivers, in order."""
-    return [(int(m[1]), name) for name in store.names() if (m := SEGMENT.fullmatch(name))]
+    found = [(int(m[1]), int(m[2]), name) for name in store.names() if (m := SEGMENT.fullmatch(name))]
+    return [(epoch, name) for epoch, _, name in sorted(found)]
 
 
 def segments(store: Store) -> list[Segment]:

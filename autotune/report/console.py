@@ -95,10 +95,11 @@ class Console:
         if now < self._next and not milestone:
             return
         self._take(history, now)
+        ended = self._clock()
+        self._next = ended + LEISURE * (ended - now)
         if self._live is not None:
-            self._next = now + LEISURE * (self._clock() - now)
             return
-        self._next = now + LINE_S
+        self._next = max(self._next, now + LINE_S)
         if self._latest is not None:
             state, left, _ = self._latest
             text = line(state, event if milestone else None, now - self._began, left)

@@ -63,7 +63,7 @@ class Observed:
 
     Attributes:
         space: Where to search.
-        trials: By number.
+        trials: By number, ascending.
         running: Those that were started or promoted, and have not answered.
         failed: Those that failed or diverged, ascending.
         ranked: By rung, (-score, trial) of all results there, best first.
@@ -123,7 +123,7 @@ class Observed:
                 ones, the latest. At least twice `ELITE`.
         """
         best = self._elite(rung)
-        others = (n for n in sorted(self.trials, reverse=True) if n not in best and self._ended(n, rung))
+        others = (n for n in reversed(self.trials) if n not in best and self._ended(n, rung))
         recent = list(islice(others, limit - len(best)))
         running = sorted(number for number in self.running if not self._ended(number, rung))[-limit:]
         return [self._observation(number, rung) for number in sorted([*best, *recent, *running])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -39,8 +40,10 @@ def candidates(history: History, confirm: Confirm, arms: Sequence[str]) -> list[
     aims = Aims.of(history.study)
     tried = [t for t in history.of_phase(SEARCH) if t.failure is None and math.isfinite(t.score)]
     ranked = weighed(tried, aims) if aims else ranking(tried)
-    distinct = {str(sorted(trial.config.items())): trial for trial in reversed(ranked)}
-    leaders = sorted(distinct.values(), key=ranked.index)[: confirm.leaders]
+    distinct: dict[str, Trial] = {}
+    for trial in ranked:
+        distinct.setdefault(str(sorted(trial.config.items())), trial)
+    leaders = list(distinct.values())[: confirm.leaders]
     chosen = [Candidate(trial.number, trial.config) for trial in leaders]
     for arm in BASELINES:
         if arm not in arms or not leaders:
@@ -62,12 +65,14 @@ def ranking(trials: Iterable[Trial]) -> list[Trial]:
     beat at its rung: who came first was promoted first, and that alone does not make it better.
     """
     ranked = sorted(trials, key=lambda trial: (-trial.rung, -trial.score, trial.number))
-    top = [trial for trial in ranked if trial.rung == ranked[0].rung]
-    for waiting in (trial for trial in ranked if trial.rung == ranked[0].rung - 1):
-        beaten = (place for place, trial in enumerate(top) if _beats(waiting, trial))
-        top.insert(next(beaten, len(top)), waiting)
-    placed = {trial.number for trial in top}
-    return top + [trial for trial in ranked if trial.number not in placed]
+    highest = ranked[0].rung if ranked else 0
+    waiting = deque(trial for trial in ranked if trial.rung == highest - 1)
+    placed: list[Trial] = []
+    for trial in (trial for trial in ranked if trial.rung == highest):
+        while waiting and _beats(waiting[0], trial):  # and so do not those after it, which are worse
+            placed.append(waiting.popleft())
+        placed.append(trial)
+    return placed + list(waiting) + [trial for trial in ranked if trial.rung < highest - 1]
 
 
 def _beats(waiting: Trial, other: Trial) -> bool:

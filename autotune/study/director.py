@@ -99,6 +99,8 @@ class Director:
         if isinstance(decision, Promote):
             return [self._advance(self.history.trials[decision.trial], decision.rung)]
         if isinstance(decision, Start):
+            if self.history.in_flight and not self._purse.pays_for_any(decision.rung):
+                return []
             number = len(self.history.trials)
             config = None
             if self.plan.budget.trials is None or number < self.plan.budget.trials:

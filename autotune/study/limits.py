@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Final
 
 from autotune.events import CONFIRM, SEARCH, Assigned, Event
 from autotune.history import History
@@ -13,6 +14,8 @@ from autotune.policy import BASELINES
 from autotune.report.account import bill
 from autotune.study.confirmation import FIRST
 from autotune.study.plan import Budget, Confirm
+
+PACED: Final = 100  # trials whose pace is taken
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ def exceeded(
         return None
     if budget.hours is not None and history.phase == SEARCH and clock.wall_s > budget.hours * 3600:
         return "the hours of the budget are over"
+    if not budget.whole:
+        return None
     busy = _busy(history) + clock.running_s
     begun = sum(one.until - one.since for one in decided if isinstance(one, Assigned))
     ahead = max(0.0, _in_flight(history) - clock.running_s) + begun * _pace(history)
@@ -107,10 +112,10 @@ def _in_flight(history: History) -> float:
 
 
 def _pace(history: History) -> float:
-    """Device-seconds per epoch-equivalent of a trial's own, among those at the highest rung that was reached.
+    """Device-seconds per epoch-equivalent of a trial's own, of the last at the highest rung that was reached.
 
-    Those are the largest and last, where what a start costs weighs least.
+    Those are the largest, where what a start costs weighs least.
     """
-    reached = (history.trials[number] for number in history.furthest)
+    reached = (history.trials[number] for number in history.furthest[-PACED:])
     found = [trial.ledger.total.seconds / trial.fidelity for trial in reached if trial.fidelity > 0]
     return median(found) if found else 0.0

@@ -129,6 +129,8 @@ class Loop:
             committed.append(event)
             if isinstance(event, Reported | Failed | TestRead):
                 self._since.pop(event.assignment, None)
+            elif isinstance(event, Interrupted):  # what it took so far is charged, and it begins again
+                self._since[event.assignment] = time.monotonic()
 
     def _submit(self, assigned: Assigned) -> None:
         self._since[assigned.assignment] = time.monotonic()

@@ -54,9 +54,14 @@ class Budget:
             raise ConfigurationError(f"budget.trials must be a whole number, got {self.trials}")
 
     @property
+    def whole(self) -> bool:
+        """Whether it limits the whole study."""
+        return any(limit is not None for limit in (self.usd, self.gpu_hours, self.wall))
+
+    @property
     def timed(self) -> bool:
         """Whether it limits what is known only while time passes."""
-        return any(limit is not None for limit in (self.hours, self.usd, self.gpu_hours, self.wall))
+        return self.hours is not None or self.whole
 
 
 @dataclass(frozen=True)

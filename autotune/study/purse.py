@@ -26,6 +26,7 @@ class Purse:
         committed: All of them together.
         sizes: By settings; see `size`.
         largest: Of all models that were seen, and the reference.
+        smallest: Likewise.
     """
 
     history: History
@@ -37,6 +38,7 @@ class Purse:
     committed: float = 0.0
     sizes: dict[str, float] = field(default_factory=dict)
     largest: float = 1.0
+    smallest: float = 1.0
 
     def apply(self, event: Event) -> None:
         """Take in one more event."""
@@ -50,6 +52,7 @@ class Purse:
                 trial = self.history.trials[event.trial]
                 if self.history.phase == SEARCH and trial.fidelity > 0:
                     self.largest = max(self.largest, self.size(trial))
+                    self.smallest = min(self.smallest, self.size(trial))
                     if self.policies:
                         self.sizes[_settings(trial.config)] = self.size(trial)
 
@@ -68,6 +71,10 @@ class Purse:
         """Whether a promotion can be begun."""
         step = self.rungs[promote.rung] - self.rungs[promote.rung - 1]
         return self.size(self.history.trials[promote.trial]) * step <= self.left
+
+    def pays_for_any(self, rung: int) -> bool:
+        """Whether there may be a new trial that can be begun; where not, none need be proposed."""
+        return self.smallest * self.rungs[rung] <= self.left
 
     def pays_to_begin(self, config: Config, rung: int) -> bool:
         """Whether a new trial can be begun that is judged first at this rung."""

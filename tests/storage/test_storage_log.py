@@ -87,6 +87,17 @@ def elsewhere(monkeypatch):
     monkeypatch.setattr(leases, "process", lambda pid: None)
 
 
+def test_a_driver_may_commit_more_than_a_million_times(tmp_path):
+    log = StoredLog(LocalStore(tmp_path), "here")
+    log._part = 999_999
+    for number in range(3):
+        log.append(assigned(number) if number else OPENED)
+    log.close()
+    following = StoredLog(LocalStore(tmp_path), "here")
+    assert list(following.read()) == [OPENED, assigned(1), assigned(2)]
+    following.close()
+
+
 def test_a_driver_that_is_alive_elsewhere_is_left_alone(tmp_path, elsewhere):
     log = StoredLog(LocalStore(tmp_path), "s3://b/x", lease_s=0.4)
     with pytest.raises(LockedError, match="another driver owns the study in s3://b/x"):

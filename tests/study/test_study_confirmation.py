@@ -4,6 +4,8 @@ import math
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from autotune.events import CONFIRM, SEARCH, Assigned, Failed, PhaseStarted, Proposed, Reported, TestRead
 from autotune.history import History
@@ -74,6 +76,24 @@ def test_who_waits_when_the_budget_ends_stands_before_those_it_beat():
     climbed(history, 5, None, None, 0.7)  # never seen at rung 1: nobody beat it there
     climbed(history, 6, 0.1, 0.2)
     assert [trial.number for trial in ranking(history.of_phase(SEARCH))] == [0, 4, 2, 1, 5, 6, 3]
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.lists(st.integers(0, 5), min_size=4, max_size=4)), max_size=30)
+)
+def test_ranking_is_as_if_who_waits_were_put_in_one_by_one(climbs):
+    history = History()
+    for number, (rung, scores) in enumerate(climbs):
+        climbed(history, number, *map(float, scores[: rung + 1]))
+    trials = history.of_phase(SEARCH)
+    ranked = sorted(trials, key=lambda trial: (-trial.rung, -trial.score, trial.number))
+    top = [trial for trial in ranked if trial.rung == ranked[0].rung]
+    for waiting in (trial for trial in ranked if trial.rung == ranked[0].rung - 1):
+        beaten = [at for at, trial in enumerate(top) if waiting.score > trial.scores[waiting.rung]]
+        top.insert(min(beaten, default=len(top)), waiting)
+    others = [trial for trial in ranked if trial not in top]
+    assert ranking(trials) == top + others
 
 
 def repeated(history, candidates, seeds, score):

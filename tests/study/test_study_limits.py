@@ -14,6 +14,9 @@ from autotune.ledger import Charge, Label, Ledger
 from autotune.log import read_events
 from autotune.scheduling.asha import ASHA
 from autotune.searching.random import RandomSearch
+from autotune.simulation.curves import Curves
+from autotune.simulation.fleet import Fleet
+from autotune.simulation.run import simulate
 from autotune.space import Choice, Float, SearchSpace
 from autotune.study import Budget, Confirm, Plan, Study
 from autotune.study.limits import Clock, confirmation_s, exceeded
@@ -61,6 +64,21 @@ class HourPerEpoch(Engine):
 
     def held(self):
         return Held({"local": self._seconds}, {"local": 2 * self._seconds})
+
+
+class Rising(Curves):
+    """The longer the better."""
+
+    space, horizon = SPACE, 9.0
+
+    def score(self, config, fidelity):
+        return config["x"] * fidelity
+
+    def seconds(self, config, since, until):
+        return until - since
+
+    def finals(self, count, seed):
+        return []
 
 
 def run(path, budget, prices=None, confirm=CONFIRM):
@@ -173,6 +191,16 @@ def test_baselines_of_a_cut_confirmation_are_compared_by_the_same_seeds(tmp_path
     pairs = [one["pairs"] for one in result.verdict["comparisons"] if one.get("pairs")]
     assert pairs
     assert all(1 < count < 40 for count in pairs)
+
+
+def test_what_the_rest_cannot_pay_for_is_not_even_proposed(monkeypatch):
+    """With thousands in flight a proposal for each answer, of which none is begun, takes minutes."""
+    asked = []
+    propose = RandomSearch.propose
+    monkeypatch.setattr(RandomSearch, "propose", lambda *told: asked.append(1) or propose(*told))
+    plan = Plan(Budget(epochs=30.0), ASHA(9.0, 1.0), RandomSearch())
+    trials = simulate(Rising(), plan, Fleet(20)).trials
+    assert 0 < len(asked) - trials <= 1
 
 
 def test_who_came_furthest_is_kept_up(tmp_path):
