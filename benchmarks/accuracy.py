@@ -183,9 +183,10 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             ),
         }
         for name, other in (("fresh_random", tuned.get(("fresh_random", fraction), {})), ("full", full)):
-            pairs = [(found[seed]["test"], other[seed]["test"]) for seed in sorted(set(found) & set(other))]
-            if policy != name and len(pairs) > 1:
-                difference = compare(name, *zip(*pairs, strict=True), MARGIN, 0.95)
+            shared = sorted(set(found) & set(other))
+            ours, theirs = ([one[seed]["test"] for seed in shared] for one in (found, other))
+            if policy != name and len(shared) > 1:
+                difference = compare(name, ours, theirs, MARGIN, 0.95)
                 row[f"against_{name}"] = [difference.mean, difference.low, difference.high]
         table.append(row)
     return table

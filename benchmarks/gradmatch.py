@@ -52,7 +52,8 @@ class Scale:
 
 def least_squares(normal: Tensor, right: Tensor) -> Tensor:
     """How CORDS solves its normal equations."""
-    return torch.linalg.lstsq(normal, right[:, None]).solution.squeeze(1)
+    weights: Tensor = torch.linalg.lstsq(normal, right[:, None]).solution.squeeze(1)
+    return weights
 
 
 def cords(
@@ -96,7 +97,7 @@ def factors(data_dir: Path, name: str, seed: int) -> tuple[Tensor, Tensor, Tenso
     optimizer = torch.optim.Adam(model.parameters())
     for part in torch.split(torch.randperm(len(targets)), 128):
         optimizer.zero_grad()
-        F.cross_entropy(model(inputs[part]), targets[part]).backward()  # type: ignore[no-untyped-call]
+        F.cross_entropy(model(inputs[part]), targets[part]).backward()
         optimizer.step()
     with torch.no_grad():
         embeddings = model[:2](inputs)
@@ -202,11 +203,12 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     embeddings, errors, targets = factors(arguments.data_dir, arguments.dataset, 0)
     result = begin(arguments, parts={})
-    parts = {
-        f"class {c}": lambda rows=(targets == c): one_class(embeddings[rows], errors[rows], scale)
-        for c in range(arguments.classes)
+    of_classes = [targets == c for c in range(arguments.classes)]
+    parts: dict[str, Callable[[], dict[str, dict[str, Any]]]] = {
+        f"class {c}": partial(one_class, embeddings[rows], errors[rows], scale)
+        for c, rows in enumerate(of_classes)
     }
-    parts["batches"] = lambda: by_batch(embeddings, errors, scale)
+    parts["batches"] = partial(by_batch, embeddings, errors, scale)
     for name, part in parts.items():
         result["parts"][name] = part()
         print(f"\n{name}\n\n{table(result['parts'][name])}", flush=True)

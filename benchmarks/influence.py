@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -259,11 +260,9 @@ def retraining(
     measure(f"trak, {len(passes)} points of one training", lambda: sides.traks(passes))
     for models in (few, half) if len(half) > CHECKPOINTS else (few,):
         name = f"trak, {len(models)} models on halves"
-        measure(f"{name}, combined as published", lambda models=models: sides.traks(models, published=True))
-        measure(
-            f"{name}, combined as published, {WIDE:,} numbers",
-            lambda models=models: sides.traks(models, published=True, width=WIDE),
-        )
+        published = partial(sides.traks, models, published=True)
+        measure(f"{name}, combined as published", published)
+        measure(f"{name}, combined as published, {WIDE:,} numbers", partial(published, width=WIDE))
     if len(half) > CHECKPOINTS:
         measure(f"trak, {len(half)} models on halves", lambda: sides.traks(half))
     measure("datainf, 1 point", lambda: sides.inferred(full))

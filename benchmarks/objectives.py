@@ -186,8 +186,8 @@ def found(run: Run, data: Path) -> dict[str, Any]:
     for trial in tried:  # whatever it was told, it is judged by accuracy
         trial.scores[trial.rung] = trial.metrics["accuracy"]
     leaders = weighed(tried, plan.aims or Plan(Budget(trials=1), objectives=AIMS).aims)[:CONFIRMED]
-    final = [(curves.score(one.config, curves.horizon), timed.pace(one.config)) for one in leaders]
-    return {**asdict(run), "value": drawn.area(final), "trials": done.trials}
+    places = [(curves.score(one.config, curves.horizon), timed.pace(one.config)) for one in leaders]
+    return {**asdict(run), "value": drawn.area(places), "trials": done.trials}
 
 
 @cache

@@ -43,7 +43,8 @@ class TextCNN(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Logits, shape (b, classes), of token ids, shape (b, length)."""
         heard: Tensor = self.convolution(self.words(ids).transpose(1, 2)).relu().amax(2)
-        return self.head(self.dropout(heard))
+        logits: Tensor = self.head(self.dropout(heard))
+        return logits
 
 
 @dataclass(frozen=True)

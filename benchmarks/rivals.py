@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from types import SimpleNamespace
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import optuna
@@ -128,7 +128,8 @@ class RayASHA(Rival):
 
     def tell(self, trial: int, fidelity: float, score: float) -> None:
         """Go on at once or never."""
-        action = self._bracket.on_result(SimpleNamespace(trial_id=str(trial)), fidelity, score)
+        named: Any = SimpleNamespace(trial_id=str(trial))  # of a trial it reads nothing else
+        action = self._bracket.on_result(named, cast(int, fidelity), score)
         further = [milestone for milestone in self._milestones if milestone > fidelity]
         if action == TrialScheduler.CONTINUE and further:
             self.going_on.append((trial, further[0]))

@@ -101,7 +101,7 @@ def train(bench: Bench, rows: Tensor) -> float:
     start = time.perf_counter()
     for batch in bench.batches(rows, BATCH):
         optimizer.zero_grad()
-        bench.losses(bench.model, batch).mean().backward()  # type: ignore[no-untyped-call]  # torch's own
+        bench.losses(bench.model, batch).mean().backward()
         optimizer.step()
     return (time.perf_counter() - start) / len(rows)
 

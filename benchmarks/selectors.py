@@ -128,8 +128,9 @@ def replicated(images: Tensor, n: int, width: int, seed: int, noise: float = 0.1
     directions = torch.linalg.eigh((centred.T @ centred).double()).eigenvectors[:, -width:].float()
     points, generator = centred @ directions, torch.Generator().manual_seed(seed)
     copies = [torch.randperm(len(points), generator=generator) for _ in range(-(-n // len(points)))]
-    found = points[torch.cat(copies)[:n]]
-    return found + noise * points.std() * torch.randn(n, width, generator=generator)
+    found: Tensor = points[torch.cat(copies)[:n]]
+    found += noise * points.std() * torch.randn(n, width, generator=generator)
+    return found
 
 
 def chance(given: FeatureSimilarities, budget: int) -> float:
@@ -158,7 +159,7 @@ def radius(features: Tensor, picks: Tensor) -> float:
 
 def peers(bench: Bench) -> dict[str, Row]:
     """10,000 samples of width 1,024, 1,000 picks."""
-    n, width, budget = *bench.sized(10_000), 1024, *bench.sized(1000)
+    (n, budget), width = bench.sized(10_000, 1000), 1024
     features = wide(bench.images, n, width, 0)
     found = bench.sides(["all pairs", "graph", *(PEERS if bench.peers else ())], features, budget)
     given = similarities(features)
@@ -202,7 +203,8 @@ def gap(bench: Bench) -> dict[str, Row]:
 
 def k_center(bench: Bench) -> dict[str, Row]:
     """200,000 images with noise as samples of width 128, 2,000 picks."""
-    return farthest(bench, replicated(bench.images, *bench.sized(200_000), 128, 0))
+    (n,) = bench.sized(200_000)
+    return farthest(bench, replicated(bench.images, n, 128, 0))
 
 
 def k_center_noise(bench: Bench) -> dict[str, Row]:

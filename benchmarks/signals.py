@@ -62,7 +62,7 @@ def backward(bench: Bench, batches: Sequence[Batch]) -> None:
     bench.model.train()
     for batch in batches:
         bench.model.zero_grad()
-        bench.losses(bench.model, batch).mean().backward()  # type: ignore[no-untyped-call]  # torch's own
+        bench.losses(bench.model, batch).mean().backward()
 
 
 def gradients(bench: Bench, batches: Iterable[Batch]) -> tuple[Tensor, float]:

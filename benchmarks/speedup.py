@@ -163,8 +163,8 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             line["of_compute"] = median(a["epochs"] / b["epochs"] for a, b in pairs)
             line["of_time"] = median(a["seconds"] / b["seconds"] for a, b in pairs)
             line["with_final"] = median(with_final(a) / with_final(b) for a, b in pairs)
-            hits = ([hits_of(pair[side]) for pair in pairs] for side in (0, 1))
-            against = bound(*hits)
+            ours, theirs = ([hits_of(pair[side]) for pair in pairs] for side in (0, 1))
+            against = bound(ours, theirs)
             line |= dataclasses.asdict(against) | {"not_inferior": against.not_inferior}
         table.append(line)
     return table

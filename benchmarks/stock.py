@@ -171,7 +171,7 @@ def search(
     results = tuner.fit()
     seconds = time.perf_counter() - started
     spent = 0.0
-    for result in results:
+    for result in (results[number] for number in range(len(results))):
         ran = (result.metrics or {}).get("training_iteration", 0)
         config = space.config_of(result.config or {})
         own = flops_per_epoch(task, config, len(data.train)) / reference

@@ -95,7 +95,7 @@ def config(index: int) -> Config:
     }
     if index % 2 == 0:
         settings |= {"momentum": 0.8 + 0.005 * index, "nesterov": index % 4 == 0}
-    return settings | POLICIES[index // 2 % len(POLICIES)]
+    return {**settings, **POLICIES[index // 2 % len(POLICIES)]}
 
 
 def workload(case: Case, seed: int, folder: str) -> TrainingWorkload:

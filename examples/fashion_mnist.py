@@ -75,8 +75,8 @@ def settings() -> dict[str, Any]:
 
 def space() -> at.SearchSpace:
     """The settings, a schedule, and the data policy, with its finer points fixed: the budget is small."""
-    fixed = {"pool": 0.2, "interval": 0.1}
-    return at.SearchSpace({**settings(), "schedule": "cosine", "policy": policies(**fixed)})
+    policy = policies(pool=0.2, interval=0.1)
+    return at.SearchSpace({**settings(), "schedule": "cosine", "policy": policy})
 
 
 def plan(epochs: float, horizon: float, seeds: int, seed: int = 0) -> at.Plan:
