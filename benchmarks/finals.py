@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -16,19 +17,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import autotune as at
+from autotune.cluster.connection import switches
+from autotune.cluster.render.common import WARM
 from autotune.events import Failed
 from autotune.training.workload import TrainingWorkload
 from autotune.work import Assignment
 from benchmarks import stock
 
 DRAWS: Final = 4_000  # of the bootstrap
+READY_S: Final = 15.0  # in which processes start
 
 
 @contextlib.contextmanager
-def cluster(workers: int) -> Iterator[None]:
-    """Ray on this machine."""
-    ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+def cluster(workers: int, ready: bool = False) -> Iterator[None]:
+    """Ray on this machine.
+
+    Args:
+        workers: CPUs.
+        ready: Whether processes wait for trials, as on clusters that autotune renders.
+    """
+    with switches(WARM if ready else {}):
+        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
     try:
+        time.sleep(READY_S if ready else 0.0)
         yield
     finally:
         ray.shutdown()

@@ -72,7 +72,7 @@ def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[s
             seen.append(history)
             raise KeyboardInterrupt
 
-    with cluster(arguments.workers):
+    with cluster(arguments.workers, arguments.ready):
         engine = RayEngine(workers=arguments.workers)
         began = time.perf_counter()
         try:
@@ -119,7 +119,7 @@ def run_stock(cell: Cell, arguments: argparse.Namespace) -> dict[str, Any]:
     recipe = RECIPES[cell.task]
     task, splits = recipe.load(arguments.data_dir)
     space = recipe.space()
-    with cluster(arguments.workers):
+    with cluster(arguments.workers, arguments.ready):
         held = stock.arrays(task, splits.train, splits.validation)
         found = stock.search(
             task, space, held, recipe.horizon, arguments.trials, arguments.workers, cell.seed
@@ -229,6 +229,9 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.095, help="of stock's compute, for ours")
     parser.add_argument("--finals", type=int, default=2, help="trainings of what each search found")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--ready", action="store_true", help="on a cluster that has processes ready for trials"
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/speedup"), help="for studies")
     parser.add_argument("--rows", type=Path, default=Path("benchmarks/results/speedup.jsonl"))
     arguments = parser.parse_args()
