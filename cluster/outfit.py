@@ -10,7 +10,7 @@ import ray
 
 from autotune.cluster.connection import live_nodes, slots
 from autotune.cluster.reach import Mark
-from autotune.cluster.sharing import keep_within_share
+from autotune.cluster.sharing import keep_to_cores, keep_within_share
 from autotune.errors import ConfigurationError
 from autotune.work import Worker, Workload
 
@@ -59,6 +59,7 @@ def pickled(workload: Workload) -> bytes:
 def worker_of(outfit: Outfit, bulk: Any) -> Worker:
     """The workload's worker in this process."""
     keep_within_share()
+    keep_to_cores()
     workload: Workload = ray.cloudpickle.loads(outfit.workload)
     return workload.worker(bulk)
 

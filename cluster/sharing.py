@@ -1,7 +1,10 @@
-"""Several trials on one GPU, each within its part of the memory."""
+"""Several trials on one machine, each within its part of a GPU's memory and on its cores."""
 
 from __future__ import annotations
 
+import math
+import os
+import sys
 from typing import Final, final
 
 import ray
@@ -23,6 +26,19 @@ def keep_within_share() -> None:
 
         if torch.cuda.is_available():
             torch.cuda.set_per_process_memory_fraction(share)
+
+
+def keep_to_cores() -> None:
+    """Have torch use as many threads as this process was given cores, unless it is imported later anyway.
+
+    Ray says how many in OMP_NUM_THREADS when an actor begins, and torch reads that when it is imported: in a
+    process that was ready before it was anybody's, a trial would have as many threads as the node has cores.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        given = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]  # Ray's own
+        told = os.environ.get("OMP_NUM_THREADS", "")
+        torch.set_num_threads(max(1, int(told) if told.isdigit() else math.floor(given.get("CPU", 1.0))))
 
 
 @final
