@@ -51,7 +51,7 @@ def exceeded(
         return "the hours of the budget are over"
     if not budget.whole:
         return None
-    busy = _busy(history) + clock.running_s
+    busy = busy_s(history) + clock.running_s
     begun = sum(one.until - one.since for one in decided if isinstance(one, Assigned))
     ahead = max(0.0, _in_flight(history) - clock.running_s) + begun * _pace(history)
     if history.phase == SEARCH:
@@ -96,12 +96,12 @@ def _limited(history: History, budget: Budget, clock: Clock) -> Iterator[tuple[s
         owed = bill(history)
         yield "usd", budget.usd, owed.total if owed else 0.0
     if budget.gpu_hours is not None:
-        yield "gpu_hours", budget.gpu_hours, (_busy(history) + clock.running_s) / 3600
+        yield "gpu_hours", budget.gpu_hours, (busy_s(history) + clock.running_s) / 3600
     if budget.wall is not None:
         yield "wall", budget.wall, clock.wall_s / 3600
 
 
-def _busy(history: History) -> float:
+def busy_s(history: History) -> float:
     """Device-seconds of everything that was answered or lost."""
     return sum(seconds for nodes in history.seconds.values() for seconds in nodes.values())
 

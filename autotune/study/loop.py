@@ -27,7 +27,7 @@ from autotune.events import (
 )
 from autotune.history import History, Status, Trial
 from autotune.study.director import Director
-from autotune.study.limits import Clock, exceeded
+from autotune.study.limits import Clock, busy_s, exceeded
 from autotune.study.plan import Plan
 from autotune.work import Assignment
 
@@ -63,6 +63,7 @@ class Loop:
         self._since: dict[int, float] = {}  # when each assignment in flight was submitted
         self._told = Held()  # of what the engine has held, that which is in the log
         self._told_at = self._began
+        self._busy_before = busy_s(director.history)
         self._observe = observe
         self._ready: dict[int, Outcome] = {}
         self._ends: Set[str] = {DONE}
@@ -147,10 +148,22 @@ class Loop:
         if not self._plan.budget.timed:
             return None
         now = time.monotonic()
-        running = sum(now - at for at in self._since.values()) / self._engine.lanes  # which share a place
-        clock = Clock(now - self._began, running)
+        clock = Clock(now - self._began, self._running_s(now))
         given = self._plan.budget, self._plan.confirm, self._director.arms
         return exceeded(self._history, decided, *given, clock)
+
+    def _running_s(self, now: float) -> float:
+        """Device-seconds that what is in flight has taken so far.
+
+        From when it was submitted, in places that lanes share; but no more than places were there for it,
+        where the engine knows: it may wait for a machine that boots.
+        """
+        elapsed = sum(now - at for at in self._since.values()) / self._engine.lanes
+        held = self._engine.held()
+        if not held.machines:
+            return elapsed
+        answered = busy_s(self._history) - self._busy_before
+        return min(elapsed, max(0.0, sum(held.places.values()) - answered))
 
 
 def assignment_of(history: History, assigned: Assigned) -> Assignment:

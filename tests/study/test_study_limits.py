@@ -1,6 +1,7 @@
 """What a whole study may cost: the search ends early enough, and the confirmation is cut at a whole seed."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -201,6 +202,38 @@ def test_what_the_rest_cannot_pay_for_is_not_even_proposed(monkeypatch):
     plan = Plan(Budget(epochs=30.0), ASHA(9.0, 1.0), RandomSearch())
     trials = simulate(Rising(), plan, Fleet(20)).trials
     assert 0 < len(asked) - trials <= 1
+
+
+class Booting(HourPerEpoch):
+    """Its machine takes a hundred hours to boot, which the clock shows and which is no work of any trial."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self._clock, self._booted = clock, False
+
+    def poll(self, timeout_s):
+        before = self._seconds
+        outcomes = super().poll(timeout_s) if self._booted else []
+        self._clock[0] += 100 * HOUR if not self._booted else self._seconds - before
+        self._booted = True
+        return outcomes
+
+    def capacity(self):
+        return 2
+
+    def held(self):
+        return Held({"local": self._clock[0]}, {"local": 2 * self._seconds})
+
+
+def test_waiting_for_a_machine_is_no_work(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("autotune.study.loop.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    plan = Plan(Budget(gpu_hours=40.0), ASHA(horizon=3.0, lowest=0.3), RandomSearch(), CONFIRM, seed=1)
+    result = Study(FunctionWorkload(score), SPACE, tmp_path, plan, Booting(clock)).run()
+    spent = sum(s for nodes in result.history.seconds.values() for s in nodes.values()) / HOUR
+    assert clock[0] > 100 * HOUR
+    assert result.cut is None
+    assert 30.0 < spent <= 40.0
 
 
 def test_who_came_furthest_is_kept_up(tmp_path):
