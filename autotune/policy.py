@@ -17,6 +17,7 @@ POLICY: Final = "policy"
 PREFIX: Final = f"{POLICY}."
 FACTORS: Final = ("lr_factor", "batch_factor")  # by which a policy changes training settings
 OWN: Final = ("fraction", "pool", "weighting", *FACTORS)  # parameters of a policy whatever its selector
+KEPT: Final = "kept"  # share of the pool, in place of a fraction of all data: what a rule does depends on it
 BASELINES: Final = ("fresh_random", "full")  # the arms that every winner is compared with
 
 
@@ -149,7 +150,8 @@ class Policy:
         """Build the policy of a configuration: `policy` names the selector, `policy.*` its parameters.
 
         A configuration without `policy` trains on all data. Where `policy.pool` is absent the pool is all
-        data; a pool smaller than the fraction is raised to it.
+        data; a pool smaller than the fraction is raised to it, and then all of it is kept, whatever the rule.
+        `policy.kept` says how much of the pool is kept, instead of a fraction.
 
         Raises:
             PolicyError, SelectorError: When a name is unknown or a value out of range.
@@ -158,6 +160,14 @@ class Policy:
         given = {key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)}
         schedule = {f.name: given.pop(f.name) for f in dataclasses.fields(Schedule) if f.name in given}
         own = {key: given.pop(key) for key in OWN if key in given}
+        if KEPT in given:
+            kept = given.pop(KEPT)
+            if "fraction" in own or not 0.0 < kept <= 1.0:
+                raise PolicyError(
+                    f"policy {name!r}: kept must be in (0, 1] and stand instead of fraction, got {kept}; "
+                    "it is the share of the pool that is trained on"
+                )
+            own["fraction"] = kept * own.get("pool", 1.0)
         if "pool" in own:
             own["pool"] = max(own["pool"], own.get("fraction", 1.0))
         if "weighting" in own:
@@ -175,9 +185,16 @@ class Policy:
 
 def policy_parameters(name: str) -> frozenset[str]:
     """The parameter names a space may give under the policy `name`, without the `policy.` prefix."""
-    own = {*OWN, *(f.name for f in dataclasses.fields(Schedule))}
+    own = {*OWN, KEPT, *(f.name for f in dataclasses.fields(Schedule))}
     fields = dataclasses.fields(selector_class(name))  # type: ignore[arg-type]  # selectors are dataclasses
     return frozenset(own | {f.name for f in fields if f.init})
+
+
+def fraction_of(config: Mapping[str, Any]) -> float | None:
+    """The fraction that a configuration names, or that comes of what is kept of its pool; else None."""
+    if f"{PREFIX}{KEPT}" in config:
+        return float(config[f"{PREFIX}{KEPT}"] * config.get(f"{PREFIX}pool", 1.0))
+    return config.get(f"{PREFIX}fraction")
 
 
 def entry_fidelity(config: Mapping[str, Any], horizon: float) -> float:

@@ -99,7 +99,8 @@ class Run:
             "schedule": "cosine",
         }
         others = [name for name in BASELINES if name != self.policy]
-        middle = SearchSpace({"policy": policies([self.policy], without=others)}).reference()
+        preset = policies([self.policy], without=others, fraction=self.fraction)
+        middle = SearchSpace({"policy": preset}).reference()
         asked = {
             "policy.fraction": self.fraction,
             "policy.pool": max(POOL, min(1.0, 2 * self.fraction)),

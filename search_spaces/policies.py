@@ -18,6 +18,7 @@ SELECTORS: Final = (
 
 FRACTION: Final = Float(0.05, 0.4, log=True)
 POOL: Final = Float(0.1, 0.4, log=True)
+KEPT: Final = Float(0.15, 0.65)  # of the pool: with wrong labels about one minus their share is best
 LR_FACTOR: Final = Float(0.3, 3.0, log=True)  # subsets and all data from one learning rate, each shifted
 INTERVAL: Final = Float(0.05, 0.15, log=True)  # fair to judge after two selections: by a third of the horizon
 SKIP: Final = Float(0.0, 0.3)  # the likely mislabelled tail
@@ -93,7 +94,7 @@ def policies(
         names: Registered selectors.
         without: Selectors to leave out, baselines included.
         ranges: Replace the range of a parameter in every policy that has it (`fraction`, `pool`,
-            `interval`, `skip`, ...), and add `warmup`, `anneal`, `weighting`, `lr_factor` and
+            `kept`, `interval`, `skip`, ...), and add `warmup`, `anneal`, `weighting`, `lr_factor` and
             `batch_factor` to all that select.
 
     Raises:
@@ -116,12 +117,16 @@ def _parameters(name: str, ranges: Mapping[str, Dimension | Scalar]) -> dict[str
     if name == "full":
         return {}
     selector = selector_class(name)
+    own = OWN.get(name, {})
     found: dict[str, Dimension | Scalar] = {"fraction": FRACTION}
     collected = selector.needs - ({Signal.LOSS} if selector.tolerates_gaps else set())
     if passes(collected):  # otherwise a pool would save nothing
         found["pool"] = POOL
+        if "fraction" not in {**own, **ranges}:  # drawn apart, one pool of three would be kept whole
+            del found["fraction"]
+            found["kept"] = KEPT
     if selector.needs - KNOWN and selector.scope is Scope.EPOCH:
         found["interval"] = INTERVAL
-    found |= OWN.get(name, {})
+    found |= own
     everywhere = {"warmup", "anneal", "weighting", *FACTORS}
     return found | {key: value for key, value in ranges.items() if key in found or key in everywhere}

@@ -3,7 +3,7 @@
 import pytest
 
 from autotune.errors import PolicyError, SelectorError
-from autotune.policy import Policy, Schedule, Weighting, policy_parameters
+from autotune.policy import Policy, Schedule, Weighting, fraction_of, policy_parameters
 from autotune.selection import make_selector, selector_names
 from autotune.testing.policies import PolicyContract
 
@@ -29,6 +29,15 @@ def test_a_pool_is_raised_to_hold_the_subset():
     assert Policy.from_config({"policy": "el2n", "policy.fraction": 0.4, "policy.pool": 0.1}).pool == 0.4
 
 
+def test_a_share_of_the_pool_stands_for_a_fraction():
+    config = {"policy": "el2n", "policy.kept": 0.25, "policy.pool": 0.4}
+    assert Policy.from_config(config) == Policy(make_selector("el2n"), fraction=0.1, pool=0.4)
+    assert fraction_of(config) == 0.1
+    assert Policy.from_config({"policy": "el2n", "policy.kept": 0.25}).fraction == 0.25
+    assert fraction_of({"policy": "random", "policy.fraction": 0.2}) == 0.2
+    assert fraction_of({"policy": "full"}) is None
+
+
 @pytest.mark.parametrize(
     ("config", "text"),
     [
@@ -40,6 +49,8 @@ def test_a_pool_is_raised_to_hold_the_subset():
             r"policy 'el2n': warmup must be in \[0, 1\), got 1.5; it is",
         ),
         ({"policy": "el2n", "policy.pool": -1, "policy.fraction": -2}, "policy 'el2n': fraction must be in"),
+        ({"policy": "el2n", "policy.kept": 0.5, "policy.fraction": 0.1}, "stand instead of fraction"),
+        ({"policy": "el2n", "policy.kept": 1.5}, "policy 'el2n': kept must be in"),
         ({"policy": "el2n", "policy.lr_factor": 0.0}, "policy 'el2n': lr_factor must be finite and above 0"),
         ({"policy": "el2n", "policy.batch_factor": -2}, "policy 'el2n': batch_factor must be"),
         ({"policy": "el2n", "policy.weighting": "unifrom"}, "did you mean 'uniform'"),
@@ -81,6 +92,7 @@ def test_a_policy_that_reads_only_what_the_data_has_is_fair_from_the_start(name)
 def test_parameters_of_a_policy_are_its_own_and_its_selectors():
     assert {
         "fraction",
+        "kept",
         "pool",
         "interval",
         "warmup",

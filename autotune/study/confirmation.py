@@ -15,7 +15,7 @@ from autotune.evaluation.weighing import weighed
 from autotune.events import CONFIRM, SEARCH, Config
 from autotune.history import History, Trial
 from autotune.objectives import Aims, Order
-from autotune.policy import BASELINES, settings_of
+from autotune.policy import BASELINES, fraction_of, settings_of
 from autotune.study.plan import Confirm
 
 FIRST: Final = 2  # seeds of every candidate, before the field is narrowed
@@ -83,7 +83,7 @@ def _under(config: Config, arm: str) -> Config:
     settings = settings_of(config)
     if arm == "full":
         return {**settings, "policy": arm}
-    return {**settings, "policy": arm, "policy.fraction": config.get("policy.fraction", DEFAULT_FRACTION)}
+    return {**settings, "policy": arm, "policy.fraction": fraction_of(config) or DEFAULT_FRACTION}
 
 
 @dataclass(frozen=True)

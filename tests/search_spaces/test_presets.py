@@ -48,6 +48,14 @@ def test_baselines_are_arms_unless_removed():
         policies([], without=BASELINES)
 
 
+def test_no_preset_policy_keeps_all_of_its_pool():
+    """It would pay for signals and train on random samples."""
+    space = SearchSpace({"policy": policies(selector_names())})
+    for seed in range(300):
+        policy = Policy.from_config(space.sample(np.random.default_rng(seed)))
+        assert policy.pool == 1.0 or policy.fraction < policy.pool
+
+
 def test_ranges_replace_where_they_belong():
     chosen = policies(fraction=0.1, pool=Float(0.5, 1), anneal=0.1)
     assert chosen.children("full") == {}
