@@ -16,9 +16,11 @@ from scipy.stats import rankdata
 from autotune.errors import ConfigurationError
 from autotune.events import SEARCH, Assigned, Event, Failed, Opened, Proposed, Reported
 from autotune.objectives import Aims
+from autotune.policy import POLICY
+from autotune.scheduling.arms import Arms
 from autotune.scheduling.asha import ASHA, AshaState
 from autotune.scheduling.base import Decision, Fits, Promote, Scheduler, Start, anything
-from autotune.scheduling.rung import Place, Rung, check_rungs, geometric_rungs
+from autotune.scheduling.rung import Place, Rung, check_rungs, geometric_rungs, without
 
 RECENT: Final = 100  # pairs of scores that a rung is judged by: what is proposed changes as a search goes on
 LEAST: Final = 8  # such pairs, before which a rung is taken at its word
@@ -57,9 +59,11 @@ class AdaptiveState:
             they do well.
         began: Search trials that were assigned.
         lowest: The lowest rung that one of them began at; -1 before any did.
+        arms: How far each has come.
     """
 
     levels: list[Level]
+    arms: Arms
     first: int = 0
     witness: dict[int, float | None] = field(default_factory=dict)
     unearned: set[int] = field(default_factory=set)
@@ -78,6 +82,8 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
     trial with a probability of .8, if the scores of neighbouring rungs are normal with that correlation: with
     many trials that is far less than 1/reduction, and the compute goes into more of them.
 
+    Every arm, that is option of the choice `policy`, meets every rung: see `Arms`.
+
     Where a study has more aims than its score, which have no such correlation, this is ASHA.
 
     Attributes:
@@ -88,6 +94,7 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
         probation: Trials that are exempt at first, at least 0; with 0 and no share this is ASHA.
         share: Of the trials after that, in [0, 1].
         trusted: Least rank correlation with the next rung at which a rung eliminates, in [-1, 1].
+        lent: Share of the compute that representatives of arms may take, in [0, 1]; 0 for none.
     """
 
     horizon: float
@@ -96,6 +103,7 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
     probation: int = 10
     share: float = 0.03
     trusted: float = 0.6
+    lent: float = 0.25
 
     several: ClassVar[bool] = True
 
@@ -103,8 +111,9 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
         check_rungs(self.lowest, self.horizon, self.reduction)
         if self.probation < 0:
             raise ConfigurationError(f"probation must be at least 0 trials, got {self.probation}")
-        if not 0.0 <= self.share <= 1.0:
-            raise ConfigurationError(f"share must be in [0, 1], got {self.share}")
+        for name in ("share", "lent"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigurationError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         if not -1.0 <= self.trusted <= 1.0:
             raise ConfigurationError(f"trusted must be in [-1, 1], got {self.trusted}")
 
@@ -115,7 +124,7 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
 
     def initial(self) -> AdaptiveState:
         """Every rung is taken at its word."""
-        return AdaptiveState([Level() for _ in self.rungs])
+        return AdaptiveState([Level() for _ in self.rungs], Arms(self.rungs))
 
     def apply(self, state: AdaptiveState | AshaState, event: Event) -> AdaptiveState | AshaState:
         """Record, learn from those who were exempt, and see who is exempt here."""
@@ -126,13 +135,16 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
         match event:
             case Proposed(phase=phase) if phase == SEARCH:
                 state.witness[event.trial] = None
+                state.arms.arm[event.trial] = str(event.config.get(POLICY))
             case Assigned() if event.trial in state.witness and event.trial not in state.began:
+                state.arms.begin(event.trial, event.rung, event.until - event.since, represents=False)
                 state.began.add(event.trial)
                 state.lowest = event.rung if state.lowest < 0 else min(state.lowest, event.rung)
                 if event.rung > state.lowest:
                     state.unearned.add(event.trial)
             case Assigned() if event.trial in state.witness:
-                self._promoted(state, event.trial, event.rung - 1)
+                represents = self._promoted(state, event.trial, event.rung - 1)
+                state.arms.begin(event.trial, event.rung, event.until - event.since, represents)
             case Reported() if event.trial in state.witness:
                 self._answered(state, event.trial, event.rung, event.score)
             case Failed() if event.trial in state.witness:
@@ -148,7 +160,7 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
             best = level.exempt[0][1] if level.exempt else level.results.best_waiting(self.quota(state, rung))
             if best is not None and fits(going := Promote(best, rung + 1)):
                 return going
-        return Start()
+        return state.arms.next(self.lent, fits) or Start()
 
     @property
     def _plain(self) -> ASHA:
@@ -167,6 +179,7 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
 
     def _answered(self, state: AdaptiveState, trial: int, rung: int, score: float) -> None:
         level, before = state.levels[rung], state.witness[trial]
+        state.arms.answer(trial, rung, score)
         if before is not None:
             self._learn(state, rung - 1, (before, score if math.isfinite(score) else -math.inf))
         exempt = (before is not None or rung == 0) and self._exempts(state, rung, score)
@@ -193,12 +206,20 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
         trusted = [one is None or one >= self.trusted for one in agreements]
         state.first = trusted.index(True) if True in trusted else len(trusted)
 
-    def _promoted(self, state: AdaptiveState, trial: int, rung: int) -> None:
+    def _promoted(self, state: AdaptiveState, trial: int, rung: int) -> bool:
+        """Let a trial leave a rung; whether it does so for its arm."""
         level = state.levels[rung]
-        if not (level.exempt and level.exempt[0][1] == trial):
+        if level.exempt and level.exempt[0][1] == trial:
+            if not level.results.holds(heapq.heappop(level.exempt), self.quota(state, rung)):
+                state.unearned.add(trial)
+        elif level.results.best_waiting(self.quota(state, rung)) == trial:
             level.results.promoted(trial)
-        elif not level.results.holds(heapq.heappop(level.exempt), self.quota(state, rung)):
+        else:
+            level.results.leave(trial)
+            level.exempt = without(level.exempt, trial)
             state.unearned.add(trial)
+            return True
+        return False
 
 
 def rank_correlation(pairs: Iterable[tuple[float, float]]) -> float | None:

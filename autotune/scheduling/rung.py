@@ -78,10 +78,21 @@ class Rung:
         """Whether fewer than so many results are better: a look, where counting them is a search."""
         return quota > len(self.ranking) or (quota > 0 and place <= self.ranking[quota - 1])
 
+    def leave(self, trial: int) -> None:
+        """A trial has left, if it waited here, which need not be the best that does."""
+        self.waiting = without(self.waiting, trial)
+
     def promoted(self, trial: int) -> None:
         """The best waiting trial has left for the next rung."""
         if self.waiting and self.waiting[0][1] == trial:
             heapq.heappop(self.waiting)
+
+
+def without(heap: list[Place], trial: int) -> list[Place]:
+    """A heap without a trial; takes as long as making it."""
+    left = [place for place in heap if place[1] != trial]
+    heapq.heapify(left)
+    return left
 
 
 def check_rungs(lowest: float, highest: float, reduction: int) -> None:

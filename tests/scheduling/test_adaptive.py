@@ -157,3 +157,56 @@ def test_the_kept_share_holds_the_best_as_often_as_it_says():
 def test_settings_out_of_range_are_refused(arguments):
     with pytest.raises(ConfigurationError, match="must be"):
         AdaptiveASHA(**{"horizon": 1.0} | arguments)
+
+
+LATE = {"a": (0.9, 0.8, 0.3), "b": (0.7, 0.6, 0.5), "c": (0.5, 0.4, 0.9)}  # by arm, at each rung
+
+
+def with_arms(scheduler, trials):
+    """The rungs that each trial reached, and the log, where every third trial is of the same arm."""
+    state, reached, log = scheduler.initial(), {}, []
+    for number in range(10 * trials):
+        decision = scheduler.decide(state)
+        if isinstance(decision, Start):
+            if len(reached) == trials:
+                break
+            trial, rung, since = len(reached), 0, 0.0
+            log.append(Proposed(trial, {"policy": "abc"[trial % 3]}, 0, "t"))
+        else:
+            trial, rung = decision.trial, decision.rung
+            since = scheduler.rungs[rung - 1]
+        reached[trial] = rung
+        value = LATE["abc"[trial % 3]][rung] - 0.001 * trial
+        log += [
+            Assigned(number, trial, rung, since, scheduler.rungs[rung]),
+            Reported(number, trial, rung, scheduler.rungs[rung], value),
+        ]
+        for event in log[-3 if rung == 0 else -2 :]:
+            state = scheduler.apply(state, event)
+    return reached, log
+
+
+def arms_at_the_top(reached):
+    return {"abc"[trial % 3] for trial, rung in reached.items() if rung == 2}
+
+
+def test_every_arm_meets_every_rung_as_far_as_the_share_goes():
+    """The arm that is last at all rungs but the top is best there, and nobody would know."""
+    plain = AdaptiveASHA(9.0, 1.0, probation=0, share=0.0, lent=0.0)
+    assert arms_at_the_top(with_arms(plain, 30)[0]) == {"a"}
+    reached, log = with_arms(AdaptiveASHA(9.0, 1.0, probation=0, share=0.0), 30)
+    assert arms_at_the_top(reached) == {"a", "b", "c"}
+    assert [trial for trial, rung in reached.items() if rung == 2 and trial % 3 == 2] == [2]  # its best
+    lent = assigned = 0.0
+    state = plain.initial()
+    for event in log:
+        if isinstance(event, Assigned):
+            assigned += event.until - event.since
+            if event.rung > 0 and plain.decide(state) != Promote(event.trial, event.rung):
+                lent += event.until - event.since
+        state = plain.apply(state, event)
+    assert lent <= 0.25 * assigned
+
+
+def test_one_arm_needs_nobody_to_represent_it():
+    assert drive(AdaptiveASHA(27.0, 1.0), 3, 40, 2) == drive(AdaptiveASHA(27.0, 1.0, lent=0.0), 3, 40, 2)
