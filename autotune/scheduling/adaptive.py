@@ -82,7 +82,7 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
     trial with a probability of .8, if the scores of neighbouring rungs are normal with that correlation: with
     many trials that is far less than 1/reduction, and the compute goes into more of them.
 
-    Every arm, that is option of the choice `policy`, meets every rung: see `Arms`.
+    With `lent`, every arm, that is option of the choice `policy`, meets every rung: see `Arms`.
 
     Where a study has more aims than its score, which have no such correlation, this is ASHA.
 
@@ -103,7 +103,7 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
     probation: int = 10
     share: float = 0.03
     trusted: float = 0.6
-    lent: float = 0.25
+    lent: float = 0.0
 
     several: ClassVar[bool] = True
 

@@ -19,6 +19,12 @@ class TestAdaptive(SchedulerContract):
         return AdaptiveASHA(horizon=27.0, lowest=1.0, probation=8)
 
 
+class TestLending(SchedulerContract):
+    @pytest.fixture
+    def scheduler(self):
+        return AdaptiveASHA(horizon=27.0, lowest=1.0, lent=0.5)
+
+
 class TestDistrustful(SchedulerContract):
     @pytest.fixture
     def scheduler(self):
@@ -192,9 +198,9 @@ def arms_at_the_top(reached):
 
 def test_every_arm_meets_every_rung_as_far_as_the_share_goes():
     """The arm that is last at all rungs but the top is best there, and nobody would know."""
-    plain = AdaptiveASHA(9.0, 1.0, probation=0, share=0.0, lent=0.0)
+    plain = AdaptiveASHA(9.0, 1.0, probation=0, share=0.0)
     assert arms_at_the_top(with_arms(plain, 30)[0]) == {"a"}
-    reached, log = with_arms(AdaptiveASHA(9.0, 1.0, probation=0, share=0.0), 30)
+    reached, log = with_arms(AdaptiveASHA(9.0, 1.0, probation=0, share=0.0, lent=0.25), 30)
     assert arms_at_the_top(reached) == {"a", "b", "c"}
     assert [trial for trial, rung in reached.items() if rung == 2 and trial % 3 == 2] == [2]  # its best
     lent = assigned = 0.0
@@ -209,4 +215,4 @@ def test_every_arm_meets_every_rung_as_far_as_the_share_goes():
 
 
 def test_one_arm_needs_nobody_to_represent_it():
-    assert drive(AdaptiveASHA(27.0, 1.0), 3, 40, 2) == drive(AdaptiveASHA(27.0, 1.0, lent=0.0), 3, 40, 2)
+    assert drive(AdaptiveASHA(27.0, 1.0, lent=0.5), 3, 40, 2) == drive(AdaptiveASHA(27.0, 1.0), 3, 40, 2)
