@@ -1,35 +1,15 @@
 """Trials of several processes, on a cluster of this machine."""
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 from crew_driver import TODO, workload
+from driving import drive
 
 from autotune.cluster import crew
-from autotune.cluster.render.common import HEALTH
 
 pytestmark = pytest.mark.ray
-HERE = Path(__file__).parent
-
-
-def drive(script, *given):
-    """What a driver prints; clusters of several nodes want a main thread of their own."""
-    path = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as own:  # Ray notes its latest cluster there
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", HERE / script, *map(str, given)],
-            env={**os.environ, **HEALTH, "PYTHONPATH": path, "RAY_TMPDIR": own},
-            capture_output=True,
-            text=True,
-            timeout=280,
-        )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def curve(folder):
