@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, final
 
@@ -24,6 +24,7 @@ from autotune.errors import ConfigurationError
 MEMORY: Final = "local.json"  # which processes are ours
 LOG: Final = "local.log"
 LEAVE_S: Final = 20.0
+LATEST: Final = "ray_current_cluster"  # Ray's note of where it was started last
 
 
 @final
@@ -82,6 +83,10 @@ class LocalLauncher:
         end([one for one in ours if one.pid == one.session], LEAVE_S)
         end([*ours, *self._ours()], 1.0)
         (self._folder / MEMORY).unlink(missing_ok=True)
+        latest = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", LATEST)
+        with suppress(OSError):  # or the next `ray.init()` on this machine would look for it
+            if latest.read_text().strip() == f"{LOOPBACK}:{self._where.port}":
+                latest.unlink()
 
     def on_head(self, line: str, patience_s: float) -> str:
         """This machine is the head."""

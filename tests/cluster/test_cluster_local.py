@@ -218,5 +218,7 @@ def test_nothing_is_left_when_it_is_down(home):
     assert run("down", home / "c.yaml") == (0, {"name": "mine", "ended": True})
     assert [one for one in mine if Process.of(one.pid) == one] == []
     assert not [port for port in ports if listening(port)]
+    noted = Path("/tmp/ray/ray_current_cluster")  # where `ray.init()` looks first
+    assert not noted.exists() or int(noted.read_text().rpartition(":")[2]) not in ports
     assert run("down", home / "c.yaml")[1]["ended"] is False
     assert run("status", home / "c.yaml")[1] == {"name": "mine", "state": "absent", "said": ""}
