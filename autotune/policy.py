@@ -167,7 +167,7 @@ class Policy:
                     f"policy {name!r}: kept must be in (0, 1] and stand instead of fraction, got {kept}; "
                     "it is the share of the pool that is trained on"
                 )
-            own["fraction"] = kept * own.get("pool", 1.0)
+            own["fraction"] = fraction_of(config)
         if "pool" in own:
             own["pool"] = max(own["pool"], own.get("fraction", 1.0))
         if "weighting" in own:

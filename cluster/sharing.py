@@ -19,8 +19,7 @@ def keep_within_share() -> None:
     neighbours count on, and is begun again in a larger part (`Shares`). What CUDA itself needs, some hundred
     MiB per process, comes on top.
     """
-    given = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]  # Ray's own
-    share = float(given.get("GPU", 0.0))
+    share = _given(GPU, 0.0)
     if 0.0 < share < 1.0:
         import torch  # slow, and not needed by whoever trains on CPUs with something else
 
@@ -36,9 +35,14 @@ def keep_to_cores() -> None:
     """
     torch = sys.modules.get("torch")
     if torch is not None:
-        given = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]  # Ray's own
         told = os.environ.get("OMP_NUM_THREADS", "")
-        torch.set_num_threads(max(1, int(told) if told.isdigit() else math.floor(given.get("CPU", 1.0))))
+        torch.set_num_threads(max(1, int(told) if told.isdigit() else math.floor(_given("CPU", 1.0))))
+
+
+def _given(resource: str, usual: float) -> float:
+    """How much of a resource this process was given; `usual` where Ray does not say."""
+    given = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]  # Ray's own
+    return float(given.get(resource, usual))
 
 
 @final

@@ -118,13 +118,14 @@ def _parameters(name: str, ranges: Mapping[str, Dimension | Scalar]) -> dict[str
         return {}
     selector = selector_class(name)
     own = OWN.get(name, {})
-    found: dict[str, Dimension | Scalar] = {"fraction": FRACTION}
     collected = selector.needs - ({Signal.LOSS} if selector.tolerates_gaps else set())
-    if passes(collected):  # otherwise a pool would save nothing
-        found["pool"] = POOL
-        if "fraction" not in {**own, **ranges}:  # drawn apart, one pool of three would be kept whole
-            del found["fraction"]
-            found["kept"] = KEPT
+    found: dict[str, Dimension | Scalar]
+    if not passes(collected):  # a pool would save nothing
+        found = {"fraction": FRACTION}
+    elif "fraction" in {**own, **ranges}:
+        found = {"fraction": FRACTION, "pool": POOL}
+    else:  # drawn apart, one pool of three would be kept whole
+        found = {"pool": POOL, "kept": KEPT}
     if selector.needs - KNOWN and selector.scope is Scope.EPOCH:
         found["interval"] = INTERVAL
     found |= own

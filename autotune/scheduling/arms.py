@@ -18,26 +18,23 @@ class Arms:
     is assigned; the cheapest steps first, and of those at one rung the best score.
 
     Attributes:
+        rungs: Of the scheduler.
         arm: Of each search trial.
-        best: At each rung, the best finite score of each arm and its trial.
+        best: At each rung, the best finite score of each arm that has one there, and its trial.
         begun: At each rung, the arms that were assigned there.
-        answered: At each rung, the arms that have a result there.
         assigned: Epoch-equivalents of all assignments.
         lent: Those of representatives.
     """
 
     rungs: tuple[float, ...]
     arm: dict[int, str] = field(default_factory=dict)
-    best: list[dict[str, tuple[float, int]]] = field(default_factory=list)
-    begun: list[set[str]] = field(default_factory=list)
-    answered: list[set[str]] = field(default_factory=list)
+    best: list[dict[str, tuple[float, int]]] = field(init=False)
+    begun: list[set[str]] = field(init=False)
     assigned: float = 0.0
     lent: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.best:
-            self.best = [{} for _ in self.rungs]
-            self.begun, self.answered = [set() for _ in self.rungs], [set() for _ in self.rungs]
+        self.best, self.begun = [{} for _ in self.rungs], [set() for _ in self.rungs]
 
     def begin(self, trial: int, rung: int, step: float, represents: bool) -> None:
         """A trial was assigned to a rung, `step` epoch-equivalents from where it was."""
@@ -49,14 +46,13 @@ class Arms:
         """A trial has come to a rung, or failed on the way, which says nothing of its arm."""
         if math.isfinite(score):
             arm = self.arm[trial]
-            self.answered[rung].add(arm)
             self.best[rung][arm] = max(self.best[rung].get(arm, (-math.inf, -1)), (score, trial))
 
     def next(self, share: float, fits: Fits) -> Promote | None:
         """The next representative; None where no arm is behind, or its step would cost too much."""
         for rung, best in enumerate(self.best[:-1]):
             step = self.rungs[rung + 1] - self.rungs[rung]
-            if self.lent + step > share * self.assigned or not self.answered[rung + 1]:
+            if self.lent + step > share * self.assigned or not self.best[rung + 1]:
                 continue
             behind = [place for arm, place in best.items() if arm not in self.begun[rung + 1]]
             for _, trial in sorted(behind, reverse=True):

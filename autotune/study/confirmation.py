@@ -69,7 +69,7 @@ def ranking(trials: Iterable[Trial]) -> list[Trial]:
     waiting = deque(trial for trial in ranked if trial.rung == highest - 1)
     placed: list[Trial] = []
     for trial in (trial for trial in ranked if trial.rung == highest):
-        while waiting and _beats(waiting[0], trial):  # and so do not those after it, which are worse
+        while waiting and _beats(waiting[0], trial):  # who does not is followed by worse ones
             placed.append(waiting.popleft())
         placed.append(trial)
     return placed + list(waiting) + [trial for trial in ranked if trial.rung < highest - 1]

@@ -53,7 +53,9 @@ def exceeded(
         return None
     busy = busy_s(history) + clock.running_s
     begun = sum(one.until - one.since for one in decided if isinstance(one, Assigned))
-    ahead = max(0.0, _in_flight(history) - clock.running_s) + begun * _pace(history)
+    in_flight = sum(one.until - one.since for one in history.in_flight.values())
+    pace = _pace(history)
+    ahead = max(0.0, in_flight * pace - clock.running_s) + begun * pace
     if history.phase == SEARCH:
         ahead += confirmation_s(history, confirm, arms)
     for name, limit, spent in _limited(history, budget, clock):
@@ -104,11 +106,6 @@ def _limited(history: History, budget: Budget, clock: Clock) -> Iterator[tuple[s
 def busy_s(history: History) -> float:
     """Device-seconds of everything that was answered or lost."""
     return sum(seconds for nodes in history.seconds.values() for seconds in nodes.values())
-
-
-def _in_flight(history: History) -> float:
-    """Device-seconds that the assignments in flight take from their beginning."""
-    return sum(one.until - one.since for one in history.in_flight.values()) * _pace(history)
 
 
 def _pace(history: History) -> float:

@@ -51,10 +51,10 @@ class Purse:
                 self.committed -= self.due.pop(event.assignment, 0.0)
                 trial = self.history.trials[event.trial]
                 if self.history.phase == SEARCH and trial.fidelity > 0:
-                    self.largest = max(self.largest, self.size(trial))
-                    self.smallest = min(self.smallest, self.size(trial))
+                    size = self.size(trial)
+                    self.largest, self.smallest = max(self.largest, size), min(self.smallest, size)
                     if self.policies:
-                        self.sizes[_settings(trial.config)] = self.size(trial)
+                        self.sizes[_settings(trial.config)] = size
 
     @property
     def spent(self) -> float:
