@@ -93,5 +93,8 @@ ALL: Final[Mapping[str, System]] = {
     **SYSTEMS,
     **ABLATIONS,
     "autotune, as much compute as stock": System(preset, share=1.0),
+    "autotune, as much compute as stock, lent=.25": System(
+        preset, scheduler=partial(at.AdaptiveASHA, lent=0.25), share=1.0
+    ),
     "fresh random 10 %, as much compute as stock": System(tenth, share=1.0),
 }
