@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from autotune.errors import SelectorError
 from autotune.signals import Signal
 from autotune.task import Batch, LossFunction
+from autotune.training.gathered import Gathered
 from autotune.training.modes import evaluating, frozen
 
 _OF_HEAD: Final = frozenset({Signal.EMBEDDINGS, Signal.FEATURES, Signal.ERRORS})
@@ -71,7 +72,7 @@ class Collector:
     halved: bool = False
 
     def collect(
-        self, batches: Iterable[Batch], signals: frozenset[Signal], beat: Callable[[], object]
+        self, batches: Iterable[Batch], signals: frozenset[Signal], beat: Callable[[], object], n: int = 0
     ) -> dict[Signal, Tensor]:
         """The signals of all samples, on the CPU, in the order of the batches.
 
@@ -82,6 +83,7 @@ class Collector:
             batches: The samples.
             signals: What to collect; none of those named `TARGET_SPLIT_*`.
             beat: Called for each batch.
+            n: Of the samples, where it is known: room for what is found is then made once.
 
         Raises:
             SelectorError: When the task cannot give one of the signals.
@@ -90,13 +92,13 @@ class Collector:
             raise SelectorError(
                 f"{', '.join(sorted(signals & _OF_LOSS))} need per-sample losses; give the task a loss="
             )
-        parts: dict[Signal, list[Tensor]] = {signal: [] for signal in signals}
+        kept = {signal: Gathered(n) for signal in signals}
         with evaluating(self.model), frozen(self.model), self._hooked(signals) as probe:
             for batch in batches:
                 beat()
                 for signal, values in self._of_batch(batch, signals, probe).items():
-                    parts[signal].append(values.detach().to("cpu", copy=True))
-        return {signal: torch.cat(values) for signal, values in parts.items()}
+                    kept[signal].add(values)
+        return {signal: found.rows for signal, found in kept.items()}
 
     def _of_batch(self, batch: Batch, signals: frozenset[Signal], probe: _Probe) -> dict[Signal, Tensor]:
         values: dict[Signal, Tensor] = {}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from autotune.errors import SelectorError
 from autotune.task import Batch, LossFunction
+from autotune.training.gathered import Gathered
 from autotune.training.layers import Layer, trained_layers
 from autotune.training.modes import evaluating, frozen
 from autotune.training.moments import root_factors
@@ -50,6 +51,7 @@ class GradientCollector:
         batches: Iterable[Batch],
         beat: Callable[[], object],
         optimizer: torch.optim.Optimizer | None = None,
+        n: int = 0,
     ) -> tuple[Tensor, float]:
         """The projected gradients of all samples, on the CPU, in the order of the batches.
 
@@ -57,6 +59,7 @@ class GradientCollector:
             batches: The samples.
             beat: Called for each batch.
             optimizer: Gradients are divided by the roots of its second moments; None divides by nothing.
+            n: Of the samples, where it is known: room for what is found is then made once.
 
         Returns:
             Gradients, shape (n, width), float32, and the FLOPs of the projection, passes not included.
@@ -68,12 +71,12 @@ class GradientCollector:
             raise SelectorError("projected gradients need per-sample losses; give the task a loss=")
         layers = trained_layers(self.model, self.layers)
         projected = _Projected(layers, _preconditioned(layers, self._projections(layers), optimizer))
-        rows = []
+        kept = Gathered(n)
         with evaluating(self.model), frozen(self.model), projected.hooked():
             for batch in batches:
                 beat()
-                rows.append(projected.of_batch(self.model, self.losses, batch).float().cpu())
-        return torch.cat(rows), projected.flops
+                kept.add(projected.of_batch(self.model, self.losses, batch).float())
+        return kept.rows, projected.flops
 
     def _projections(self, layers: list[Layer]) -> dict[Tensor, Projection]:
         """By weight: the gradients of layers that share one add up."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import nn
 
 from autotune.errors import DivergedError, MissingMetricError, TrialError
 from autotune.events import Config
 from autotune.seeds import derive
 from autotune.task import CustomLoop, ModelTask, Task
+from autotune.training.gathered import Gathered
+from autotune.training.parallel.passes import joined
 from autotune.training.randomness import GlobalGenerators, scope
 from autotune.training.session import Session
 from autotune.training.settings import Settings
@@ -88,9 +89,13 @@ def build(task: ModelTask, config: Config) -> nn.Module:
 def training(task: ModelTask, session: Session) -> Steps[None]:
     """Train to the assignment's fidelity, evaluate, report."""
     model = yield from fitting(task, session)
-    pairs = [(model(batch.inputs).cpu(), batch.targets.cpu()) for batch in session.evaluation()]
-    outputs, targets = zip(*session.everybody(pairs), strict=True)
-    session.report(**task.metrics(torch.cat(outputs), torch.cat(targets)))
+    outputs, targets = Gathered(session.evaluation_size), Gathered(session.evaluation_size)
+    for batch in session.evaluation():
+        outputs.add(model(batch.inputs))
+        targets.add(batch.targets)
+    pairs = session.everybody(list(zip(outputs.parts, targets.parts, strict=True)))
+    found, wanted = zip(*pairs, strict=True)
+    session.report(**task.metrics(joined(found), joined(wanted)))
 
 
 def fit(task: ModelTask, session: Session) -> nn.Module:

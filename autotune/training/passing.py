@@ -17,6 +17,7 @@ from autotune.data.shards.inputs import ShardedInputs
 from autotune.signals import Signal
 from autotune.task import Batch, prepare_inputs
 from autotune.training.collect import Collector
+from autotune.training.gathered import Gathered
 from autotune.training.room import find_device
 from autotune.training.samples import Samples
 from autotune.training.statics import encoded
@@ -104,11 +105,11 @@ class Passing:
 
         def done(begin: int, end: int) -> dict[str, Array]:
             ids = torch.from_numpy(self.rows[begin:end])
-            parts = [self.compute(batch) for batch in samples.batches(ids, BATCH)]
-            values = {
-                signal.value: torch.cat([part[signal] for part in parts]).numpy() for signal in parts[0]
-            }
-            return {"id": self.rows[begin:end], **values}
+            kept: dict[Signal, Gathered] = {}
+            for batch in samples.batches(ids, BATCH):
+                for signal, values in self.compute(batch).items():
+                    kept.setdefault(signal, Gathered(len(ids))).add(values)
+            return {"id": self.rows[begin:end]} | {name.value: own.rows.numpy() for name, own in kept.items()}
 
         return done
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,14 @@ from autotune.training.parallel.ranks import Ranks
 from autotune.training.room import Room
 
 T = TypeVar("T")
+Found = TypeVar("Found", covariant=True)
+
+
+class Collect(Protocol[Found]):
+    """Makes something of all batches of a pass."""
+
+    def __call__(self, batches: Iterable[Batch], *, n: int) -> Found:
+        """Of `n` samples in all."""
 
 
 def part_of(ranks: Ranks, ids: Tensor, size: int) -> list[Tensor]:
@@ -25,15 +33,14 @@ def part_of(ranks: Ranks, ids: Tensor, size: int) -> list[Tensor]:
     return list(batches[ranks.rows(len(batches))])
 
 
-def joined(parts: list[Tensor]) -> Tensor:
+def joined(parts: Sequence[Tensor]) -> Tensor:
     """Rows after rows; those of a single part as they are."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return parts[0] if len(parts) == 1 else torch.cat(tuple(parts))
 
 
-def scored(
-    room: Room, ids: Tensor, size: int, collect: Callable[[Iterable[Batch]], T], beat: Callable[[], object]
-) -> list[T]:
+def scored(room: Room, ids: Tensor, size: int, collect: Collect[T], beat: Callable[[], object]) -> list[T]:
     """What is collected from every rank's batches, in the order of the samples; `beat` is called in reads."""
     mine = part_of(room.ranks, ids, size)
-    found = [collect(room.samples.batches(joined(mine), size, beat))] if mine else []
+    own = joined(mine) if mine else ids[:0]
+    found = [collect(room.samples.batches(own, size, beat), n=len(own))] if mine else []
     return [one for part in room.ranks.gather(found) for one in part]
