@@ -6,8 +6,8 @@ import logging
 import math
 import os
 import stat
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -141,16 +141,18 @@ def slots(nodes: Sequence[Mapping[str, Any]], resources: Mapping[str, float]) ->
 
 
 def on_their_way(
-    booting: Mapping[str, int], nodes: Sequence[Mapping[str, Any]], resources: Mapping[str, float]
+    booting: Mapping[str, AbstractSet[str]],
+    nodes: Sequence[Mapping[str, Any]],
+    resources: Mapping[str, float],
 ) -> int:
     """How many trials will fit on machines that boot: as on one of their type that was seen, else one each.
 
     >>> node = {"Alive": False, "Labels": {"ray.io/node-group": "big"}, "Resources": {"GPU": 8.0}}
-    >>> on_their_way({"big": 2, "new": 3}, [node], {"GPU": 1})
+    >>> on_their_way({"big": {"a", "b"}, "new": {"c", "d", "e"}}, [node], {"GPU": 1})
     19
     """
     seen = {node.get("Labels", {}).get(GROUP): slots([{**node, "Alive": True}], resources) for node in nodes}
-    return sum(count * seen.get(kind, 1) for kind, count in booting.items())
+    return sum(len(names) * seen.get(kind, 1) for kind, names in booting.items())
 
 
 def live_nodes() -> list[dict[str, Any]]:
@@ -198,13 +200,19 @@ def machine_lost(actor: Any) -> bool:
         return True
 
 
-def booting() -> dict[str, int]:
-    """Machines by type that the autoscaler holds and that have not joined; none without an autoscaler."""
+def booting() -> dict[str, set[str]]:
+    """Machines by type that the autoscaler holds and that have not joined, by the names that it gives them.
+
+    There are none without an autoscaler.
+    """
     from ray.autoscaler.v2.sdk import get_cluster_status  # Ray's own, and it may change: hence the net below
 
     try:
         status = get_cluster_status(ray.get_runtime_context().gcs_address)
-        return dict(Counter(node.ray_node_type_name for node in status.pending_nodes))
+        found: dict[str, set[str]] = {}
+        for node in status.pending_nodes:
+            found.setdefault(node.ray_node_type_name, set()).add(node.instance_id)
+        return found
     except Exception:  # what is not known is left out of the bill, and ends no study
         return {}
 

@@ -112,7 +112,7 @@ class RayEngine(Engine):
         self._owned = connect(self._address, self._footprint.total, self._workers)
         self._check_fit()
         self._check_reach(workload.storage)
-        self._fleet.rent(grows=not self._owned)
+        self._fleet.open(grows=not self._owned)
         self._bulk = ray.put(dict(workload.bulk))
         self._folder = Path(tempfile.mkdtemp(prefix="autotune-tune-"))
         processes, shares = self._footprint.processes, Shares(self._footprint.each.get(GPU, 0.0))
@@ -167,7 +167,6 @@ class RayEngine(Engine):
 
     def held(self) -> Held:
         """All machines of the cluster since `start`, those included that are still booting."""
-        self._look()
         return self._fleet.held
 
     def close(self) -> None:
@@ -176,6 +175,7 @@ class RayEngine(Engine):
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(_CLOSE_S)
+        self._fleet.close()
         self._bulk = self._outfit = None
         if self._owned and ray.is_initialized():
             ray.shutdown()
@@ -194,7 +194,6 @@ class RayEngine(Engine):
 
     def _look(self) -> None:
         """Take in what the cluster holds."""
-        self._fleet.look()
         if self._desk is not None:
             self._count_seats(self._desk)
 

@@ -21,7 +21,7 @@ PATIENCE_S: Final = 5.0  # with a head that is asked
 
 @final
 class Fleet:
-    """The machines of a cluster, looked at no more than once a second.
+    """The machines of a cluster, looked at every second by a thread: an answer takes while a head is away.
 
     Args:
         footprint: What a trial occupies.
@@ -29,45 +29,51 @@ class Fleet:
     Attributes:
         fits: Trials that have room on machines which are there to stay.
         coming: Those that will have on machines which boot.
-        held: What machines were held since `rent`, those that boot included.
+        held: What machines were held since `open`, those that boot included.
     """
 
     def __init__(self, footprint: Footprint) -> None:
         self._footprint = footprint
-        self._looked = -REFRESH_S
-        self._rent: Rent | None = None
-        self._grows = False
-        self._asking: threading.Thread | None = None
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
         self.fits = self.coming = 0
         self.held = Held()
 
-    def rent(self, grows: bool) -> None:
-        """A machine is paid for from now on, the start of the study.
+    def open(self, grows: bool) -> None:
+        """Look from now on, the start of the study; a machine is paid for from now on, too.
 
         Args:
             grows: Whether there may be an autoscaler that brings further ones.
         """
-        self._rent, self._grows = Rent(self._footprint.each, time.monotonic()), grows
+        self._ended = threading.Event()
+        rent, first = Rent(self._footprint.each, time.monotonic(), live_nodes()), threading.Event()
 
-    def look(self) -> None:
+        def watch() -> None:
+            while not self._ended.is_set():
+                with suppress(Exception):  # no head, or no cluster any more: no reason to end a study
+                    self._look(rent, grows)
+                first.set()
+                self._ended.wait(REFRESH_S)
+
+        self._thread = threading.Thread(target=watch, name="autotune-fleet", daemon=True)
+        self._thread.start()
+        first.wait(PATIENCE_S)
+
+    def close(self) -> None:
+        """Look no more."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(PATIENCE_S)
+
+    def _look(self, rent: Rent, grows: bool) -> None:
         """Take in what there is; without a head to ask, what was there last holds until one is back."""
-        now = time.monotonic()
-        away = self._asking is not None and self._asking.is_alive()
-        if away or now - self._looked < REFRESH_S or not ray.is_initialized():
+        if not ray.is_initialized():
             return
-        self._looked = now
-        self._asking = threading.Thread(target=self._ask, args=(now,), name="autotune-fleet", daemon=True)
-        self._asking.start()
-        self._asking.join(PATIENCE_S)
-
-    def _ask(self, now: float) -> None:
-        with suppress(Exception):  # no head, or no cluster any more: no reason to end a study
-            nodes = live_nodes()
-            awaited = booting() if self._grows else {}
-            self.fits = self._footprint.fits(staying(nodes))
-            self.coming = on_their_way(awaited, nodes, self._footprint.each) // self._footprint.processes
-            if self._rent is not None:
-                self.held = self._rent.look(nodes, now, awaited)
+        nodes = live_nodes()
+        now, awaited = time.monotonic(), booting() if grows else {}
+        self.fits = self._footprint.fits(staying(nodes))
+        self.coming = on_their_way(awaited, nodes, self._footprint.each) // self._footprint.processes
+        self.held = rent.look(nodes, now, awaited)
 
     def room(self, ahead: int) -> int:
         """Trials that there is room for, now and soon, where so many more are looked ahead.

@@ -1,6 +1,8 @@
 """How many trials are begun on a cluster that grows."""
 
 import threading
+import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -20,17 +22,26 @@ def cluster(monkeypatch):
     seen = {"nodes": [], "booting": {}}
     monkeypatch.setattr(fleet.ray, "is_initialized", lambda: True)
     monkeypatch.setattr(fleet, "live_nodes", lambda: seen["nodes"])
-    monkeypatch.setattr(fleet, "booting", lambda: seen["booting"])
+    monkeypatch.setattr(fleet, "booting", lambda: {k: set(range(n)) for k, n in seen["booting"].items()})
     monkeypatch.setattr(fleet, "staying", lambda nodes: nodes)
+    monkeypatch.setattr(fleet, "REFRESH_S", 0.01)
     return seen
+
+
+@contextmanager
+def looking(grows=True):
+    found = Fleet(Footprint({"GPU": 1}))
+    found.open(grows)
+    try:
+        yield found
+    finally:
+        found.close()
 
 
 def room(seen, ahead=4, grows=True, **there):
     seen.update(there)
-    looking = Fleet(Footprint({"GPU": 1}))
-    looking.rent(grows)
-    looking.look()
-    return looking.room(ahead) + ahead
+    with looking(grows) as found:
+        return found.room(ahead) + ahead
 
 
 def test_machines_that_boot_count_as_far_as_the_cluster_has_shown_that_it_grows(cluster):
@@ -49,26 +60,28 @@ def test_a_cluster_that_cannot_grow_is_not_asked_what_boots(cluster):
     assert room(cluster, ahead=0, grows=False, nodes=[machine()] * 2, booting={"gpu": 4}) == 2
 
 
-def test_a_second_look_at_once_is_the_same(cluster):
-    looking = Fleet(Footprint({"GPU": 1}))
-    looking.look()
-    cluster["nodes"] = [machine()]
-    looking.look()
-    assert looking.room(0) == 0
+def until(true):
+    deadline = time.monotonic() + 60.0
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_what_comes_is_seen_though_nobody_asks(cluster):
+    with looking() as found:
+        assert found.fits == 0
+        cluster["nodes"] = [machine()]
+        until(lambda: found.fits == 1 and found.held.machines.get("gpu", 0.0) > 0.0)
+    held = found.held
+    time.sleep(0.05)
+    assert found.held is held  # after the end nobody looks
 
 
 def test_a_head_that_is_away_holds_up_nobody(cluster, monkeypatch):
     back = threading.Event()
-    monkeypatch.setattr(fleet, "PATIENCE_S", 60.0)
-    monkeypatch.setattr(fleet, "REFRESH_S", 0.0)
     cluster["nodes"] = [machine()]
-    looking = Fleet(Footprint({"GPU": 1}))
-    looking.look()
-    monkeypatch.setattr(fleet, "PATIENCE_S", 0.01)
-    monkeypatch.setattr(fleet, "live_nodes", lambda: back.wait(60.0) and [machine()] * 3)
-    for _ in range(3):
-        looking.look()
-        assert looking.fits == 1  # what was there last
-    back.set()
-    looking._asking.join(60.0)
-    assert looking.fits == 3
+    with looking() as found:
+        monkeypatch.setattr(fleet, "live_nodes", lambda: back.wait(60.0) and [machine()] * 3)
+        assert (found.fits, found.room(0)) == (1, 1)  # what was there last
+        back.set()
+        until(lambda: found.fits == 3)
