@@ -1,4 +1,4 @@
-"""What machines are held for: booting ones are paid once, dead ones are not, and how many trials have place."""
+"""What machines are held for: booting ones are paid once, dead ones not; how many trials have place."""
 
 import pytest
 

@@ -67,6 +67,7 @@ class FakeCloud:
         self.told = told
         self._cluster, self._boot_s, self._most, self._idle_s = cluster, boot_s, most, idle_s
         self._lock = threading.RLock()
+        self._closed = False
         self._socket = cluster.sandbox.folder / "cloud"
         self._server = _Server(str(self._socket), _Request)
         self._server.cloud = self
@@ -111,7 +112,8 @@ class FakeCloud:
             self.machines[name].tags.update(tags)
 
     def close(self) -> None:
-        """Answer no more."""
+        """Answer no more, and begin nothing more."""
+        self._closed = True
         self._server.shutdown()
         self._server.server_close()
 
@@ -132,9 +134,12 @@ class FakeCloud:
         elif gave_up:
             self._boot(machine)
 
-    @staticmethod
-    def _later(seconds: float, act: Callable[[Any], None], what: Any) -> None:
-        timer = threading.Timer(seconds, act, args=(what,))
+    def _later(self, seconds: float, act: Callable[[Any], None], what: Any) -> None:
+        def unless_closed() -> None:
+            if not self._closed:
+                act(what)
+
+        timer = threading.Timer(seconds, unless_closed)
         timer.daemon = True
         timer.start()
 
