@@ -17,7 +17,7 @@ from autotune.errors import SelectorError
 from autotune.signals import Signal
 from autotune.standalone.progress import Progress
 from autotune.task import prepare_inputs
-from autotune.training.gathered import Gathered
+from autotune.training.buffer import RowBuffer
 from autotune.training.passing import Encoding, Passing, Spread, on_disk, values_of
 from autotune.training.room import find_device
 from autotune.training.samples import Samples
@@ -74,7 +74,7 @@ def encoder_features(
     """
     samples = Samples(data, find_device(device), prepare_inputs)
     encoder = copy.deepcopy(encoder).to(samples.device)
-    kept = Gathered(len(rows))
+    kept = RowBuffer(len(rows))
     for done, batch in enumerate(samples.batches(torch.from_numpy(rows), BATCH)):
         progress.at("encoding", done * BATCH / len(rows))
         kept.add(encoded(encoder, batch))

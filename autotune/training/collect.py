@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from autotune.errors import SelectorError
 from autotune.signals import Signal
 from autotune.task import Batch, LossFunction
-from autotune.training.gathered import Gathered
+from autotune.training.buffer import RowBuffer
 from autotune.training.modes import evaluating, frozen
 
 _OF_HEAD: Final = frozenset({Signal.EMBEDDINGS, Signal.FEATURES, Signal.ERRORS})
@@ -92,7 +92,7 @@ class Collector:
             raise SelectorError(
                 f"{', '.join(sorted(signals & _OF_LOSS))} need per-sample losses; give the task a loss="
             )
-        kept = {signal: Gathered(n) for signal in signals}
+        kept = {signal: RowBuffer(n) for signal in signals}
         with evaluating(self.model), frozen(self.model), self._hooked(signals) as probe:
             for batch in batches:
                 beat()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from autotune.errors import SelectorError
 from autotune.task import Batch, LossFunction
-from autotune.training.gathered import Gathered
+from autotune.training.buffer import RowBuffer
 from autotune.training.layers import Layer, trained_layers
 from autotune.training.modes import evaluating, frozen
 from autotune.training.moments import root_factors
@@ -71,7 +71,7 @@ class GradientCollector:
             raise SelectorError("projected gradients need per-sample losses; give the task a loss=")
         layers = trained_layers(self.model, self.layers)
         projected = _Projected(layers, _preconditioned(layers, self._projections(layers), optimizer))
-        kept = Gathered(n)
+        kept = RowBuffer(n)
         with evaluating(self.model), frozen(self.model), projected.hooked():
             for batch in batches:
                 beat()

@@ -10,7 +10,7 @@ from autotune.errors import DivergedError, MissingMetricError, TrialError
 from autotune.events import Config
 from autotune.seeds import derive
 from autotune.task import CustomLoop, ModelTask, Task
-from autotune.training.gathered import Gathered
+from autotune.training.buffer import RowBuffer
 from autotune.training.parallel.passes import joined
 from autotune.training.randomness import GlobalGenerators, scope
 from autotune.training.session import Session
@@ -89,7 +89,7 @@ def build(task: ModelTask, config: Config) -> nn.Module:
 def training(task: ModelTask, session: Session) -> Steps[None]:
     """Train to the assignment's fidelity, evaluate, report."""
     model = yield from fitting(task, session)
-    outputs, targets = Gathered(session.evaluation_size), Gathered(session.evaluation_size)
+    outputs, targets = RowBuffer(session.evaluation_size), RowBuffer(session.evaluation_size)
     for batch in session.evaluation():
         outputs.add(model(batch.inputs))
         targets.add(batch.targets)

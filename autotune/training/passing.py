@@ -16,8 +16,8 @@ from autotune.data.columns import Array
 from autotune.data.shards.inputs import ShardedInputs
 from autotune.signals import Signal
 from autotune.task import Batch, prepare_inputs
+from autotune.training.buffer import RowBuffer
 from autotune.training.collect import Collector
-from autotune.training.gathered import Gathered
 from autotune.training.room import find_device
 from autotune.training.samples import Samples
 from autotune.training.statics import encoded
@@ -105,10 +105,10 @@ class Passing:
 
         def done(begin: int, end: int) -> dict[str, Array]:
             ids = torch.from_numpy(self.rows[begin:end])
-            kept: dict[Signal, Gathered] = {}
+            kept: dict[Signal, RowBuffer] = {}
             for batch in samples.batches(ids, BATCH):
                 for signal, values in self.compute(batch).items():
-                    kept.setdefault(signal, Gathered(len(ids))).add(values)
+                    kept.setdefault(signal, RowBuffer(len(ids))).add(values)
             return {"id": self.rows[begin:end]} | {name.value: own.rows.numpy() for name, own in kept.items()}
 
         return done

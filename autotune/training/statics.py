@@ -12,8 +12,8 @@ from autotune.errors import SelectorError
 from autotune.policy import Policy
 from autotune.signals import Signal
 from autotune.task import Batch
+from autotune.training.buffer import RowBuffer
 from autotune.training.flops import forward_flops
-from autotune.training.gathered import Gathered
 from autotune.training.holdout import EPOCHS, PATIENCE, plain, reference_losses
 from autotune.training.modes import evaluating
 from autotune.training.probe import probe
@@ -63,7 +63,7 @@ def make(room: Room, signal: Signal, beat: Beat) -> tuple[Tensor, float]:
     if room.task.encoder is None or signal is not Signal.FEATURES:
         return reference_losses(room, beat)
     encoder = copy.deepcopy(room.task.encoder).to(room.samples.device)
-    kept, flops = Gathered(len(room.train)), 0.0
+    kept, flops = RowBuffer(len(room.train)), 0.0
     for batch in room.samples.batches(room.train, room.rules.eval_batch, beat):
         beat()
         flops = flops or len(room.train) * forward_flops(encoder, batch.inputs[:2])

@@ -243,10 +243,19 @@ def test_workers_share_the_arrays_and_may_not_write_them():
     assert answer.metrics["writable"] == 0.0
 
 
-def test_capacity_follows_the_cluster(ray_cluster):
-    assert RayEngine(workers=3).capacity() == 3
-    assert RayEngine(resources_per_trial={"CPU": 2}).capacity() == 4 + 4
-    assert RayEngine(resources_per_trial={"CPU": 3}, lookahead=0).capacity() == 2
+@pytest.mark.parametrize(
+    ("options", "capacity"),
+    [
+        ({"workers": 3}, 3),
+        ({"resources_per_trial": {"CPU": 2}}, 4 + 4),
+        ({"resources_per_trial": {"CPU": 3}, "lookahead": 0}, 2),
+    ],
+)
+def test_capacity_follows_the_cluster(ray_cluster, options, capacity):
+    engine = RayEngine(**options)
+    engine.start(FunctionWorkload(lambda config, fidelity, seed: 0.0))
+    assert engine.capacity() == capacity
+    engine.close()
 
 
 @pytest.mark.parametrize(

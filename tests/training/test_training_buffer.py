@@ -13,8 +13,15 @@ from torch import nn
 
 from autotune.signals import Signal
 from autotune.task import Batch
+from autotune.training.buffer import RowBuffer
 from autotune.training.collect import Collector
-from autotune.training.gathered import Gathered, gathered
+
+
+def filled(n, batches):
+    kept = RowBuffer(n)
+    for rows in batches:
+        kept.add(rows)
+    return kept
 
 
 @given(
@@ -22,21 +29,19 @@ from autotune.training.gathered import Gathered, gathered
 )
 def test_rows_are_those_of_a_list_whatever_number_was_announced(sizes, n, width):
     batches = [torch.randn(size, width) for size in sizes]
-    torch.testing.assert_close(gathered(n, batches), torch.cat(batches), rtol=0, atol=0)
+    torch.testing.assert_close(filled(n, batches).rows, torch.cat(batches), rtol=0, atol=0)
 
 
 def test_types_are_kept_and_no_graph_is():
     weight = torch.ones(2, requires_grad=True)
-    found = gathered(3, [weight.double() * 2, weight.double()[:1]])
+    found = filled(3, [weight.double() * 2, weight.double()[:1]]).rows
     assert (found.dtype, found.requires_grad, found.tolist()) == (torch.float64, False, [2, 2, 1])
 
 
 def test_what_was_announced_and_did_not_come_is_not_sent_on():
-    kept = Gathered(1000)
-    kept.add(torch.zeros(3, 4))
-    (rows,) = kept.parts
+    (rows,) = filled(1000, [torch.zeros(3, 4)]).parts
     assert rows.untyped_storage().nbytes() == rows.numel() * rows.element_size()
-    assert Gathered(1000).parts == []
+    assert RowBuffer(1000).parts == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads what the kernel says of this process")
