@@ -18,16 +18,15 @@ SILENT_S: Final = (CHECKS - 1) * CHECKS_EVERY_S  # at least so long it had been 
 
 @final
 class Rent:
-    """Adds up looks at a cluster: what is there at a look is taken to have been since the look before.
+    """Adds up looks at a cluster: what changed between two looks is taken to have changed half-way.
 
-    What is looked at every second is billed to within a second per machine that comes or goes. A machine
-    that was lost without a notice had not answered for `SILENT_S` when Ray gave it up: those are taken off
-    what its kind is billed next.
+    A machine that was lost without a notice had not answered for `SILENT_S` when Ray gave it up: those are
+    taken off what its kind is billed next.
 
     Args:
         resources: What a trial occupies.
         now: When the machines began to be held, in seconds of any clock.
-        nodes: Those that were there by then, as Ray's table has them.
+        nodes: Those that were there by then, as Ray's table has them, dead ones included.
     """
 
     def __init__(
@@ -35,10 +34,11 @@ class Rent:
     ) -> None:
         self._resources = resources
         self._last = now
-        self._alive = {node["NodeID"] for node in nodes if node["Alive"]}
-        self._pending: Mapping[str, AbstractSet[str]] = {}
+        self._booting: Mapping[str, AbstractSet[str]] = {}
         self._joined: Counter[str] = Counter()  # which the autoscaler still takes for booting
         self._machines, self._places = _Account(), _Account()
+        self._alive: set[str] = {node["NodeID"] for node in nodes if node["Alive"]}
+        self.look(nodes, now)
 
     def look(
         self,
@@ -49,7 +49,7 @@ class Rent:
         """Take in what the cluster holds now.
 
         Args:
-            nodes: As Ray's table has them, dead ones included.
+            nodes: As at the beginning.
             now: Of the same clock as before.
             booting: Machines by type that were asked for and are paid for, by the autoscaler's names. It says
                 so a second longer than they boot; whoever is in the table already is not paid twice.
@@ -58,27 +58,31 @@ class Rent:
             Everything held so far.
         """
         elapsed, self._last = max(0.0, now - self._last), now
-        pending = booting or {}
-        for kind, gone in self._pending.items():
-            self._joined[kind] -= len(gone - pending.get(kind, set()))
+        machines, places = Counter[str](), Counter[str]()
         for node in nodes:
             kind = str(node.get("Labels", {}).get(GROUP) or LOCAL)
-            places = slots([{**node, "Alive": True}], self._resources)
+            room = slots([{**node, "Alive": True}], self._resources)
             known = node["NodeID"] in self._alive
             if node["Alive"]:
-                self._machines.add(kind, elapsed)
-                self._places.add(kind, elapsed * places)
+                machines[kind] += 1
+                places[kind] += room
                 self._joined[kind] += not known
             elif known and node.get("DeathReason") == LOST:
                 self._machines.beyond(kind, SILENT_S)
-                self._places.beyond(kind, SILENT_S * places)
+                self._places.beyond(kind, SILENT_S * room)
         self._alive = {node["NodeID"] for node in nodes if node["Alive"]}
-        self._pending = pending
-        for kind, names in pending.items():
-            self._joined[kind] = min(max(0, self._joined[kind]), len(names))
-            self._machines.add(kind, elapsed * (len(names) - self._joined[kind]))
-        self._joined = Counter({kind: self._joined[kind] for kind in pending})
-        return Held(dict(self._machines.seconds), dict(self._places.seconds))
+        machines += self._awaited(booting or {})
+        return Held(self._machines.count(machines, elapsed), self._places.count(places, elapsed))
+
+    def _awaited(self, booting: Mapping[str, AbstractSet[str]]) -> Counter[str]:
+        """How many boot that have not joined: a name that is gone was of one that has."""
+        for kind, names in self._booting.items():
+            self._joined[kind] -= len(names - booting.get(kind, set()))
+        self._booting = booting
+        self._joined = Counter(
+            {kind: min(max(0, self._joined[kind]), len(names)) for kind, names in booting.items()}
+        )
+        return Counter({kind: len(names) for kind, names in booting.items()}) - self._joined
 
 
 @final
@@ -86,14 +90,19 @@ class _Account:
     """Seconds by kind, which never become fewer."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
+        self._before: Counter[str] = Counter()
         self._beyond: dict[str, float] = {}
 
-    def add(self, kind: str, seconds: float) -> None:
-        """Count more, but for what was counted before that should not have been."""
-        off = min(seconds, self._beyond.get(kind, 0.0))
-        self._beyond[kind] = self._beyond.get(kind, 0.0) - off
-        self.seconds[kind] = self.seconds.get(kind, 0.0) + seconds - off
+    def count(self, held: Counter[str], elapsed: float) -> dict[str, float]:
+        """So many are held after so many seconds; what was counted too much before goes off."""
+        for kind in sorted(held.keys() | self._before.keys()):
+            seconds = elapsed * (self._before[kind] + held[kind]) / 2.0
+            off = min(seconds, self._beyond.get(kind, 0.0))
+            self.beyond(kind, -off)
+            self._seconds[kind] = self._seconds.get(kind, 0.0) + seconds - off
+        self._before = held
+        return dict(self._seconds)
 
     def beyond(self, kind: str, seconds: float) -> None:
         """So many were too many."""

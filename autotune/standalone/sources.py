@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, final
 
 import numpy as np
@@ -15,14 +15,14 @@ from autotune.data.columns import GROUPS, Array, is_unloaded
 from autotune.errors import SelectorError
 from autotune.seeds import derive
 from autotune.selection import Selector
-from autotune.signals import FORWARD, KNOWN, ONCE, Reading, Signal
+from autotune.signals import KNOWN, ONCE, Reading, Signal
 from autotune.standalone.features import encoder_features, raw_features, sharded_features
+from autotune.standalone.passes import spread_out
 from autotune.standalone.progress import Progress
 from autotune.standalone.rows import beside, candidates, target_split
 from autotune.standalone.training import Training, fitted, remembering
-from autotune.training.passing import Collecting, Here, Passing, Spread, on_disk, values_of
+from autotune.training.passing import Here, Spread
 from autotune.training.session import Session
-from autotune.training.source import Source
 
 ONE_NUMBER: Final = frozenset({Signal.LOSS, Signal.REFERENCE_LOSS, Signal.GROUPS})  # per sample
 _TRAINING: Final = Training()
@@ -210,25 +210,11 @@ def _asked(
     wanted = {signal for signal in signals if not signal.of_target_split}
     found = source.histories(ids, wanted, session.fidelity)
     if is_unloaded(source.room.task.data.inputs):
-        found |= _spread_out(source, rows, FORWARD & wanted - found.keys(), progress, spread)
+        found |= spread_out(source, rows, wanted - found.keys(), progress, spread)
     found |= source.passes(ids, wanted - found.keys(), beat)
     there = {signal.plain for signal in signals if signal.of_target_split}
     told = source.passes(torch.from_numpy(target), there, beat)
     return found | {signal.on_target_split: reading for signal, reading in told.items()}
-
-
-def _spread_out(
-    source: Source, rows: Array, signals: frozenset[Signal], progress: Progress, spread: Spread
-) -> dict[Signal, Reading]:
-    """Signals of a forward pass over data in shards, made by whoever the spread has, and kept on disk."""
-    if not signals:
-        return {}
-    room = source.room
-    losses = replace(room, task=room.task.without_data()).losses(room.reference)
-    compute = Collecting(replace(source.collector, losses=losses), signals)
-    passing = Passing(compute, room.task.data, rows, room.rules.device)
-    found = values_of(passing, spread, lambda done: progress.at("collecting signals", done), on_disk)
-    return {signal: Reading.fresh(torch.from_numpy(values)) for signal, values in found.items()}
 
 
 def _told(signals: Iterable[Signal], words: str, progress: Progress) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar, final
 
 import numpy as np
@@ -18,6 +18,7 @@ from autotune.signals import Signal
 from autotune.task import Batch, prepare_inputs
 from autotune.training.buffer import RowBuffer
 from autotune.training.collect import Collector
+from autotune.training.gradients import GradientCollector
 from autotune.training.room import find_device
 from autotune.training.samples import Samples
 from autotune.training.statics import encoded
@@ -30,10 +31,10 @@ R = TypeVar("R")
 
 
 class Compute(Protocol):
-    """What is computed of a batch; picklable, and it moves its model to the batch's device."""
+    """What is computed of the samples of an item; picklable."""
 
-    def __call__(self, batch: Batch) -> Mapping[Signal, Tensor]:
-        """Values by signal, one row per sample, on the CPU."""
+    def __call__(self, batches: Iterable[Batch], n: int, device: torch.device) -> Mapping[Signal, Tensor]:
+        """Values by signal, one row for each of n samples, on the CPU; its model moves to the device."""
 
 
 @final
@@ -47,9 +48,12 @@ class Encoding:
 
     encoder: nn.Module
 
-    def __call__(self, batch: Batch) -> dict[Signal, Tensor]:
-        """Features, shape (b, d), float32."""
-        return {Signal.FEATURES: encoded(self.encoder.to(batch.inputs.device), batch).cpu()}
+    def __call__(self, batches: Iterable[Batch], n: int, device: torch.device) -> dict[Signal, Tensor]:
+        """Features, shape (n, d), float32."""
+        encoder, kept = self.encoder.to(device), RowBuffer(n)
+        for batch in batches:
+            kept.add(encoded(encoder, batch))
+        return {Signal.FEATURES: kept.rows}
 
 
 @final
@@ -65,10 +69,31 @@ class Collecting:
     collector: Collector
     signals: frozenset[Signal]
 
-    def __call__(self, batch: Batch) -> dict[Signal, Tensor]:
-        """Each signal of the batch."""
-        model = self.collector.model.to(batch.inputs.device)
-        return replace(self.collector, model=model).collect([batch], self.signals, lambda: None)
+    def __call__(self, batches: Iterable[Batch], n: int, device: torch.device) -> dict[Signal, Tensor]:
+        """Each signal of the samples."""
+        self.collector.model.to(device)
+        return self.collector.collect(batches, self.signals, lambda: None, n)
+
+
+@final
+@dataclass(frozen=True)
+class Projecting:
+    """Projected gradients by a trained model.
+
+    Attributes:
+        collector: The model, the losses that it was trained by, and the projection.
+        signal: What they are, with that optimizer.
+        optimizer: Of that model; None divides by nothing.
+    """
+
+    collector: GradientCollector
+    signal: Signal
+    optimizer: torch.optim.Optimizer | None = None
+
+    def __call__(self, batches: Iterable[Batch], n: int, device: torch.device) -> dict[Signal, Tensor]:
+        """The gradients of the samples, shape (n, width), float32."""
+        self.collector.model.to(device)
+        return {self.signal: self.collector.collect(batches, lambda: None, self.optimizer, n)[0]}
 
 
 @final
@@ -105,11 +130,8 @@ class Passing:
 
         def done(begin: int, end: int) -> dict[str, Array]:
             ids = torch.from_numpy(self.rows[begin:end])
-            kept: dict[Signal, RowBuffer] = {}
-            for batch in samples.batches(ids, BATCH):
-                for signal, values in self.compute(batch).items():
-                    kept.setdefault(signal, RowBuffer(len(ids))).add(values)
-            return {"id": self.rows[begin:end]} | {name.value: own.rows.numpy() for name, own in kept.items()}
+            values = self.compute(samples.batches(ids, BATCH), len(ids), samples.device)
+            return {"id": self.rows[begin:end]} | {name.value: own.numpy() for name, own in values.items()}
 
         return done
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def test_hosts_see_each_other_and_die_alone_and_only_one_is_told_to_go(sandbox):
 
 HOLD = """
 import sys, time
+from operator import attrgetter
 from pathlib import Path
 from lab.sandbox import Sandbox
 with Sandbox(Path(sys.argv[1])) as sandbox:
@@ -115,8 +117,8 @@ def test_figures_are_read_from_notes():
 
 def test_what_machines_were_paid_for_adds_up():
     machines = [
-        Machine("a", "worker", {}, asked_at=0.0, ended_at=30.0),
-        Machine("b", "worker", {}, asked_at=2.0, ended_at=12.0),
+        Machine("a", "worker", {}, asked_at=0.0, listed_at=0.5, ended_at=30.0),
+        Machine("b", "worker", {}, asked_at=2.0, listed_at=3.0, ended_at=12.0),
     ]
     found = [
         note(8.0, "begun"),
@@ -129,4 +131,5 @@ def test_what_machines_were_paid_for_adds_up():
     ]
     assert idle_s(machines, found, boot_s=5.0) == {"start": 3.0, "gaps": 11.0, "end": 9.0, "unused": 5.0}
     assert wasted_s(found, quantum_s=0.5) == 0.5
-    assert paid_s(machines, since=1.0, until=10.0) == 9.0 + 8.0
+    assert paid_s(machines, since=1.0, until=10.0) == 9.0 + 7.0
+    assert paid_s(machines, since=1.0, until=15.0, begun=attrgetter("asked_at")) == 14.0 + 10.0

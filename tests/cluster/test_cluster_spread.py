@@ -15,7 +15,8 @@ from autotune.standalone.select import select
 from autotune.standalone.sources import Sources
 from autotune.task import Classification
 from autotune.training.collect import Collector
-from autotune.training.passing import Collecting, Encoding, Here, Passing, values_of
+from autotune.training.gradients import GradientCollector
+from autotune.training.passing import Collecting, Encoding, Here, Passing, Projecting, values_of
 
 pytestmark = pytest.mark.ray
 
@@ -42,7 +43,17 @@ def test_values_are_those_of_one_process(ray_cluster, data):
     rows = np.arange(0, data.n, 2)
     wanted = frozenset({Signal.LOSS, Signal.EMBEDDINGS, Signal.ERRORS})
     losses = Classification(data, nn.Linear).without_data().losses
-    for compute in (Encoding(encoder()), Collecting(Collector(encoder(), losses), wanted)):
+    model = encoder()
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(1, 16)).sum().backward()
+    optimizer.step()
+    gradients = GradientCollector(model, losses, width=32)
+    for compute in (
+        Encoding(encoder()),
+        Collecting(Collector(encoder(), losses), wanted),
+        Projecting(gradients, Signal.GRADIENTS),
+        Projecting(gradients, Signal.UPDATES, optimizer),
+    ):
         passing = Passing(compute, data, rows)
         assert len(passing.items) == 9
         here, there = (

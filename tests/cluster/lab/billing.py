@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 
 from .cloud import Machine
 from .reading import Note, busy_s
@@ -30,10 +31,15 @@ def idle_s(machines: Iterable[Machine], found: Sequence[Note], boot_s: float) ->
     return idle
 
 
-def paid_s(machines: Iterable[Machine], since: float, until: float, free_s: float = 0.0) -> float:
-    """Seconds of all machines between two moments, each to its end, from its request or `free_s` later."""
-    ends = [(max(m.asked_at + free_s, since), min(m.ended_at or until, until)) for m in machines]
-    return sum(max(0.0, end - begin) for begin, end in ends)
+def paid_s(
+    machines: Iterable[Machine],
+    since: float,
+    until: float,
+    begun: Callable[[Machine], float | None] = attrgetter("listed_at"),
+) -> float:
+    """Seconds of all machines between two moments, each from when the cloud said that it is there."""
+    ends = [(begun(m), min(m.ended_at or until, until)) for m in machines]
+    return sum(max(0.0, end - max(begin, since)) for begin, end in ends if begin is not None)
 
 
 def wasted_s(found: Iterable[Note], quantum_s: float) -> float:

@@ -36,6 +36,7 @@ class Machine:
         kind: Of the kinds that the autoscaler knows.
         tags: What the autoscaler wants to remember of it.
         asked_at: In seconds since 1970.
+        listed_at: When the cloud first said that it is there, from which it is paid for.
         ended_at: None while it is there.
         host: None while it boots.
     """
@@ -44,6 +45,7 @@ class Machine:
     kind: str
     tags: dict[str, str]
     asked_at: float = field(default_factory=time.time)
+    listed_at: float | None = None
     ended_at: float | None = None
     host: Host | None = None
 
@@ -84,6 +86,12 @@ class FakeCloud:
         """Those that were asked for and have not ended."""
         with self._lock:
             return [machine for machine in self.machines.values() if machine.ended_at is None]
+
+    def list_all(self) -> None:
+        """Whoever asks is told of all machines."""
+        with self._lock:
+            for machine in self.machines.values():
+                machine.listed_at = machine.listed_at or time.time()
 
     def create(self, kind: str, tags: Mapping[str, str], count: int) -> list[str]:
         """Ask for machines; returns their names."""
@@ -190,6 +198,7 @@ class _Request(socketserver.StreamRequestHandler):
     @staticmethod
     def _answer(cloud: FakeCloud, op: str, **given: Any) -> Any:
         if op == "list":
+            cloud.list_all()
             return {m.id: {"ip": m.host.address if m.host else "", "tags": m.tags} for m in cloud.living()}
         if op == "create":
             return cloud.create(**given)

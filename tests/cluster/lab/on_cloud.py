@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import count
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,6 @@ from .reading import Fault, Notes, busy_s
 from .sandbox import Sandbox
 
 PRICES: Final = {HEAD_TYPE: 0.10, WORKER_TYPE: 1.20}  # per hour
-FREE_S: Final = 2.0  # of a machine: clouds bill it from when it runs, not from when it was asked for
 TAKEN_S: Final = 10.0  # between the notice that a machine will be taken, and that
 
 
@@ -133,17 +133,17 @@ def _bills(study: Path, machines: list[Machine]) -> dict[str, Any]:
     assert owed is not None
     head = PRICES[HEAD_TYPE] * (times[-1] - times[0]) / 3600
 
-    def error(free_s: float) -> float:
-        seconds = paid_s(machines, times[0], times[-1], free_s)
+    def error(begun: str) -> float:
+        seconds = paid_s(machines, times[0], times[-1], attrgetter(begun))
         return round(owed.total / (head + PRICES[WORKER_TYPE] * seconds / 3600) - 1.0, 4)
 
     return {
         "machines": len(machines),
         "machine_s": round(paid_s(machines, times[0], times[-1])),
         "bill": round(owed.total, 5),
-        "bill_error": abs(error(FREE_S)),
-        "bill_beyond_cloud": error(FREE_S),
-        "bill_beyond_cloud_from_request": error(0.0),
+        "bill_error": abs(error("listed_at")),
+        "bill_beyond_cloud": error("listed_at"),
+        "bill_beyond_cloud_from_request": error("asked_at"),
     }
 
 
