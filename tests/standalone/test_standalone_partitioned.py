@@ -94,14 +94,40 @@ def model(config):
     return nn.Linear(16, 3)
 
 
-@pytest.mark.parametrize("name", ["el2n", "k_center"])
-def test_signals_of_a_trained_model_are_those_of_data_in_memory(shards, tmp_path, name):
+class Watched:
+    """Does everything here, and notes which signals were asked of it."""
+
+    def __init__(self):
+        self.asked = []
+
+    def passed(self, passing):
+        for answer in Here().passed(passing):
+            self.asked += answer.keys() - {"id", *self.asked}
+            yield answer
+
+    def map(self, function, parts):
+        return Here().map(function, parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "spread_out"),
+    [
+        ("el2n", ["probabilities"]),
+        ("k_center", ["features"]),
+        ("gradient_norm", ["gradients"]),
+        ("less", ["updates"]),
+        ("tracin", ["gradients"]),
+    ],
+)
+def test_signals_of_a_trained_model_are_those_of_data_in_memory(shards, tmp_path, name, spread_out):
     inside = Dataset.from_parquet(shards, target="label")
     beyond = Dataset.from_shards(shards, target="label", limits=Limits(1, 1, tmp_path / "cache"))
-    sources = Sources(training=Training(model, 1.0, device="cpu"))
+    watched = Watched()
+    sources = Sources(training=Training(model, 1.0, device="cpu"), spread=watched)
     expected, found = (select(data, make_selector(name), 0.1, sources) for data in (inside, beyond))
     assert found.ids.tolist() == expected.ids.tolist()
     assert found.facts["parts"] == 1
+    assert watched.asked == spread_out
 
 
 def test_features_of_raw_inputs_and_default_models_are_refused(shards, tmp_path):
