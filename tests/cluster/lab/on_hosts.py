@@ -6,6 +6,7 @@ import math
 import random
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from .sandbox import Sandbox
 
 CYCLE_S: Final = 45.0  # that a study goes on in from one fault to the next
 SETTLE_S: Final = 20.0  # in which a new node makes its processes ready, on a machine that does much else
-SOAK_S: Final = 8.0  # the same where nobody waits for another host to boot
+SOAK_S: Final = 10.0  # the same where nobody waits for another host to boot
 PAUSE_S: Final = 2.0  # at most, before the next fault: it may fall anywhere in a quantum
 TRIAL_S: Final = 4.0  # about 9 quanta of half a second each, by two workers that wait for each other
 DOWNS_S: Final = (0.0, 20.0, 60.0)  # without a head
@@ -54,12 +55,15 @@ def drivers(folder: Path, kills: int = 6) -> dict[str, Any]:
 
 
 def soak(folder: Path, kills: int = 54, seed: int = 0) -> dict[str, Any]:
-    """Worker, node and driver in random order, over one study."""
+    """Worker, node, driver and head in random order, over one study."""
     chance = random.Random(seed)
-    with started(folder, "w1", "w2", "w3") as cluster:
-        drill = Drill(cluster, long_enough(kills, SOAK_S), folder / "run")
+    with Sandbox(folder) as sandbox:
+        cluster, restart = _outlasting(sandbox, _rocks_in(folder))
+        (seat,) = cluster.add("d", slots=0)
+        cluster.add("w1", "w2", "w3", slots=2)
+        drill = Drill(cluster, long_enough(kills, SOAK_S), folder / "run", seat)
         for number in range(kills):
-            kind = chance.choice(("worker", "node", "driver"))
+            kind = chance.choice(("worker", "node", "driver", "head"))
             time.sleep(chance.uniform(0.0, PAUSE_S))
             try:
                 steps = drill.await_steps()
@@ -67,20 +71,22 @@ def soak(folder: Path, kills: int = 54, seed: int = 0) -> dict[str, Any]:
                     fault = drill.kill_worker(chance.choice(list(steps.values())))
                 elif kind == "driver":
                     fault = drill.kill_driver()
+                elif kind == "head":
+                    fault = drill.lose_head(0.0, restart)
                 else:
                     fault = drill.kill_node(drill.busiest())
                     cluster.boot(f"s{number}", slots=2)
                 drill.recover(fault)
             except StudyOverError:
                 break
-        return drill.finish()
+        kinds = Counter(fault.kind for fault in drill.faults)
+        return {**drill.finish(), "kinds": dict(kinds), "missing_kinds": 4 - len(kinds)}
 
 
 def rocks(folder: Path) -> dict[str, Any]:
     """SIGKILL for the head, whose tables are in RocksDB on storage that outlives it."""
     with Sandbox(folder) as sandbox:
-        (folder / "gcs").mkdir()
-        return _heads(sandbox, {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(folder / "gcs")})
+        return _heads(sandbox, _rocks_in(folder))
 
 
 def redis(folder: Path) -> dict[str, Any]:
@@ -92,8 +98,14 @@ def redis(folder: Path) -> dict[str, Any]:
         return _heads(sandbox, {"RAY_REDIS_ADDRESS": f"{store.address}:6379"})
 
 
-def _heads(sandbox: Sandbox, stored: Mapping[str, str]) -> dict[str, Any]:
-    """The same study undisturbed, and without a head for a while; neither trials nor the driver are on it."""
+def _rocks_in(folder: Path) -> dict[str, str]:
+    """Settings of a head whose tables are in RocksDB."""
+    (folder / "gcs").mkdir()
+    return {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(folder / "gcs")}
+
+
+def _outlasting(sandbox: Sandbox, stored: Mapping[str, str]) -> tuple[Cluster, Callable[[], None]]:
+    """A cluster whose tables outlive its head, without workers yet; and what starts its head again."""
 
     def start() -> None:
         for _ in range(3):  # as whatever watches over a head would; on a busy machine Ray gives up after 30 s
@@ -103,15 +115,22 @@ def _heads(sandbox: Sandbox, stored: Mapping[str, str]) -> dict[str, Any]:
                 cluster.head.kill()
         raise RuntimeError("the head did not come back")
 
+    cluster = Cluster(sandbox, {f"RAY_{RECONNECT}": str(RECONNECT_S)})
+    start()
+    return cluster, start
+
+
+def _heads(sandbox: Sandbox, stored: Mapping[str, str]) -> dict[str, Any]:
+    """The same study undisturbed, and without a head for a while; neither trials nor the driver are on it."""
+
     def study(down_s: float | None, seat: Host) -> dict[str, Any]:
         drill = Drill(cluster, HEADLESS, sandbox.folder / f"down-{down_s}", seat)
         until(lambda: len(drill.await_steps()) == HEADLESS.workers, "all trials stepped")
         if down_s is not None:
-            drill.lose_head(down_s, start)
+            drill.lose_head(down_s, restart)
         return drill.finish(hurry=False)
 
-    cluster = Cluster(sandbox, {f"RAY_{RECONNECT}": str(RECONNECT_S)})
-    start()
+    cluster, restart = _outlasting(sandbox, stored)
     (seat,) = cluster.add("d", slots=0)
     cluster.add("w1", "w2", slots=2)
     calm, *lost = [study(down_s, seat) for down_s in (None, *DOWNS_S)]
