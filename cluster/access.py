@@ -60,7 +60,7 @@ class Access:
             ConfigurationError: When the cluster is open to everybody, or our token does not open it.
         """
         locked = self._ask(_MODE, {}).get("authentication_mode") not in (None, "disabled")
-        if not locked and not self.open_to_all and not _loopback(urlsplit(self.address).hostname or ""):
+        if not locked and not self.open_to_all and not is_loopback(urlsplit(self.address).hostname or ""):
             raise ConfigurationError(
                 f"the cluster at {self.address} asks for no token: whoever reaches it can run code there. "
                 "Start it with RAY_AUTH_MODE=token, or say that you want an open one (--open)"
@@ -106,7 +106,8 @@ class Access:
             ) from error
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, seen from itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -32,14 +32,14 @@ def connect(address: str | None, resources: Mapping[str, float], workers: int | 
 
     Without an address, the connection that this process already has is used, else a cluster of our own is
     started on the loopback interface, with Ray's token authentication. Another running cluster is joined only
-    when it is named (`auto` names the one that Ray finds).
+    when it is named; `auto` is the one that Ray finds, which must ask for a token unless it is on loopback.
 
     Returns:
         Whether the cluster is our own, to be shut down at the end.
 
     Raises:
         ClusterError: When the one that was named cannot be joined.
-        ConfigurationError: When our token does not open it.
+        ConfigurationError: When our token does not open it, or `auto` finds one that is open to everybody.
         StudyError: When one of our own cannot be started.
     """
     if ray.is_initialized():
@@ -68,7 +68,7 @@ def _show_token(address: str) -> None:
     By itself it does so only where RAY_AUTH_MODE was set before Ray was imported.
     """
     found = canonicalize_bootstrap_address(address)
-    if found is not None and "/" not in found and knock(found):
+    if found is not None and "/" not in found and knock(found, named=address != "auto"):
         maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # Ray's own, for `ray start`
 
 

@@ -18,10 +18,15 @@ from autotune.cluster.access import Access
 from autotune.cluster.findings import refuse
 from autotune.cluster.secret_scan import find_secrets
 from autotune.errors import ClusterError, ConfigurationError
+from autotune.study.result import Result
 
 _DIGEST: Final = "autotune_study"  # what a job's metadata call the digest of its study's file
 _PATH: Final = "autotune_path"
 _EVERY_S: Final = 2.0
+PRIVATE: Final = (  # as in a .gitignore
+    *(".env", ".env.*", ".netrc", ".pgpass", ".aws/", ".ssh/", ".kube/", ".ray/", "*.pem", "*.key", "id_rsa"),
+    *("id_ed25519", "auth_token", "credentials.json", "service-account*.json"),
+)
 
 
 class State(StrEnum):
@@ -117,6 +122,14 @@ class Handle:
         """Ask it to end; everything committed stays, and submitting it again continues it."""
         _reached(lambda: self.jobs.stop_job(self.id))
 
+    def result(self) -> Result:
+        """What the study has come to so far, from its folder, which this machine must reach, too.
+
+        Raises:
+            FolderError: When nothing has begun there.
+        """
+        return Result.load(self.path)
+
     def logs(self) -> str:
         """What it has printed so far."""
         return str(_reached(lambda: self.jobs.get_job_logs(self.id)))
@@ -136,17 +149,25 @@ def connect(access: Access) -> Jobs:
     return jobs
 
 
-def submit(study: str | Path, path: str, jobs: Jobs) -> Handle:
+def submit(
+    study: str | Path,
+    path: str,
+    jobs: Jobs,
+    trial: Mapping[str, float] | None = None,
+    prices: Mapping[str, float] | None = None,
+) -> Handle:
     """Run the study of a YAML file on a cluster, or find the job that already does.
 
-    The folder of the file travels with it, so that what the task imports from there is found. A study that
-    was submitted before and has not succeeded is submitted again and continues; one that runs or is done is
-    not.
+    The folder of the file travels with it, so that what the task imports from there is found, but for files
+    in which secrets usually are (`PRIVATE`). A study that was submitted before and has not succeeded is
+    submitted again and continues; one that runs or is done is not.
 
     Args:
         study: The YAML file.
         path: The study's folder, on storage that all nodes reach; it is what makes two submissions the same.
         jobs: Of the cluster, see `connect`.
+        trial: What a trial occupies, in Ray's names, where the file does not say.
+        prices: Per hour, by type of machine, where the file has none.
 
     Raises:
         ConfigurationError: When another study was submitted for the same folder, or the file holds what
@@ -175,11 +196,13 @@ def submit(study: str | Path, path: str, jobs: Jobs) -> Handle:
             return Handle(job, path, jobs)
     job = f"{name}-{earlier[-1][0] + 1 if earlier else 1}"
     command = ["python", "-m", "autotune", "run", file.name, "--path", path, "--engine", "ray"]
+    for option, amounts in (("--trial", trial), ("--prices", prices)):
+        command += [option, ",".join(f"{name}={n:g}" for name, n in amounts.items() if n)] if amounts else []
     try:
         jobs.submit_job(
             entrypoint=shlex.join([*command, "--address", "auto", "--json"]),
             submission_id=job,
-            runtime_env={"working_dir": str(file.parent)},
+            runtime_env={"working_dir": str(file.parent), "excludes": list(PRIVATE)},
             metadata={_DIGEST: digest, _PATH: path},
         )
     except RuntimeError as error:

@@ -1,34 +1,46 @@
-"""Whether Ray's control service takes our token, said at once: Ray itself tries on, and does not say why."""
+"""Whether Ray's control service is locked, and our token opens it, said at once.
+
+Ray itself tries on, and does not say why.
+"""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from autotune.cluster.access import TOKEN_FILE
+from autotune.cluster.access import TOKEN_FILE, is_loopback
 from autotune.errors import ConfigurationError
 
 PATIENCE_S: Final = 2.0  # for each of two knocks
 METHOD: Final = "/ray.rpc.NodeInfoGcsService/GetClusterId"  # the first question of every client
 
 
-def knock(address: str) -> bool:
+def knock(address: str, *, named: bool = True) -> bool:
     """Ask a control service who it is, without a token and then with ours.
 
     One that does not answer, or not to this, is left to Ray, which waits for one that is starting.
 
     Args:
         address: `host:port`.
+        named: Whether somebody asked for this very cluster: others than on this machine must be locked.
 
     Returns:
         Whether it asks for a token.
 
     Raises:
-        ConfigurationError: When it asks for a token, and there is none here or another's.
+        ConfigurationError: When it asks for a token, and there is none here or another's; or when it asks
+            for none, and was not named.
     """
-    if not _refused(address, ""):
+    door = _door(address, "")
+    if door is Door.OPEN and not named and not is_loopback(address.rpartition(":")[0]):
+        raise ConfigurationError(
+            f"the cluster that Ray finds at {address} asks for no token: whoever reaches it can run code "
+            f"there. Start it with RAY_AUTH_MODE=token, or say that you want it: address={address}"
+        )
+    if door is not Door.LOCKED:
         return False
     token = own_token()
     if not token:
@@ -36,7 +48,7 @@ def knock(address: str) -> bool:
             f"the cluster at {address} asks for a token, and {where()} holds none; copy the cluster's "
             "there with mode 0600"
         )
-    if _refused(address, token):
+    if _door(address, token) is Door.LOCKED:
         raise ConfigurationError(
             f"the token in {where()} does not open the cluster at {address}; copy its own there"
         )
@@ -57,7 +69,15 @@ def where() -> str:
     return os.environ.get("RAY_AUTH_TOKEN_PATH") or str(TOKEN_FILE.expanduser())
 
 
-def _refused(address: str, token: str) -> bool:
+class Door(Enum):
+    """How a control service takes whoever comes."""
+
+    OPEN = "open"
+    LOCKED = "locked"
+    SILENT = "silent"
+
+
+def _door(address: str, token: str) -> Door:
     import grpc  # Ray's own dependency
 
     shown = (("authorization", f"Bearer {token}"),) if token else ()
@@ -65,5 +85,5 @@ def _refused(address: str, token: str) -> bool:
         try:
             channel.unary_unary(METHOD)(b"", timeout=PATIENCE_S, metadata=shown)
         except grpc.RpcError as error:
-            return bool(error.code() is grpc.StatusCode.UNAUTHENTICATED)
-    return False
+            return Door.LOCKED if error.code() is grpc.StatusCode.UNAUTHENTICATED else Door.SILENT
+    return Door.OPEN

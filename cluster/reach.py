@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
-from autotune.cluster.connection import ask_every_node
+from autotune.cluster.connection import ask_every_node, live_nodes
 from autotune.errors import ConfigurationError, StorageError
 from autotune.storage.location import Location
 from autotune.storage.opening import store_at
@@ -71,7 +72,18 @@ class Mark:
 def unreached(mark: Mark) -> list[str]:
     """What keeps nodes that are alive from a mark that was planted, one sentence each."""
     answers = ask_every_node(_problem, mark, patience_s=PATIENCE_S)
-    return [problem for _, problem in answers if isinstance(problem, str)]  # a node lost meanwhile has none
+    here = {node["NodeID"] for node in live_nodes() if node["Alive"]}
+    told = [(node, said) for node, said in answers if node["NodeID"] in here]  # not of those lost meanwhile
+    return [problem for node, said in told if (problem := _said(mark, node, said)) is not None]
+
+
+def _said(mark: Mark, node: Mapping[str, Any], said: Any) -> str | None:
+    if isinstance(said, Exception):
+        return (
+            f"node {node['NodeManagerAddress']} did not say within {PATIENCE_S:g} s whether it reaches "
+            f"{mark.place} ({type(said).__name__}); look whether its mount or its network hangs"
+        )
+    return said if isinstance(said, str) else None
 
 
 def _problem(mark: Mark) -> str | None:

@@ -108,6 +108,11 @@ class Trial:
     memory_gib: float = 0
     hours: float | None = None
 
+    @property
+    def resources(self) -> dict[str, float]:
+        """What Ray is asked for."""
+        return {"CPU": float(self.cpus), "GPU": float(self.gpus)}
+
 
 @final
 @dataclass(frozen=True)

@@ -85,10 +85,13 @@ def test_a_budget_that_holds_no_trial_is_refused(home, capsys):
     (home / "study.yaml").write_text(STUDY)
     check = ["cluster", "check", "--offline", "cluster.yaml"]
     assert cli.main([*check, "--study", "study.yaml"]) == 4
-    assert "one trial takes 3 h, the budget is 2 h" in capsys.readouterr().out
+    assert "one trial takes 3 h, the budget is hours=2" in capsys.readouterr().out
+    token(home, 0o600)
+    assert cli.main(["cluster", "submit", "cluster.yaml", "study.yaml"]) == 4  # before anything is asked
+    assert "one trial takes 3 h" in capsys.readouterr().err
     (home / "study.yaml").write_text(STUDY.replace("hours: 2", "usd: 1.4"))
     assert cli.main([*check, "--study", "study.yaml"]) == 4
-    assert "one trial costs at least 1.5, the budget is 1.4" in capsys.readouterr().out
+    assert "one trial costs at least 1.5, the budget is usd=1.4" in capsys.readouterr().out
     (home / "study.yaml").write_text(STUDY.replace("hours: 2", "usd: 1.6, wall: 3"))
     assert cli.main([*check, "--study", "study.yaml"]) == 0
     path.write_text(text)

@@ -139,8 +139,7 @@ def _live(spec: ClusterSpec, address: str) -> list[str]:
     from autotune.cluster.preflight import check as check_nodes
     from autotune.storage.location import locate
 
-    trial, name = spec.nodes.trial, spec.authentication.token_file
-    resources = {"CPU": float(trial.cpus), "GPU": float(trial.gpus)}
+    name, resources = spec.authentication.token_file, spec.nodes.trial.resources
     grows = any(group.count.min < group.count.max for group in spec.nodes.groups)
     token = Path(name).expanduser() if name is not None else None
     own = token if token is not None and token.exists() else None  # else where Ray looks for it
@@ -156,7 +155,5 @@ def _findings(read: SpecFile, crds: Path | None = None, study: Path | None = Non
     if study is not None:
         from autotune.study.yaml_form import read_study
 
-        limits = read_study(study).plan.budget
-        hours = [one for one in (limits.hours, limits.wall) if one is not None]
-        found += budget(read.spec, min(hours, default=None), limits.usd)
+        found += budget(read.spec, read_study(study).plan.budget)
     return placed(found, read.place)

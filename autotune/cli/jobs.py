@@ -81,10 +81,17 @@ def submit(given: argparse.Namespace) -> int:
     from autotune.cluster import jobs
     from autotune.study.yaml_form import read_study
 
-    read_study(given.study)  # what cannot work is found here, where nothing is paid for
-    path = given.path or _path(given)
+    found = read_study(given.study)  # what cannot work is found here, where nothing is paid for
+    path, defaults = given.path or _path(given), {}
+    if given.cluster is not None:
+        from autotune.cluster.findings import refuse
+        from autotune.cluster.validate.offline import budget
+
+        spec = launches.ready(given.cluster)
+        refuse(budget(spec, found.plan.budget))
+        defaults = {"trial": spec.nodes.trial.resources, "prices": spec.prices}
     with _jobs(given) as reached:
-        return _stand(jobs.submit(given.study, path, reached), given)
+        return _stand(jobs.submit(given.study, path, reached, **defaults), given)
 
 
 def job(given: argparse.Namespace) -> int:

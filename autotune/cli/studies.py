@@ -15,6 +15,7 @@ from autotune.storage.location import locate
 if TYPE_CHECKING:
     from autotune.space.dimensions import Dimension
     from autotune.study import Study
+    from autotune.study.yaml_form import Launch
 
 ENGINES: Final = ("inprocess", "ray")
 
@@ -27,6 +28,10 @@ def add(commands: Commands) -> None:
         one.add_argument("--address", metavar="A", help="the Ray cluster to join: auto, or HOST:PORT")
         lanes = "trials that a worker trains side by side, or auto; the file's when absent"
         one.add_argument("--lanes", metavar="N", type=lanes_of, help=lanes)
+        trial = "what a trial occupies where the file does not say, such as CPU=4,GPU=0.5"
+        one.add_argument("--trial", metavar="NAME=N,...", type=amounts_of, help=trial)
+        prices = "per hour by type of machine where the file has none, such as head=0.1,spot=0.4"
+        one.add_argument("--prices", metavar="NAME=N,...", type=amounts_of, help=prices)
         one.add_argument("--quiet", action="store_true", help="show no progress")
 
     one = commands.add("run", "Run the study of a YAML file, or continue it.", run)
@@ -50,13 +55,22 @@ def lanes_of(text: str) -> int | str:
     return int(text) if text.isdigit() else text
 
 
+def amounts_of(text: str) -> dict[str, float]:
+    """Numbers by name.
+
+    >>> amounts_of("CPU=4,GPU=0.5")
+    {'CPU': 4.0, 'GPU': 0.5}
+    """
+    return {name: float(amount) for name, _, amount in (one.rpartition("=") for one in text.split(","))}
+
+
 def run(given: argparse.Namespace) -> int:
     """Run the study of a YAML file."""
 
     def load() -> Study:
         from autotune.study.yaml_form import load_study
 
-        return load_study(given.study, given.path, given.engine, given.address, given.lanes)
+        return load_study(given.study, given.path, _launch(given))
 
     return _drive(load, given)
 
@@ -67,9 +81,15 @@ def resume(given: argparse.Namespace) -> int:
     def load() -> Study:
         from autotune.study import yaml_form
 
-        return yaml_form.resume(given.path, given.engine, given.address, given.lanes)
+        return yaml_form.resume(given.path, _launch(given))
 
     return _drive(load, given)
+
+
+def _launch(given: argparse.Namespace) -> Launch:
+    from autotune.study.yaml_form import Launch
+
+    return Launch(given.engine, given.address, given.lanes, given.trial, given.prices)
 
 
 def _drive(load: Callable[[], Study], given: argparse.Namespace) -> int:

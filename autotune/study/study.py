@@ -119,9 +119,9 @@ class Study:
             FolderError: When no study was started from a YAML file there.
             ConfigurationError: When its task can no longer be imported.
         """
-        from autotune.study.yaml_form import resume  # it builds studies, so it imports this module
+        from autotune.study.yaml_form import Launch, resume  # it builds studies, so it imports this module
 
-        return resume(path, engine)
+        return resume(path, Launch(engine))
 
     def run(self, observe: Observer | None = None) -> Result:
         """Search, confirm, conclude; or continue with whatever is left of that.

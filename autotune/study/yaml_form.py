@@ -100,21 +100,41 @@ def read_study(source: str | Path, importable: Sequence[Path] = (), text: str | 
     )
 
 
+@dataclass(frozen=True)
+class Launch:
+    """What a command says of how a study is run.
+
+    Attributes:
+        engine: Replaces the file's.
+        address: Of the Ray cluster to join; replaces the file's.
+        lanes: Trials that a worker trains side by side, or `auto`; replaces the file's.
+        trial: What a trial occupies, in Ray's names, where the file does not say.
+        prices: Per hour, by type of machine, where the file has none.
+    """
+
+    engine: str | None = None
+    address: str | None = None
+    lanes: int | str | None = None
+    trial: Mapping[str, float] | None = None
+    prices: Mapping[str, float] | None = None
+
+    def over(self, earlier: Mapping[str, Any]) -> Launch:
+        """The same, with what an earlier command said where this one says nothing."""
+        return Launch(**{name: value or earlier.get(name) for name, value in vars(self).items()})
+
+
+AS_IT_SAYS: Final = Launch()
+
+
 def load_study(
-    source: str | Path,
-    path: str | Path | Remote | None = None,
-    engine: str | None = None,
-    address: str | None = None,
-    lanes: int | str | None = None,
+    source: str | Path, path: str | Path | Remote | None = None, launch: Launch = AS_IT_SAYS
 ) -> Study:
     """The study of a file; once it has begun, a copy in its folder lets it be resumed from there.
 
     Args:
         source: The file.
         path: The study's folder; `runs/NAME` for `NAME.yaml` when None.
-        engine: Replaces the file's.
-        address: Of the Ray cluster to join; replaces the file's.
-        lanes: Trials that a worker trains side by side, or `auto`; replaces the file's.
+        launch: How it is run.
 
     Raises:
         ConfigurationError: With file, line and column of what cannot be used.
@@ -123,19 +143,14 @@ def load_study(
     found = read_study(source)
     folder = locate(path) if path is not None else Path("runs") / origin.stem
     importable = list(dict.fromkeys([origin.parent, Path.cwd()]))
-    given: dict[str, Any] = {"engine": engine, "address": address, "lanes": lanes}
-    study = _study(found, folder, _engine(found, **given), importable, found.prices)
-    launch = {"folders": [str(one) for one in importable], **given}
-    study.enclose({LAUNCH: json.dumps(launch, indent=2) + "\n", COPY: found.text})
+    prices = check_prices(launch.prices) if found.prices is None else found.prices
+    study = _study(found, folder, _engine(found, launch), importable, prices)
+    launched = {"folders": [str(one) for one in importable], **vars(launch)}
+    study.enclose({LAUNCH: json.dumps(launched, indent=2) + "\n", COPY: found.text})
     return study
 
 
-def resume(
-    path: str | Path | Remote,
-    engine: str | None = None,
-    address: str | None = None,
-    lanes: int | str | None = None,
-) -> Study:
+def resume(path: str | Path | Remote, launch: Launch = AS_IT_SAYS) -> Study:
     """The study that was started from YAML in this folder.
 
     Raises:
@@ -148,15 +163,13 @@ def resume(
     if (text := read_text(folder / COPY)) is None:
         raise FolderError(f"{folder} was started from Python: run its script again, and it continues")
     try:
-        launch = json.loads(read_text(folder / LAUNCH) or "")
+        earlier = json.loads(read_text(folder / LAUNCH) or "")
     except (OSError, ValueError):
-        launch = {}
-    folders = [Path(one) for one in launch.get("folders", ())]
+        earlier = {}
+    folders = [Path(one) for one in earlier.get("folders", ())]
     copy = folder / COPY
     found = read_study(copy, folders) if isinstance(copy, Path) else read_study(str(copy), folders, text)
-    given: dict[str, Any] = {"engine": engine, "address": address, "lanes": lanes}
-    given = {name: value or launch.get(name) for name, value in given.items()}
-    return _study(found, folder, _engine(found, **given), [*folders, Path.cwd()])
+    return _study(found, folder, _engine(found, launch.over(earlier)), [*folders, Path.cwd()])
 
 
 def _text(path: Path) -> str:
@@ -194,20 +207,21 @@ def _engine_named(node: Node) -> tuple[str, dict[str, Any]]:
     return name, {option: one.value() for option, one in below.items(OPTIONS[name]).items()}
 
 
-def _engine(
-    found: StudyFile, engine: str | None, address: str | None, lanes: int | str | None
-) -> str | Engine:
+def _engine(found: StudyFile, launch: Launch) -> str | Engine:
     """The engine that a command names, else the file's; the file's options are for the engine it names."""
-    name = engine or found.engine
+    name = launch.engine or found.engine
     options = dict(found.options) if name == found.engine else {}
-    if address is not None:
-        if name != "ray":
+    for option, value in (("address", launch.address), ("trial", launch.trial)):
+        if value is not None and name != "ray":
             raise ConfigurationError(
-                f"address is of a Ray cluster, and the engine is {name}; add --engine ray"
+                f"{option} is of a Ray cluster, and the engine is {name}; add --engine ray"
             )
-        options["address"] = address
-    if lanes is not None:
-        options["lanes"] = lanes
+    if launch.address is not None:
+        options["address"] = launch.address
+    if launch.trial is not None:
+        options.setdefault("resources_per_trial", dict(launch.trial))
+    if launch.lanes is not None:
+        options["lanes"] = launch.lanes
     if not options:
         return name
     if name == "inprocess":

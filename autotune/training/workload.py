@@ -255,6 +255,7 @@ class TrainingWorker(Worker):
         session, ranks = Session(self._room, assignment, beat, meter, hot), self._room.ranks
         try:
             score = yield from loop.scoring(self._room.task, session)
+            spent = meter.ledger()  # before waiting for the storage, which is not the trial's doing
             ranks.first(lambda: self._room.store.flush(beat))  # what is answered must outlive this machine
         except (StorageError, CheckpointError, RankLostError):
             raise
@@ -275,7 +276,7 @@ class TrainingWorker(Worker):
             session.fidelity,
             score,
             session.metrics or {},
-            meter.ledger(),
+            spent,
             session.selections,
         )
 

@@ -22,6 +22,7 @@ from autotune.cluster.validate.crd import crd
 from autotune.cluster.validate.operator_rules import operator_rules
 from autotune.cluster.validate.ray_schema import ray_schema
 from autotune.cluster.validate.ray_up_rules import ray_up_rules
+from autotune.study.plan import Budget
 
 ORIGINS: Final = (  # of what stands in a rendered file, in the spec
     (re.compile(r"workerGroupSpecs\[(\d+)\]"), "nodes.groups[{}]"),
@@ -88,29 +89,30 @@ def token_file(spec: ClusterSpec) -> Iterator[Finding]:
         )
 
 
-def budget(spec: ClusterSpec, hours: float | None, money: float | None) -> Iterator[Finding]:
+def budget(spec: ClusterSpec, limits: Budget) -> Iterator[Finding]:
     """A budget that not even one trial fits in, where the spec says how long one takes.
 
     Args:
         spec: Its trial's `hours` and its prices are read.
-        hours: Of wall-clock time.
-        money: In the currency of the prices.
+        limits: Of a study.
     """
     needed, price = spec.nodes.trial.hours, cheapest(spec)
     if needed is None:
         return
-    if hours is not None and hours < needed:
+    for name in ("hours", "wall", "gpu_hours"):
+        given = getattr(limits, name)
+        if given is not None and given < needed:
+            yield Finding(
+                "budget",
+                "nodes.trial.hours",
+                f"one trial takes {needed:g} h, the budget is {name}={given:g}",
+                "give more hours, or correct nodes.trial.hours",
+            )
+    if limits.usd is not None and price is not None and limits.usd < price * needed:
         yield Finding(
             "budget",
             "nodes.trial.hours",
-            f"one trial takes {needed:g} h, the budget is {hours:g} h",
-            "give more hours, or correct nodes.trial.hours",
-        )
-    if money is not None and price is not None and money < price * needed:
-        yield Finding(
-            "budget",
-            "nodes.trial.hours",
-            f"one trial costs at least {price * needed:.4g}, the budget is {money:g}",
+            f"one trial costs at least {price * needed:.4g}, the budget is usd={limits.usd:g}",
             "give more, or take a cheaper machine",
         )
 

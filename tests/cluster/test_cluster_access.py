@@ -67,7 +67,7 @@ def test_a_wrong_token_and_none_are_told_apart(dashboard, token, tmp_path):
 def test_a_cluster_without_a_token_is_used_on_this_machine_alone(dashboard, tmp_path, monkeypatch, modes):
     address = dashboard(modes=modes)
     assert Access(address, tmp_path / "nowhere").check() == "2.60.0"
-    monkeypatch.setattr("autotune.cluster.access._loopback", lambda host: False)
+    monkeypatch.setattr("autotune.cluster.access.is_loopback", lambda host: False)
     with pytest.raises(ConfigurationError, match="asks for no token: whoever reaches it"):
         Access(address, tmp_path / "nowhere").check()
     assert Access(address, tmp_path / "nowhere", open_to_all=True).check() == "2.60.0"

@@ -1,12 +1,19 @@
 """A submitted study: once however often it is asked for, again when it was lost, never in another's place."""
 
+import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from autotune.cli.jobs import code_of
-from autotune.cluster.jobs import Standing, State, find, study_id, submit
-from autotune.errors import ClusterError, ConfigurationError
+from autotune.cluster.jobs import PRIVATE, Standing, State, find, study_id, submit
+from autotune.engines.function import FunctionWorkload
+from autotune.errors import ClusterError, ConfigurationError, FolderError
+from autotune.space import Float, SearchSpace
+from autotune.study import Budget, Plan, Study
+
+SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 
 
 class FakeJobs:
@@ -54,8 +61,39 @@ def test_submitting_twice_is_submitting_once(study):
     assert job.entrypoint == (
         "python -m autotune run 'my study.yaml' --path s3://bucket/digits --engine ray --address auto --json"
     )
-    assert job.runtime_env == {"working_dir": str(study.parent)}
+    assert job.runtime_env == {"working_dir": str(study.parent), "excludes": list(PRIVATE)}
     assert first.poll() == Standing(State.RUNNING)
+
+
+def test_what_the_spec_says_of_trials_and_prices_goes_along(study):
+    jobs = FakeJobs()
+    submit(study, "/shared/a", jobs, {"CPU": 4.0, "GPU": 0.0}, {"spot": 0.45, "head": 0.1})
+    [job] = jobs.known.values()
+    assert job.entrypoint.endswith("--trial CPU=4 --prices spot=0.45,head=0.1 --address auto --json")
+
+
+def test_what_a_study_has_come_to_is_read_from_its_folder(study, tmp_path):
+    handle = submit(study, str(tmp_path / "out"), FakeJobs())
+    with pytest.raises(FolderError):
+        handle.result()
+    done = Study(FunctionWorkload(lambda c, f, s: c["x"]), SPACE, handle.path, Plan(Budget(trials=2))).run()
+    assert handle.result().best_config == done.best_config
+
+
+def test_files_that_hold_secrets_do_not_travel(tmp_path):
+    """Ray packs the folder; what it leaves out by our patterns is not in the package."""
+    from ray._private.runtime_env.packaging import create_package
+
+    for name in (".env", "server.pem", "study.yaml", "model.py", "keys/id_rsa", ".ssh/config"):
+        (tmp_path / "work" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "work" / name).write_text("x")
+    target = tmp_path / "package.zip"
+    create_package(str(tmp_path / "work"), target, include_gitignore=True, excludes=list(PRIVATE))
+    with zipfile.ZipFile(target) as package:
+        assert {Path(name).name for name in package.namelist() if not name.endswith("/")} == {
+            "study.yaml",
+            "model.py",
+        }
 
 
 @pytest.mark.parametrize(("status", "again"), [("FAILED", True), ("STOPPED", True), ("SUCCEEDED", False)])

@@ -48,6 +48,18 @@ def test_our_token_opens_and_an_open_cluster_asks_for_none(control, token):
     assert not knock(control())
 
 
+def test_an_open_cluster_of_other_machines_is_joined_only_by_its_name(control, token, monkeypatch):
+    address = control()
+    assert not knock(address, named=False)  # on loopback
+    monkeypatch.setattr("autotune.cluster.knock.is_loopback", lambda host: False)
+    with pytest.raises(ConfigurationError, match=rf"asks for no token.*address={address}"):
+        knock(address, named=False)
+    assert not knock(address)
+    assert not knock("127.0.0.1:9", named=False)  # nobody is there yet
+    token.write_text("planted-token")
+    assert knock(control("planted-token"), named=False)
+
+
 def test_no_token_and_a_wrong_one_are_told_apart_and_never_repeated(control, token):
     address = control("another")
     with pytest.raises(ConfigurationError, match=r"asks for a token, and .*token holds none; copy"):

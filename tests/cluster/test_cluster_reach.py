@@ -1,5 +1,6 @@
 """A storage path that some node does not see is refused before anything is spent."""
 
+import os
 import re
 from pathlib import Path
 
@@ -19,6 +20,15 @@ def test_a_folder_of_one_machine_is_told_from_one_that_all_see(tmp_path):
     mark.remove()
     assert list(tmp_path.iterdir()) == []
     assert mark.problem() is not None
+
+
+@pytest.mark.ray
+def test_a_node_whose_storage_hangs_is_named_too(tmp_path, ray_cluster, monkeypatch):
+    os.mkfifo(tmp_path / "hangs")  # whoever reads it waits for somebody who writes
+    monkeypatch.setattr("autotune.cluster.reach.PATIENCE_S", 3.0)
+    [said] = unreached(Mark(tmp_path, "hangs", b"planted"))
+    assert re.match(r"node \S+ did not say within 3 s whether it reaches .* look whether its mount", said)
+    os.close(os.open(tmp_path / "hangs", os.O_WRONLY))
 
 
 @pytest.mark.ray

@@ -20,7 +20,7 @@ from autotune.searching.sobol import Sobol
 from autotune.searching.starting import StartingPoints
 from autotune.searching.tpe import TPE
 from autotune.study.plan import Budget, Confirm, Plan
-from autotune.study.yaml_form import load_study, read_study, resume
+from autotune.study.yaml_form import Launch, load_study, read_study, resume
 
 YAML = """\
 task: yaml_task:work
@@ -230,11 +230,24 @@ def test_a_study_runs_and_resumes_from_its_folder_alone(file, tmp_path, monkeypa
 
 def test_lanes_that_a_command_names_replace_the_file_s_and_are_remembered(file, tmp_path):
     source = file(YAML + "engine: {inprocess: {lanes: 3, watchdog_s: 9}}\n")
-    given = load_study(source, tmp_path / "out", lanes=2)
+    given = load_study(source, tmp_path / "out", Launch(lanes=2))
     assert (given._engine.lanes, given._engine.watchdog_s) == (2, 9)
     given.run()
     assert resume(tmp_path / "out")._engine.lanes == 2
-    assert resume(tmp_path / "out", lanes=4)._engine.lanes == 4
+    assert resume(tmp_path / "out", Launch(lanes=4))._engine.lanes == 4
+
+
+def test_what_a_cluster_gives_a_trial_and_costs_holds_where_the_file_does_not_say(file, tmp_path):
+    launch = Launch(engine="ray", trial={"CPU": 2.0}, prices={"spot": 0.5, "local": 3.0})
+    unpriced = ("prices: {local: 2}\n", "")
+    given = load_study(file(a=unpriced), tmp_path / "out", launch)
+    assert given._engine._footprint.each == {"CPU": 2.0}
+    assert given._prices == {"spot": 0.5, "local": 3.0}
+    said = file(YAML + "engine: {ray: {resources_per_trial: {CPU: 3}}}\n")
+    assert load_study(said, tmp_path / "other", launch)._engine._footprint.each == {"CPU": 3}
+    assert load_study(said, tmp_path / "other", launch)._prices == {"local": 2}
+    with pytest.raises(ConfigurationError, match="trial is of a Ray cluster, and the engine is inprocess"):
+        load_study(file(), tmp_path / "third", Launch(trial={"CPU": 2.0}))
 
 
 def test_a_file_run_again_with_other_prices_is_the_same_study(file, tmp_path):

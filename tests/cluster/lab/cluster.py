@@ -92,8 +92,9 @@ class Cluster:
         return self._agents[host.name]
 
     def drive(self, folder: Path, on: Host) -> Process:
-        """Start the study's driver; see `driver.py`."""
-        command = [sys.executable, "-m", "tests.cluster.lab.driver", str(folder)]
+        """Start the study's driver, see `driver.py`; it names the cluster, which asks for no token."""
+        address = f"{self.head.address}:{PORT}"
+        command = [sys.executable, "-m", "tests.cluster.lab.driver", str(folder), address]
         return on.start(command, log="driver.log")
 
     def _ray_start(self, host: Host, options: list[str], environment: Mapping[str, str]) -> Process:

@@ -1,6 +1,6 @@
 """The study under test, and the process that drives it.
 
-python -m tests.cluster.lab.driver FOLDER
+python -m tests.cluster.lab.driver FOLDER ADDRESS
 """
 
 from __future__ import annotations
@@ -73,14 +73,14 @@ class Setup:
         return cls(**json.loads((folder / "setup.json").read_text()))
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, address: str) -> None:
     from autotune.cluster.engine import RayEngine  # the harness reads setups, and needs no Ray for it
 
     setup = Setup.read(folder)
-    engine = RayEngine(setup.workers, {"GPU": setup.gpus} if setup.gpus else None, address="auto")
+    engine = RayEngine(setup.workers, {"GPU": setup.gpus} if setup.gpus else None, address=address)
     result = setup.study(folder, engine).run()
     print("done", result.done, flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -58,7 +58,13 @@ MATRIX: Final[Mapping[str, Row]] = {
     "spot_heavy": Row(on_cloud.spot_heavy, {**ANY_ORDER, "wasted_share": 0.10, "bill_error": 0.01}, 5),
     "storage": Row(
         on_storage.outages,
-        {"trials_lost": 0, "different_decisions": 0, "different_charges": 0, "untold": 0},
+        {
+            "trials_lost": 0,
+            "different_decisions": 0,
+            "different_charges": 0,
+            "charged_beyond_s": 2.0,
+            "untold": 0,
+        },
         len(on_storage.OUTAGES),
     ),
     "soak": Row(on_hosts.soak, {**WHOLE, "missing_kinds": 0}, 50),

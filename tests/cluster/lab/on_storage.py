@@ -39,6 +39,7 @@ def outages(folder: Path) -> dict[str, Any]:
         "trials_lost": sum(one["lost"] for one in found.values()),
         "different_decisions": sum(one["decisions"] for one in found.values()),
         "different_charges": sum(one["charges"] for one in found.values()),
+        "charged_beyond_s": round(max(one["seconds"] for one in found.values()), 1),
         "untold": sum(seconds > TOLD_S and not one["told"] for (_, seconds), one in found.items()),
         "took_s": {f"{fault} {seconds:g}": one["took_s"] for (fault, seconds), one in found.items()},
     }
@@ -69,9 +70,15 @@ def _outage(server: FakeS3, outage: tuple[str, float], calm: Path) -> dict[str, 
         "lost": sum(isinstance(event, Failed) for event in read_events(log)),
         "decisions": differing(decisions(calm / "log"), decisions(log)),
         "charges": differing(_charges(calm / "log"), _charges(log)),
+        "seconds": _seconds(log) - _seconds(calm / "log"),
         "told": len(heard.texts),
         "took_s": round(took_s, 1),
     }
+
+
+def _seconds(log: Any) -> float:
+    """All that trials were charged with."""
+    return sum(event.ledger.total.seconds for event in read_events(log) if isinstance(event, Reported))
 
 
 def _charges(log: Any) -> list[tuple[int, int, float, float]]:
