@@ -37,7 +37,13 @@ def cluster(workers: int, ready: bool = False) -> Iterator[None]:
         ready: Whether processes wait for trials, as on clusters that autotune renders.
     """
     with switches(WARM if ready else {}):
-        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+        ray.init(
+            "local",
+            num_cpus=workers,
+            include_dashboard=False,
+            log_to_driver=False,
+            _node_ip_address="127.0.0.1",
+        )
     try:
         time.sleep(READY_S if ready else 0.0)
         yield

@@ -29,11 +29,13 @@ class Access:
         token_file: Holds the token and nothing else; Ray's own place when None. It is read for every use and
             kept nowhere else.
         open_to_all: Also use a cluster that asks for no token and can be reached from elsewhere.
+        locked: Refuse one that asks for no token on this machine, too.
     """
 
     address: str
     token_file: Path | None = None
     open_to_all: bool = False
+    locked: bool = False
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.address)
@@ -50,7 +52,7 @@ class Access:
         return {"Authorization": f"Bearer {token}"} if token else {}
 
     def check(self) -> str:
-        """Knock, first without the token, then with it.
+        """Knock, first without the token, which must not open, then with it.
 
         Returns:
             The version of Ray that the cluster runs.
@@ -60,7 +62,9 @@ class Access:
             ConfigurationError: When the cluster is open to everybody, or our token does not open it.
         """
         locked = self._ask(_MODE, {}).get("authentication_mode") not in (None, "disabled")
-        if not locked and not self.open_to_all and not is_loopback(urlsplit(self.address).hostname or ""):
+        locked = locked and not self._opens()
+        here = is_loopback(urlsplit(self.address).hostname or "") and not self.locked
+        if not locked and not self.open_to_all and not here:
             raise ConfigurationError(
                 f"the cluster at {self.address} asks for no token: whoever reaches it can run code there. "
                 "Start it with RAY_AUTH_MODE=token, or say that you want an open one (--open)"
@@ -71,6 +75,14 @@ class Access:
                 "cluster's there with mode 0600, or name its file with --token-file"
             )
         return str(self._ask(_VERSION, self.headers if locked else {}).get("ray_version", "unknown"))
+
+    def _opens(self) -> bool:
+        """Whether it answers without a token, whatever it says of itself."""
+        try:
+            self._ask(_VERSION, {})
+        except ConfigurationError:
+            return False
+        return True
 
     def _token(self) -> str:
         try:

@@ -118,7 +118,7 @@ def check(
     connect(address, resources, None)
     try:
         door: str = get_dashboard_url()  # type: ignore[no-untyped-call]  # Ray's own
-        Access(f"http://{door}", token_file).check()
+        Access(f"http://{door}", token_file, locked=True).check()
         found = problems(versions(), facts(), resources)
         if not grows and slots(live_nodes(), resources) == 0:
             found.append(f"no node that is up holds a trial of {dict(resources)}, and none will be started")

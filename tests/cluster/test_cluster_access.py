@@ -15,7 +15,7 @@ def dashboard():
     """Starts what answers as Ray's dashboard does; with a token, only to that."""
     servers = []
 
-    def start(token=None, modes=True):
+    def start(token=None, modes=True, lies=False):
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 code, body = 200, {"ray_version": "2.60.0"}
@@ -23,7 +23,7 @@ def dashboard():
                 if self.path == "/api/authentication_mode":
                     code, body = (
                         200 if modes else 404,
-                        {"authentication_mode": "token" if token else "disabled"},
+                        {"authentication_mode": "token" if token or lies else "disabled"},
                     )
                 elif token and given != f"Bearer {token}":
                     code, body = 403 if given else 401, {}
@@ -71,6 +71,13 @@ def test_a_cluster_without_a_token_is_used_on_this_machine_alone(dashboard, tmp_
     with pytest.raises(ConfigurationError, match="asks for no token: whoever reaches it"):
         Access(address, tmp_path / "nowhere").check()
     assert Access(address, tmp_path / "nowhere", open_to_all=True).check() == "2.60.0"
+
+
+@pytest.mark.parametrize("lies", [True, False])
+def test_who_answers_without_a_token_is_open_whatever_it_says(dashboard, token, lies):
+    with pytest.raises(ConfigurationError, match="asks for no token: whoever reaches it"):
+        Access(dashboard(lies=lies), token, locked=True).check()
+    assert Access(dashboard("secret"), token, locked=True).check() == "2.60.0"
 
 
 def test_nobody_there_is_a_reason_to_try_again(token):
