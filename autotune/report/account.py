@@ -67,6 +67,14 @@ class Bill:
         """All phases together."""
         return sum(self.phases.values())
 
+    def per_second(self, busy_s: float) -> float:
+        """What a device-second of trials cost on average, idle machines left out.
+
+        Args:
+            busy_s: Device-seconds of all trials.
+        """
+        return (self.total - (self.idle or 0.0)) / busy_s if busy_s > 0 else 0.0
+
     def to_json(self) -> dict[str, Any]:
         """The bill as plain data."""
         return {

@@ -99,21 +99,33 @@ def ledger_table(view: StudyView) -> Markup:
             *(of(label, ledger) for ledger in columns),
             _share(of(label, total)[1], whole),
             _duration(total[label].seconds),
+            *_money(view, Ledger({label: total[label]})),
         ]
         for label in Label
     ]
-    seconds = total.total.seconds
-    rows.append(
-        ["all, ee", *(_epochs(view.epochs(ledger)) for ledger in columns), _share(1, 1), _duration(seconds)]
-    )
-    pad = ["", ""]
+    all_of_it = [_share(1, 1), _duration(total.total.seconds), *_money(view, total)]
+    rows.append(["all, ee", *(_epochs(view.epochs(ledger)) for ledger in columns), *all_of_it])
+    pad = [""] * len(all_of_it)
     rows.append(["all, FLOPs", *(_flops(ledger.total.flops) for ledger in columns), *pad])
     rows.append(["all, device time", *(_duration(ledger.total.seconds) for ledger in columns), *pad])
     if (bill := view.bill) is not None:
         amounts = [*(bill.phases.get(phase, 0.0) for phase in phases), bill.total]
+        if bill.idle is not None:
+            idle = [*("" for _ in phases), (money(bill.idle), bill.idle)]
+            rows.append(["idle and booting machines, money", *idle, *pad])
         rows.append(["all, money", *((money(amount), amount) for amount in amounts), *pad])
     head = ["", *(PHASES.get(phase, phase) for phase in phases), "all", "share", "device time"]
-    return table(head, rows, "ledger")
+    return table([*head, *_money_head(view)], rows, "ledger")
+
+
+def _money(view: StudyView, ledger: Ledger) -> list[tuple[str, float]]:
+    """A cell for what a ledger cost, where there are prices."""
+    amount = view.cost(ledger)
+    return [] if amount is None else [(money(amount), amount)]
+
+
+def _money_head(view: StudyView) -> list[str]:
+    return [] if view.bill is None else ["money"]
 
 
 def _epochs(value: float) -> tuple[str, float]:
@@ -141,8 +153,8 @@ def trials_table(view: StudyView) -> Markup:
     hidden = ("policy", *_constant(view))
     shown = [*leaders, *rest][:TRIALS]
     rows = [_row(view, place, trial, hidden) for place, trial in enumerate(shown, start=1)]
-    head = ("place", "trial", "policy", f"validation {view.metric}", "fidelity", "cost", "state", "settings")
-    return table(head, rows, "sortable trials")
+    head = ["place", "trial", "policy", f"validation {view.metric}", "fidelity", "cost", *_money_head(view)]
+    return table([*head, "state", "settings"], rows, "sortable trials")
 
 
 def _constant(view: StudyView) -> list[str]:
@@ -162,6 +174,7 @@ def _row(view: StudyView, place: int, trial: Trial, hidden: Sequence[str]) -> li
         ("–" if math.isnan(score) else number(score), score),
         (epochs(trial.fidelity), trial.fidelity),
         _epochs(cost),
+        *_money(view, trial.ledger),
         _state(view, trial),
         settings(trial.config, hidden),
     ]

@@ -185,6 +185,12 @@ class StudyView:
         """What the seconds cost; None without prices."""
         return bill(self.history)
 
+    def cost(self, ledger: Ledger) -> float | None:
+        """What a ledger's device-seconds cost, at the mean price of such a second; None without prices."""
+        if (owed := self.bill) is None:
+            return None
+        return owed.per_second(self.total.total.seconds) * ledger.total.seconds
+
     def epochs(self, ledger: Ledger) -> float:
         """A ledger in reference epoch-equivalents."""
         return ledger.epochs(float(self.history.study.get("reference_flops") or 1.0))

@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 from synthetic import study, write
 
 from autotune.errors import FolderError
-from autotune.events import SEARCH, DriverStarted, Opened, Proposed, from_json, to_json
-from autotune.ledger import Ledger
+from autotune.events import SEARCH, DriverStarted, Held, Opened, Proposed, from_json, to_json
+from autotune.ledger import Label, Ledger
 from autotune.log import TrialLog
 from autotune.report.account import fates
 from autotune.report.page import page
+from autotune.report.tables import ledger_table, trials_table
 from autotune.report.view import StudyView
 from autotune.report.words import summary
 
@@ -52,6 +53,22 @@ def test_money_is_seconds_times_price():
     } == view.bill.phases
     assert view.bill.unpriced == view.bill.unused == ()
     assert StudyView.of(study(20)).bill is StudyView.of(study(20, prices={})).bill is None
+
+
+def test_the_bill_is_shared_out_to_trials_and_labels_but_for_idle_machines():
+    events = study(20, prices={"local": 3600.0})
+    busy = StudyView.of(events).total.total.seconds
+    view = StudyView.of([*events, Held({"local": 2 * busy}, {"local": 4 * busy})])
+    assert view.bill.idle > 0
+    labels = [view.cost(Ledger({label: view.total[label]})) for label in Label]
+    assert sum(labels) == pytest.approx(view.bill.total - view.bill.idle)
+    assert sum(view.cost(ledger) for ledger in view.phases.values()) == pytest.approx(sum(labels))
+    assert str(ledger_table(view)).count(">money</th>") == 1
+    assert "idle and booting machines, money" in str(ledger_table(view))
+    assert ">money</th>" in str(trials_table(view))
+    free = StudyView.of(study(20))
+    assert free.cost(free.total) is None
+    assert "money" not in f"{ledger_table(free)}{trials_table(free)}"
 
 
 def test_a_machine_without_a_price_and_a_price_without_a_machine_are_named():
