@@ -15,7 +15,7 @@ from autotune.cluster.render.kuberay import kuberay, network_policy
 from autotune.cluster.render.ray_up import ray_up
 from autotune.cluster.spec import Gcs, Redis
 from autotune.cluster.spec_yaml import parse_spec
-from autotune.cluster.validate.crd import crd
+from autotune.cluster.validate.crd import FILES, crd
 from autotune.cluster.validate.offline import origin, validate
 from autotune.cluster.validate.operator_rules import operator_rules
 from autotune.cluster.validate.ray_schema import ray_schema
@@ -165,6 +165,24 @@ def test_every_manifest_fits_kuberays_definitions_and_the_operators_rules(data_d
         cluster = manifest["spec"].get("rayClusterSpec", manifest["spec"])
         cluster["workerGroupSpecs"][0]["minReplicas"] = 0.5
         assert [one.path.rpartition(".")[2] for one in crd(manifest, folder)] == ["minReplicas"]
+
+
+@pytest.mark.data
+def test_kuberays_own_samples_fit_its_definitions_and_our_reading_of_its_rules(data_dir):
+    """What we ask for beyond the operator, a token and time to drain, its authors' samples lack."""
+    folder = data_dir / "kuberay"
+    if not (folder / "samples").is_dir():
+        pytest.skip(f"put KubeRay's ray-operator/config/samples into {folder}/samples to have them checked")
+    documents = [
+        one
+        for path in sorted((folder / "samples").glob("*.yaml"))
+        for one in yaml.safe_load_all(path.read_text())
+        if one and one.get("kind") in FILES
+    ]
+    assert {one["kind"] for one in documents} == set(FILES)
+    for one in documents:
+        assert crd(one, folder) == []
+        assert {finding.rule for finding in operator_rules(one)} <= {"token", "grace"}
 
 
 def test_definitions_that_are_not_there_are_asked_for(tmp_path):
