@@ -3,7 +3,8 @@
 A log is a folder of segments, `EEEEEE-SSSSSS.jsonl`: the E-th driver's S-th. The first line of a segment says
 after how many events it continues, so that whatever an older driver still writes afterwards is not part of
 the log. Each further line is one commit, whole or void: some events (`e`), how many there are by then (`n`),
-the hash of them and everything before them (`h`), and the time (`t`), which no decision reads.
+the hash of them and everything before them (`h`), and the time (`t`), which nothing reads
+but a budget of hours.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Commit:
     """Events that were written together.
 
     Attributes:
-        time_s: When, in seconds since 1970 by the driver's clock; told to people, never decided upon.
+        time_s: When, in seconds since 1970 by the driver's clock; for people, and for a budget of hours.
         events: What happened.
         tail: Where the log ended with them.
     """

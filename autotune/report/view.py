@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, final
 
 from autotune.errors import AutotuneError
 from autotune.evaluation.weighing import weighed
-from autotune.events import DONE, SEARCH, DriverStarted, Event, Opened, Reported
+from autotune.events import DONE, SEARCH, Event, Reported
 from autotune.history import History, Trial
 from autotune.ledger import Ledger
-from autotune.log import no_study, read_commits
+from autotune.log import Driven, no_study, read_commits
 from autotune.objectives import Aims
 from autotune.report.account import WASTED, Bill, bill, fates, phases
 from autotune.space import SearchSpace
@@ -56,16 +56,14 @@ class StudyView:
             FolderError: When there is no study, or one of a newer format.
             LogError: When its log is damaged.
         """
-        view, since, place = cls(), 0.0, locate(path)
+        view, driven, place = cls(), Driven(), locate(path)
         for commit in read_commits(place / "log"):
-            since = commit.time_s if isinstance(commit.events[0], Opened | DriverStarted) else since
-            view.wall_s += max(0.0, commit.time_s - since)  # clocks of machines differ; time never runs back
-            since = max(since, commit.time_s)
+            driven.add(commit)
             for event in commit.events:
                 view.apply(event)
         if not view.history.study:
             raise no_study(place)
-        view.path = place
+        view.path, view.wall_s = place, driven.seconds
         return view
 
     @classmethod

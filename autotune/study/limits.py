@@ -23,7 +23,7 @@ class Clock:
     """What a driver knows of time that no log tells.
 
     Attributes:
-        wall_s: Seconds since the driver began.
+        wall_s: Seconds that this driver and those before it have run.
         running_s: Seconds that the assignments in flight have taken so far, all together.
     """
 

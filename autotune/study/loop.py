@@ -48,10 +48,25 @@ class Written(Protocol):
 
 @final
 class Loop:
-    """Commit outcomes one at a time, and after each let the director decide for every free worker."""
+    """Commit outcomes one at a time, and after each let the director decide for every free worker.
+
+    Args:
+        director: Decides.
+        log: Keeps what happened.
+        engine: Trains; started.
+        plan: How to search.
+        observe: Is told of every event.
+        driven_s: Seconds that earlier drivers have run.
+    """
 
     def __init__(
-        self, director: Director, log: Written, engine: Engine, plan: Plan, observe: Observer | None
+        self,
+        director: Director,
+        log: Written,
+        engine: Engine,
+        plan: Plan,
+        observe: Observer | None,
+        driven_s: float = 0.0,
     ) -> None:
         self._director = director
         self._log = log
@@ -60,6 +75,7 @@ class Loop:
         self._asked = plan.aims.metrics
         self._plan = plan
         self._began = time.monotonic()
+        self._driven_s = driven_s
         self._since: dict[int, float] = {}  # when each assignment in flight was submitted
         self._told = Held()  # of what the engine has held, that which is in the log
         self._told_at = self._began
@@ -148,7 +164,7 @@ class Loop:
         if not self._plan.budget.timed:
             return None
         now = time.monotonic()
-        clock = Clock(now - self._began, self._running_s(now))
+        clock = Clock(self._driven_s + now - self._began, self._running_s(now))
         given = self._plan.budget, self._plan.confirm, self._director.arms
         return exceeded(self._history, decided, *given, clock)
 

@@ -29,10 +29,10 @@ class Budget:
     Attributes:
         epochs: Reference epoch-equivalents, everything included but what is computed once for all trials.
         trials: Configurations tried.
-        hours: Wall-clock hours of this driver.
+        hours: Wall-clock hours, those of all drivers together where the study was continued.
         usd: Money, in the currency of the study's prices, idle machines included where the engine knows them.
         gpu_hours: Hours of what a trial occupies, be it a GPU or a core, summed over the trials.
-        wall: Wall-clock hours of this driver, for the whole study.
+        wall: The same, for the whole study.
     """
 
     epochs: float | None = None

@@ -16,7 +16,7 @@ from autotune.engines.inprocess import InProcess
 from autotune.engines.watchdog import PATIENCE_S, watched
 from autotune.events import DONE, SEARCH, DriverStarted, Event, Interrupted, Opened
 from autotune.history import History
-from autotune.log import StoredLog, TrialLog, open_log
+from autotune.log import Driven, StoredLog, TrialLog, open_log, read_commits
 from autotune.policy import entry_fidelity
 from autotune.report.page import write_page
 from autotune.selection import own_selectors
@@ -142,13 +142,14 @@ class Study:
         """
         log = open_log(self.path / "log")
         try:
+            before_s = self._driven_s()
             workload = self.workload(log.epoch)
             director = self._open(log, workload)
             if director.history.phase != DONE:
                 engine = self._make_engine()
                 try:
                     engine.start(workload)
-                    Loop(director, log, engine, self.plan, observe).run()
+                    Loop(director, log, engine, self.plan, observe, before_s).run()
                 finally:
                     engine.close()
             result = Result(self.path, director.history)
@@ -160,6 +161,13 @@ class Study:
             return result
         finally:
             log.close()
+
+    def _driven_s(self) -> float:
+        """Seconds that earlier drivers have run, where the budget wants to know."""
+        driven = Driven()
+        for commit in read_commits(self.path / "log") if self.plan.budget.timed else ():
+            driven.add(commit)
+        return driven.seconds
 
     def workload(self, epoch: int = 0) -> Workload:
         """What its engine is given.

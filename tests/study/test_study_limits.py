@@ -1,6 +1,7 @@
 """What a whole study may cost: the search ends early enough, and the confirmation is cut at a whole seed."""
 
 from dataclasses import replace
+from itertools import count
 from types import SimpleNamespace
 
 import pytest
@@ -82,9 +83,9 @@ class Rising(Curves):
         return []
 
 
-def run(path, budget, prices=None, confirm=CONFIRM):
+def run(path, budget, prices=None, confirm=CONFIRM, observe=None):
     plan = Plan(budget, ASHA(horizon=3.0, lowest=0.3), RandomSearch(), confirm, seed=1)
-    return Study(FunctionWorkload(score), SPACE, path, plan, HourPerEpoch(), prices=prices).run()
+    return Study(FunctionWorkload(score), SPACE, path, plan, HourPerEpoch(), prices=prices).run(observe)
 
 
 @pytest.mark.parametrize("limit", ["usd", "gpu_hours"])
@@ -234,6 +235,27 @@ def test_waiting_for_a_machine_is_no_work(tmp_path, monkeypatch):
     assert clock[0] > 100 * HOUR
     assert result.cut is None
     assert 30.0 < spent <= 40.0
+
+
+@pytest.mark.parametrize("limit", ["wall", "hours"])
+def test_the_hours_of_earlier_drivers_count_and_the_pauses_between_them_do_not(tmp_path, monkeypatch, limit):
+    budget = Budget(trials=6, **{limit: 100.0})
+
+    def killed(history, event):
+        if isinstance(event, Reported) and len(history.trials) > 2:
+            raise KeyboardInterrupt
+
+    def driven(folder, clock, observe=None):
+        with monkeypatch.context() as patched:
+            patched.setattr("autotune.log.local.time.time", clock)
+            return run(tmp_path / folder, budget, observe=observe)
+
+    days = count(0.0, 240 * HOUR)
+    for folder, clock in (("long", lambda: next(days)), ("short", lambda: 0.0)):
+        with pytest.raises(KeyboardInterrupt):
+            driven(folder, clock, killed)
+    assert limit in driven("long", lambda: next(days)).history.stopped  # at once: it had run for days
+    assert limit not in (driven("short", lambda: 1e9).history.stopped or "")  # continued after years
 
 
 def test_who_came_furthest_is_kept_up(tmp_path):
