@@ -6,9 +6,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
-from autotune.cluster.findings import Finding, is_placeholder, leaves
+import yaml
+
+from autotune.cluster.findings import Finding, is_placeholder, leaves, refuse
 
 KNOWN: Final = (  # of providers whose keys can be told by their look
     ("an AWS access key", re.compile(r"\b(AKIA|ASIA)[0-9A-Z]{16}\b")),
@@ -71,6 +74,16 @@ def find_secrets(plain: Any, at: str = "") -> Iterator[Finding]:
                 f"the value looks like {kind}",
                 "keep it in a file, a Kubernetes secret or an instance's role, and name that here",
             )
+
+
+def refuse_secrets(text: str) -> None:
+    """Refuse YAML with a value that looks like a secret: it would be kept, and shown in reports.
+
+    Raises:
+        ConfigurationError: Naming where it is, and not the value. Of YAML that cannot be read others tell.
+    """
+    with suppress(yaml.YAMLError):
+        refuse(find_secrets(yaml.safe_load(text)))
 
 
 def entropy(text: str) -> float:

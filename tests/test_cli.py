@@ -84,6 +84,17 @@ def test_people_get_words(folder, capsys):
     assert "report: out" in capsys.readouterr().out
 
 
+def test_a_study_with_a_secret_in_it_is_not_run(folder, capsys):
+    """Its folder would keep it, and its report show it."""
+    text = (folder / "study.yaml").read_text()
+    (folder / "study.yaml").write_text(f"{text}\ntask_arguments: {{password: hunter2hunter2}}\n")
+    assert cli.main(["run", "study.yaml", "--path", "out", "--quiet"]) == 4
+    said = capsys.readouterr().err
+    assert "task_arguments.password: the value looks like a secret" in said
+    assert "hunter2" not in said
+    assert not (folder / "out").exists()
+
+
 def test_show_space_says_what_is_searched(folder, capsys):
     (folder / "cli_task.py").unlink()  # it needs no task
     assert cli.main(["show-space", "study.yaml"]) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,8 +69,11 @@ def run(given: argparse.Namespace) -> int:
     """Run the study of a YAML file."""
 
     def load() -> Study:
+        from autotune.cluster.secret_scan import refuse_secrets
         from autotune.study.yaml_form import load_study
 
+        with suppress(OSError, UnicodeDecodeError):  # which is told below
+            refuse_secrets(given.study.read_text(encoding="utf-8"))
         return load_study(given.study, given.path, _launch(given))
 
     return _drive(load, given)
