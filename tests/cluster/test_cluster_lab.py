@@ -23,7 +23,7 @@ from lab.reading import (
     saved_twice,
     stepping,
 )
-from lab.sandbox import METADATA
+from lab.sandbox import METADATA, OWN
 
 ASK = f"""
 import urllib.error, urllib.request as web
@@ -46,6 +46,7 @@ def test_hosts_see_each_other_and_die_alone_and_only_one_is_told_to_go(sandbox):
     until_it_listens(one)
     assert one.run([sys.executable, "-c", ASK]).startswith('401 {"action": "terminate"')
     assert other.run([sys.executable, "-c", ASK]).split() == ["401", "404"]
+    assert OWN in one.run(["cat", "/proc/net/arp"])  # whoever comes or goes
     assert one.run(["ls", "/tmp/ray"]) == ""
     sleeping = [host.start(["sleep", "1000"]) for host in (one, other)]
     one.kill()

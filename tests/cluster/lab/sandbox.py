@@ -12,6 +12,7 @@ from .host import Host
 from .process import PYTHON, Namespaces, Process
 
 BRIDGE = "10.77.0.254"
+OWN = "02:00:0a:4d:00:fe"  # else it is the lowest of its ports', and hosts go on sending to one that is gone
 METADATA = "169.254.169.254"  # where a machine of a cloud asks about itself
 TOOLS = ("unshare", "nsenter", "ip", "mount")
 
@@ -46,7 +47,7 @@ class Sandbox:
         self._hosts: list[Host] = []
         self._services: list[Process] = []
         try:
-            self.ip("link", "add", "br0", "type", "bridge")
+            self.ip("link", "add", "br0", "address", OWN, "type", "bridge")
             self.ip("addr", "add", f"{BRIDGE}/24", "dev", "br0")
             self.ip("addr", "add", f"{METADATA}/32", "dev", "br0")
             self.ip("link", "set", "br0", "up")
