@@ -15,7 +15,6 @@ from typing import Any, Final, Protocol, final
 from autotune.cluster.access import Access
 from autotune.cluster.secret_scan import refuse_secrets
 from autotune.errors import ClusterError, ConfigurationError
-from autotune.study.result import Result
 
 _DIGEST: Final = "autotune_study"  # what a job's metadata call the digest of its study's file
 _PATH: Final = "autotune_path"
@@ -89,7 +88,7 @@ class Standing:
 @final
 @dataclass(frozen=True)
 class Handle:
-    """A submitted study.
+    """A submitted study. What it has come to, `autotune.Result.load(handle.path)` reads from its folder.
 
     Attributes:
         id: Of the job.
@@ -118,14 +117,6 @@ class Handle:
     def cancel(self) -> None:
         """Ask it to end; everything committed stays, and submitting it again continues it."""
         _reached(lambda: self.jobs.stop_job(self.id))
-
-    def result(self) -> Result:
-        """What the study has come to so far, from its folder, which this machine must reach, too.
-
-        Raises:
-            FolderError: When nothing has begun there.
-        """
-        return Result.load(self.path)
 
     def logs(self) -> str:
         """What it has printed so far."""

@@ -155,5 +155,5 @@ def _findings(read: SpecFile, crds: Path | None = None, study: Path | None = Non
     if study is not None:
         from autotune.study.yaml_form import read_study
 
-        found += budget(read.spec, read_study(study).plan.budget)
+        found += budget(read.spec, vars(read_study(study).plan.budget))
     return placed(found, read.place)

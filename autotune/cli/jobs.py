@@ -88,7 +88,7 @@ def submit(given: argparse.Namespace) -> int:
         from autotune.cluster.validate.offline import budget
 
         spec = launches.ready(given.cluster)
-        refuse(budget(spec, found.plan.budget))
+        refuse(budget(spec, vars(found.plan.budget)))
         defaults = {"trial": spec.nodes.trial.resources, "prices": spec.prices}
     with _jobs(given) as reached:
         return _stand(jobs.submit(given.study, path, reached, **defaults), given)

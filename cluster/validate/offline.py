@@ -6,7 +6,7 @@ import dataclasses
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,6 @@ from autotune.cluster.validate.crd import crd
 from autotune.cluster.validate.operator_rules import operator_rules
 from autotune.cluster.validate.ray_schema import ray_schema
 from autotune.cluster.validate.ray_up_rules import ray_up_rules
-from autotune.study.plan import Budget
 
 ORIGINS: Final = (  # of what stands in a rendered file, in the spec
     (re.compile(r"workerGroupSpecs\[(\d+)\]"), "nodes.groups[{}]"),
@@ -89,18 +88,18 @@ def token_file(spec: ClusterSpec) -> Iterator[Finding]:
         )
 
 
-def budget(spec: ClusterSpec, limits: Budget) -> Iterator[Finding]:
+def budget(spec: ClusterSpec, limits: Mapping[str, float | None]) -> Iterator[Finding]:
     """A budget that not even one trial fits in, where the spec says how long one takes.
 
     Args:
         spec: Its trial's `hours` and its prices are read.
-        limits: Of a study.
+        limits: Of a study's budget, by name.
     """
     needed, price = spec.nodes.trial.hours, cheapest(spec)
     if needed is None:
         return
     for name in ("hours", "wall", "gpu_hours"):
-        given = getattr(limits, name)
+        given = limits.get(name)
         if given is not None and given < needed:
             yield Finding(
                 "budget",
@@ -108,11 +107,12 @@ def budget(spec: ClusterSpec, limits: Budget) -> Iterator[Finding]:
                 f"one trial takes {needed:g} h, the budget is {name}={given:g}",
                 "give more hours, or correct nodes.trial.hours",
             )
-    if limits.usd is not None and price is not None and limits.usd < price * needed:
+    money = limits.get("usd")
+    if money is not None and price is not None and money < price * needed:
         yield Finding(
             "budget",
             "nodes.trial.hours",
-            f"one trial costs at least {price * needed:.4g}, the budget is usd={limits.usd:g}",
+            f"one trial costs at least {price * needed:.4g}, the budget is usd={money:g}",
             "give more, or take a cheaper machine",
         )
 

@@ -8,12 +8,7 @@ import pytest
 
 from autotune.cli.jobs import code_of
 from autotune.cluster.jobs import PRIVATE, Standing, State, find, study_id, submit
-from autotune.engines.function import FunctionWorkload
-from autotune.errors import ClusterError, ConfigurationError, FolderError
-from autotune.space import Float, SearchSpace
-from autotune.study import Budget, Plan, Study
-
-SPACE = SearchSpace({"x": Float(0.0, 1.0)})
+from autotune.errors import ClusterError, ConfigurationError
 
 
 class FakeJobs:
@@ -70,14 +65,6 @@ def test_what_the_spec_says_of_trials_and_prices_goes_along(study):
     submit(study, "/shared/a", jobs, {"CPU": 4.0, "GPU": 0.0}, {"spot": 0.45, "head": 0.1})
     [job] = jobs.known.values()
     assert job.entrypoint.endswith("--trial CPU=4 --prices spot=0.45,head=0.1 --address auto --json")
-
-
-def test_what_a_study_has_come_to_is_read_from_its_folder(study, tmp_path):
-    handle = submit(study, str(tmp_path / "out"), FakeJobs())
-    with pytest.raises(FolderError):
-        handle.result()
-    done = Study(FunctionWorkload(lambda c, f, s: c["x"]), SPACE, handle.path, Plan(Budget(trials=2))).run()
-    assert handle.result().best_config == done.best_config
 
 
 def test_files_that_hold_secrets_do_not_travel(tmp_path):
