@@ -10,7 +10,7 @@ from autotune.cluster.spec import ClusterSpec, Gcs, Head
 from autotune.errors import ConfigurationError
 
 CHECKS: Final = 3  # unanswered in a row, of a node that is given up; Ray's default is 5
-CHECKS_EVERY_S: Final = 2  # at least; 3
+CHECKS_EVERY_S: Final = 1  # at least; 3
 HEALTH: Final = {  # a node that vanished is noticed within seconds; Ray's defaults take a minute
     "RAY_object_manager_pull_timeout_ms": "250",  # nor is data waited for that was to come from there
     "RAY_health_check_period_ms": str(1000 * CHECKS_EVERY_S),

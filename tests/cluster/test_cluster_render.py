@@ -48,7 +48,7 @@ def test_ray_starts_with_health_checks_a_token_and_a_dashboard_on_loopback(on):
     for switch in (
         "RAY_AUTH_MODE=token",
         "RAY_USAGE_STATS_ENABLED=0",
-        "RAY_health_check_period_ms=2000",
+        "RAY_health_check_period_ms=1000",
         "RAY_health_check_timeout_ms=3000",
         "RAY_health_check_failure_threshold=3",
         "RAY_object_manager_pull_timeout_ms=250",
