@@ -117,7 +117,6 @@ class RayEngine(Engine):
         self._folder = Path(tempfile.mkdtemp(prefix="autotune-tune-"))
         processes, shares = self._footprint.processes, Shares(self._footprint.each.get(GPU, 0.0))
         self._desk = Desk(self._exchange, workload, self._crashes, self._lanes, processes, shares)
-        self._look()
         self._count_seats(self._desk)
         self._outfit = Outfit(payload, self.watchdog_s, self._mark, processes)  # travels with the call
         self._thread = threading.Thread(
@@ -156,7 +155,8 @@ class RayEngine(Engine):
 
     def capacity(self) -> int:
         """What the cluster's lanes hold now, and the lookahead."""
-        self._look()
+        if self._desk is not None:
+            self._count_seats(self._desk)
         places, ahead = self._places()
         return max(1, places * self.lanes + ahead)
 
@@ -191,11 +191,6 @@ class RayEngine(Engine):
         """Give a worker that has just started what it needs."""
         if self._desk is not None:
             actor.equip.remote(self._outfit, self._bulk, self._desk.most)
-
-    def _look(self) -> None:
-        """Take in what the cluster holds."""
-        if self._desk is not None:
-            self._count_seats(self._desk)
 
     def _places(self) -> tuple[int, int]:
         """Workers that the cluster holds or will soon, and what the study submits beyond them."""

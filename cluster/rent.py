@@ -60,14 +60,16 @@ class Rent:
         elapsed, self._last = max(0.0, now - self._last), now
         machines, places = Counter[str](), Counter[str]()
         for node in nodes:
+            known = node["NodeID"] in self._alive
+            if not (node["Alive"] or known):
+                continue  # dead for long: there may be many
             kind = str(node.get("Labels", {}).get(GROUP) or LOCAL)
             room = slots([{**node, "Alive": True}], self._resources)
-            known = node["NodeID"] in self._alive
             if node["Alive"]:
                 machines[kind] += 1
                 places[kind] += room
                 self._joined[kind] += not known
-            elif known and node.get("DeathReason") == LOST:
+            elif node.get("DeathReason") == LOST:
                 self._machines.beyond(kind, SILENT_S)
                 self._places.beyond(kind, SILENT_S * room)
         self._alive = {node["NodeID"] for node in nodes if node["Alive"]}

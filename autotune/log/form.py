@@ -3,8 +3,8 @@
 A log is a folder of segments, `EEEEEE-SSSSSS.jsonl`: the E-th driver's S-th. The first line of a segment says
 after how many events it continues, so that whatever an older driver still writes afterwards is not part of
 the log. Each further line is one commit, whole or void: some events (`e`), how many there are by then (`n`),
-the hash of them and everything before them (`h`), and the time (`t`), which nothing reads
-but a budget of hours.
+the hash of them and everything before them (`h`), and the time (`t`), which no decision
+reads but that a budget of hours is over.
 """
 
 from __future__ import annotations

@@ -169,7 +169,8 @@ def resume(path: str | Path | Remote, launch: Launch = AS_IT_SAYS) -> Study:
     folders = [Path(one) for one in earlier.get("folders", ())]
     copy = folder / COPY
     found = read_study(copy, folders) if isinstance(copy, Path) else read_study(str(copy), folders, text)
-    return _study(found, folder, _engine(found, launch.over(earlier)), [*folders, Path.cwd()])
+    prices = check_prices(launch.prices) if found.prices is None else None
+    return _study(found, folder, _engine(found, launch.over(earlier)), [*folders, Path.cwd()], prices)
 
 
 def _text(path: Path) -> str:

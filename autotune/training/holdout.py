@@ -77,9 +77,8 @@ def _trained(room: Room, config: Config, meter: Meter, beat: Beat) -> Tensor:
         meter.charge(Label.SCORE, trial.cost.scoring(len(ids)))
         batches = room.samples.batches(ids, room.rules.eval_batch, beat)
         with wearing(trial.model, weights):
-            return trial.source.collector.collect(batches, frozenset({Signal.LOSS}), beat, len(ids))[
-                Signal.LOSS
-            ]
+            found = trial.source.collector.collect(batches, frozenset({Signal.LOSS}), beat, len(ids))
+        return found[Signal.LOSS]
 
     splits = _split(room)
     lowest, waited, best = math.inf, 0, None

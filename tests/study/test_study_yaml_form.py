@@ -250,6 +250,12 @@ def test_what_a_cluster_gives_a_trial_and_costs_holds_where_the_file_does_not_sa
         load_study(file(), tmp_path / "third", Launch(trial={"CPU": 2.0}))
 
 
+def test_prices_that_a_command_names_when_it_continues_a_study_count(file, tmp_path):
+    load_study(file(a=("prices: {local: 2}\n", "")), tmp_path / "out").run()
+    assert resume(tmp_path / "out").run().bill() is None
+    assert resume(tmp_path / "out", Launch(prices={"local": 2.0})).run().bill().total > 0
+
+
 def test_a_file_run_again_with_other_prices_is_the_same_study(file, tmp_path):
     first = load_study(file(), tmp_path / "out").run()
     again = load_study(file(a=("local: 2", "local: 6")), tmp_path / "out").run()
