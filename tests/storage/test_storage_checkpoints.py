@@ -117,7 +117,7 @@ def test_a_machine_that_dies_at_any_request_leaves_the_one_before(tmp_path, anot
 
 
 @pytest.mark.parametrize("fault", ["stall", "507", "cut"])
-def test_training_does_not_wait_for_a_store_that_is_away(server, another_machine, fault):
+def test_training_does_not_wait_for_a_store_that_is_away(server, given_up_early, another_machine, fault):
     """Also not for one that loses the connection within an upload, of which it has several parts already."""
     place, large = locate(server.address("checkpoints")), {"w": torch.arange(2.0**21)}
     store = StoredCheckpoints(place, store_at(place))

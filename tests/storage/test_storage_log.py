@@ -166,7 +166,7 @@ def test_a_driver_that_dies_at_any_request_leaves_what_it_was_told_is_there(tmp_
 
 
 @pytest.mark.parametrize("fault", ["stall", "503", "cut", "lost"])
-def test_what_is_appended_while_the_store_is_away_is_there_once(server, fault):
+def test_what_is_appended_while_the_store_is_away_is_there_once(server, given_up_early, fault):
     place = locate(server.address("study/log"))
     log = open_log(place)
     log.append(OPENED)

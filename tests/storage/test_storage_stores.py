@@ -2,9 +2,9 @@
 
 import contextlib
 import pickle
-import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 import uuid
@@ -42,21 +42,18 @@ class TestPatient(StoreContract):
 
 @pytest.fixture(scope="module")
 def moto():
-    """The port of a moto server; it cannot be installed beside our constraints, so it is somebody else's."""
-    program = shutil.which("moto_server")
-    if program is None:
-        pytest.skip("moto_server is not on the PATH")
+    """The port of a moto server."""
+    pytest.importorskip("moto", reason="moto is not installed: pip install 'moto[server]'")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], **quiet) as process:
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             time.sleep(0.1)
-        if process.poll() is not None:
-            pytest.skip("moto_server is on the PATH, and does not start")
+        assert process.poll() is None, f"{command} has ended with {process.returncode}"
         yield port
         process.kill()
 
@@ -113,7 +110,7 @@ def test_a_pickled_store_is_its_address(server):
         ("stall", StorageError, "error sending request"),
     ],
 )
-def test_what_a_store_says_is_told_in_a_line(server, fault, kind, told):
+def test_what_a_store_says_is_told_in_a_line(server, given_up_early, fault, kind, told):
     store = store_at(locate(server.address("x")))
     server.break_down(fault)
     with pytest.raises(StorageError, match=f"cannot write to s3://bucket/x.*{told}") as caught:
@@ -131,7 +128,7 @@ def test_no_such_bucket_is_refused(server):
 
 
 @pytest.mark.parametrize("fault", ["stall", "503", "507", "403", "cut", "lost"])
-def test_whatever_happens_to_a_store_is_waited_out(server, fault, caplog, monkeypatch):
+def test_whatever_happens_to_a_store_is_waited_out(server, given_up_early, fault, caplog, monkeypatch):
     """Also that an answer that was lost does not make a name somebody else's."""
     monkeypatch.setattr("autotune.storage.patient.SILENT_S", 0.1)
 
