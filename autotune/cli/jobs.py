@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autotune.cli import launches
 from autotune.cli.output import answer, print_json
 from autotune.cli.parsing import CONFIGURATION, DONE, RETRY, Commands
 
 if TYPE_CHECKING:
-    from autotune.cluster.jobs import Handle, Jobs, Standing
+    from autotune.cluster.jobs import Standing
+    from autotune.study.running import RunningCluster
+    from autotune.study.submission import Handle
 
 
 def add(commands: Commands) -> None:
@@ -78,76 +78,39 @@ def _looks(commands: Commands, below: bool = False) -> Iterator[argparse.Argumen
 
 def submit(given: argparse.Namespace) -> int:
     """Submit a study once."""
-    from autotune.cluster import jobs
-    from autotune.study.yaml_form import read_study
-
-    found = read_study(given.study)  # what cannot work is found here, where nothing is paid for
-    path, defaults = given.path or _path(given), {}
-    if given.cluster is not None:
-        from autotune.cluster.findings import refuse
-        from autotune.cluster.validate.offline import budget
-
-        spec = launches.ready(given.cluster)
-        refuse(budget(spec, vars(found.plan.budget)))
-        defaults = {"trial": spec.nodes.trial.resources, "prices": spec.prices}
-    with _jobs(given) as reached:
-        return _stand(jobs.submit(given.study, path, reached, **defaults), given)
+    with _cluster(given) as cluster:
+        return _stand(cluster.submit(given.study, given.path), given)
 
 
 def job(given: argparse.Namespace) -> int:
     """Say where a job stands."""
-    with _found(given) as handle:
-        return _stand(handle, given)
+    with _cluster(given) as cluster:
+        return _stand(cluster.find(given.job), given)
 
 
 def logs(given: argparse.Namespace) -> int:
     """Print a job's output."""
-    with _found(given) as handle:
+    with _cluster(given) as cluster:
+        handle = cluster.find(given.job)
         text = handle.logs()
     return answer(lambda: ({"job": handle.id, "logs": text}, text.rstrip("\n")), given.json)
 
 
 def stop(given: argparse.Namespace) -> int:
     """Stop a job."""
-    with _found(given) as handle:
+    with _cluster(given) as cluster:
+        handle = cluster.find(given.job)
         handle.cancel()
         return _stand(handle, given)
 
 
-def _path(given: argparse.Namespace) -> str:
-    """A study's folder by its name, where a spec says which storage there is."""
-    from autotune.errors import ConfigurationError
-
-    if given.cluster is None:
-        raise ConfigurationError(
-            "--path is missing; name the study's folder, on storage that all nodes reach"
-        )
-    return f"{launches.ready(given.cluster).storage.path.rstrip('/')}/{given.study.stem}"
-
-
-@contextmanager
-def _jobs(given: argparse.Namespace) -> Iterator[Jobs]:
-    """A cluster's jobs, reached for as long as the context lasts."""
-    from autotune.cluster import jobs
+def _cluster(given: argparse.Namespace) -> RunningCluster:
     from autotune.cluster.access import Access
-    from autotune.cluster.launch.lifecycle import launcher_of
+    from autotune.study.running import RunningCluster
 
-    if given.cluster is None:
-        yield jobs.connect(Access(given.address, given.token_file, given.open))
-        return
-    spec = launches.ready(given.cluster)
-    name = spec.authentication.token_file
-    token = given.token_file or (Path(name) if name is not None else None)
-    with launcher_of(spec, launches.folder_of(spec, given.cluster)).door() as address:
-        yield jobs.connect(Access(address, token))
-
-
-@contextmanager
-def _found(given: argparse.Namespace) -> Iterator[Handle]:
-    from autotune.cluster import jobs
-
-    with _jobs(given) as reached:
-        yield jobs.find(given.job, reached)
+    if given.cluster is not None:
+        return RunningCluster(given.cluster, given.token_file)
+    return RunningCluster(Access(given.address, given.token_file, given.open))
 
 
 def _stand(handle: Handle, given: argparse.Namespace) -> int:

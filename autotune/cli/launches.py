@@ -13,7 +13,6 @@ from autotune.cli.parsing import Commands
 
 if TYPE_CHECKING:
     from autotune.cluster.launch.lifecycle import Cluster
-    from autotune.cluster.spec import ClusterSpec
     from autotune.cluster.standing import Standing
 
 WAIT_S: Final = 1800.0
@@ -103,28 +102,9 @@ def cluster_of(given: argparse.Namespace) -> Cluster:
     Raises:
         ConfigurationError: With every finding.
     """
+    from autotune.cluster.launch.files import folder_of, ready
     from autotune.cluster.launch.lifecycle import Cluster
 
     spec = ready(given.spec)
     folder = given.out or folder_of(spec, given.spec)
     return Cluster(spec, folder, lambda text: print(f"autotune: {text}", file=sys.stderr))
-
-
-def folder_of(spec: ClusterSpec, path: Path) -> Path:
-    """Where the rendered files of a spec's file are, unless somebody says otherwise."""
-    return path.parent / "launch" / spec.name
-
-
-def ready(path: Path) -> ClusterSpec:
-    """A spec with nothing wrong and nothing left to fill in.
-
-    Raises:
-        ConfigurationError: With every finding.
-    """
-    from autotune.cluster.findings import placed, refuse
-    from autotune.cluster.spec_yaml import read_spec
-    from autotune.cluster.validate.offline import token_file, validate
-
-    read = read_spec(path)
-    refuse(placed([*validate(read.spec), *token_file(read.spec)], read.place), ready=True)
-    return read.spec

@@ -6,9 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from autotune import ASHA, Budget, Confirm, Float, Plan, RandomSearch, SearchSpace, Study
 from autotune.cli.jobs import code_of
-from autotune.cluster.jobs import PRIVATE, Standing, State, find, study_id, submit
-from autotune.errors import ClusterError, ConfigurationError
+from autotune.cluster.jobs import Standing, State
+from autotune.engines.function import FunctionWorkload
+from autotune.errors import ClusterError, ConfigurationError, StudyError
+from autotune.study.submission import PRIVATE, find, study_id, submit
 
 
 class FakeJobs:
@@ -157,3 +160,38 @@ def test_waiting_ends_when_the_job_does_or_the_time(study):
     jobs.known[handle.id].status = "SUCCEEDED"
     assert handle.wait().state is State.DONE
     assert handle.logs() == f"of {handle.id}"
+
+
+@pytest.mark.parametrize(("status", "code"), [("SUCCEEDED", 0), ("FAILED", 5)])
+def test_a_result_is_read_from_the_folder_also_where_the_budget_ended_it(study, tmp_path, status, code):
+    jobs, folder = FakeJobs(), tmp_path / "folder"
+    workload = FunctionWorkload(lambda config, fidelity, seed: config["lr"])
+    plan = Plan(Budget(trials=2), ASHA(horizon=1.0), RandomSearch(), Confirm(leaders=1, seeds=2))
+    best = Study(workload, SearchSpace({"lr": Float(0.1, 1.0)}), folder, plan).run().best_config
+    handle = submit(study, str(folder), jobs)
+    vars(jobs.known[handle.id]).update(status=status, driver_exit_code=code)
+    assert handle.result().best_config == best
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "told"),
+    [
+        ("FAILED", 1, StudyError, "is failed .* see its logs$"),
+        ("FAILED", 4, ConfigurationError, "see its logs$"),
+        ("FAILED", 3, ClusterError, "submit it again to continue it"),
+        ("FAILED", None, ClusterError, "submit it again to continue it"),
+        ("STOPPED", None, ClusterError, "is stopped"),
+    ],
+)
+def test_a_study_that_did_not_end_well_has_no_result_but_a_reason(study, status, code, kind, told):
+    jobs = FakeJobs()
+    handle = submit(study, "/shared/a", jobs)
+    vars(jobs.known[handle.id]).update(status=status, driver_exit_code=code, message="as Ray says")
+    with pytest.raises(kind, match=told) as caught:
+        handle.result()
+    assert type(caught.value) is kind
+
+
+def test_a_result_is_not_waited_for_longer_than_asked(study):
+    with pytest.raises(TimeoutError, match="is running after 0 s"):
+        submit(study, "/shared/a", FakeJobs()).result(timeout_s=0.0)

@@ -226,7 +226,7 @@ class Ending:
 
 def test_a_cluster_that_ends_again_and_one_that_takes_too_long_are_told_apart(home):
     spec(home, "aws")
-    from autotune.cli.launches import ready
+    from autotune.cluster.launch.files import ready
 
     said = []
     cluster = Cluster(ready(home / "c.yaml"), home / "out", said.append)

@@ -15,6 +15,7 @@ import pytest
 from autotune import cli
 from autotune.cluster.launch.processes import Process, family
 from autotune.cluster.launch.program import listening
+from autotune.study.running import RunningCluster
 
 pytestmark = [
     pytest.mark.ray,
@@ -190,6 +191,10 @@ def test_a_study_runs_once_and_another_one_does_not_take_its_place(home, capsys)
     code, done = run("submit", home / "c.yaml", home / "study.yaml", "--wait")
     logs = run("logs", home / "c.yaml", job["path"])[1]["logs"]
     assert (code, done["job"], done["state"], done["exit_code"]) == (0, job["job"], "done", 0), logs
+    with RunningCluster(home / "c.yaml") as cluster:
+        handle = cluster.submit(home / "study.yaml")
+        assert handle.id == job["job"] == cluster.find(job["path"]).id
+        assert handle.result().done
     (home / "study.yaml").write_text(STUDY.replace("trials: 1", "trials: 2"))
     assert run("submit", home / "c.yaml", home / "study.yaml")[0] == 4
     assert "submitted with another study file" in capsys.readouterr().err
