@@ -18,6 +18,7 @@ AutotuneError
 ├── CheckpointError (RuntimeError)       a checkpoint that is incomplete or does not fit the model
 ├── PreemptedError (RuntimeError)        the machine is about to go; the trial is saved and goes on elsewhere
 ├── RankLostError (RuntimeError)         a process is gone with which others train the same trial
+├── DeviceLostError (RuntimeError)       a process cannot use its GPU any more; CLI exit code 3
 └── TrialError (RuntimeError)            ends one trial, never the study
     ├── DivergedError                    a loss that is no longer finite
     ├── MissingMetricError               a report without its score
@@ -103,6 +104,10 @@ class PreemptedError(AutotuneError, RuntimeError):
 
 class RankLostError(AutotuneError, RuntimeError):
     """A process is gone with which others train the same trial; the trial is not to blame."""
+
+
+class DeviceLostError(AutotuneError, RuntimeError):
+    """A process cannot use its GPU any more, whatever it tries; another process may."""
 
 
 class CheckpointError(AutotuneError, RuntimeError):

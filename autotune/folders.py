@@ -20,6 +20,7 @@ from autotune.errors import StorageError
 MANIFEST: Final = "manifest.json"
 _PARTIAL: Final = ".partial-"
 HASHES: Final = "sha256"
+ABANDONED_S: Final = 3600.0
 WAIT_S: Final = 0.2  # between two looks at whether another worker is done
 
 
@@ -33,10 +34,15 @@ def is_partial(path: Path) -> bool:
     return path.name.startswith(_PARTIAL)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what unfinished writes have left in a folder."""
+def sweep(folder: Path, abandoned_s: float) -> None:
+    """Remove what unfinished writes have left in a folder, and nobody has touched for so long.
+
+    A worker that was given up may still live, and another one may be writing here at this moment.
+    """
     for path in folder.glob(f"{_PARTIAL}*"):
-        shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime >= abandoned_s:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def publish(target: Path, files: Mapping[str, bytes], facts: Mapping[str, Any]) -> None:

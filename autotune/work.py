@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
 
@@ -215,8 +215,8 @@ class Workload(ABC):
     def pardon(self, assignment: Assignment) -> None:
         """Its process was ended for no fault of its own: where starts are counted, its last one is not."""
 
-    def forget(self, trial: int) -> None:
-        """Remove what is saved of a trial that will never go on; safe to call again."""
+    def forget(self, trials: Collection[int]) -> None:
+        """Remove what is saved of trials that will never go on; safe to call again."""
 
     @abstractmethod
     def worker(self, bulk: Any) -> Worker:

@@ -95,10 +95,15 @@ class Access:
     def _where(self) -> Path:
         return (self.token_file or TOKEN_FILE).expanduser()
 
+    def _opener(self) -> urllib.request.OpenerDirector:
+        """No other host is shown the token: none that is named by the answer, and no proxy in clear."""
+        direct = [] if self.address.startswith("https:") else [urllib.request.ProxyHandler({})]
+        return urllib.request.build_opener(_Stay, *direct)
+
     def _ask(self, what: str, headers: dict[str, str]) -> dict[str, Any]:
         request = urllib.request.Request(self.address.rstrip("/") + what, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+            with self._opener().open(request, timeout=PATIENCE_S) as answer:
                 found: dict[str, Any] = json.load(answer)
                 return found
         except urllib.error.HTTPError as error:
@@ -116,6 +121,13 @@ class Access:
                 f"no Ray dashboard answers at {self.address} within {PATIENCE_S:g} s ({reason}); is the "
                 "cluster up, and its port forwarded to here?"
             ) from error
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Takes an answer that names another address for an answer."""
+
+    def redirect_request(self, *given: Any) -> None:
+        """There is none."""
 
 
 def is_loopback(host: str) -> bool:

@@ -92,14 +92,14 @@ class ReactionScheduler(TrialScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Hand the answers over, wait for the study's reaction, and fill the seat again."""
         desk, name, actor = self._desk, trial.trial_id, trial.temporary_state.ray_actor
-        answers = []
-        for answer in unpacked(result[OUTCOME]):
-            if isinstance(answer, StorageError | CheckpointError):
-                desk.drop(name)  # unanswered, so that a resumed study does it again
-                desk.exchange.fail(answer)
-                return TrialScheduler.STOP
-            answers.append(answer)
+        told = unpacked(result[OUTCOME])
+        answers = [one for one in told if not isinstance(one, StorageError | CheckpointError)]
         if (seat := desk.seats.get(name)) is None:
+            return TrialScheduler.STOP
+        if error := next((one for one in told if isinstance(one, StorageError | CheckpointError)), None):
+            desk.receive(name, answers)  # what was answered before is paid for
+            desk.drop(name)  # the others are unanswered, so that a resumed study does them again
+            desk.exchange.fail(error)
             return TrialScheduler.STOP
         if (number := desk.receive(name, answers)) and not seat.hung:
             desk.exchange.wait_for_reaction(number, _REACTION_S)

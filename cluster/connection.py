@@ -30,9 +30,10 @@ GROUP: Final = "ray.io/node-group"  # the label that Ray gives a node by the aut
 def connect(address: str | None, resources: Mapping[str, float], workers: int | None) -> bool:
     """Connect this process to a cluster.
 
-    Without an address, the connection that this process already has is used, else a cluster of our own is
-    started on the loopback interface, with Ray's token authentication. Another running cluster is joined only
-    when it is named; `auto` is the one that Ray finds, which must ask for a token unless it is on loopback.
+    Without an address, or with `local`, the connection that this process already has is used, else a cluster
+    of our own is started on the loopback interface, with Ray's token authentication. Another running cluster
+    is joined only when it is named; `auto` is the one that Ray finds, which must ask for a token unless it is
+    on loopback.
 
     Returns:
         Whether the cluster is our own, to be shut down at the end.
@@ -44,6 +45,7 @@ def connect(address: str | None, resources: Mapping[str, float], workers: int | 
     """
     if ray.is_initialized():
         return False
+    address = None if address == "local" else address
     try:
         with switches({"RAY_USAGE_STATS_ENABLED": "0"}):
             if address is None:
@@ -161,6 +163,11 @@ def live_nodes() -> list[dict[str, Any]]:
     return nodes
 
 
+def present(nodes: Sequence[Mapping[str, Any]]) -> int:
+    """How many of them are alive."""
+    return sum(bool(node["Alive"]) for node in nodes)
+
+
 def ask_every_node(
     question: Callable[..., Any], *given: Any, patience_s: float
 ) -> list[tuple[Mapping[str, Any], Any]]:
@@ -219,7 +226,7 @@ def booting() -> dict[str, set[str]]:
 
 @contextmanager
 def switches(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables that only Ray reads, for the time that it reads them."""
+    """Set environment variables for the time that Ray reads them."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

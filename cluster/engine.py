@@ -47,10 +47,12 @@ class RayEngine(Engine):
 
     Args:
         workers: How many there are; None for as many as the cluster holds, also when it grows.
-        resources_per_trial: What each occupies, in Ray's names; default one CPU. A `Footprint`, or its
+        resources_per_trial: What each occupies, in Ray's names, such as `{"CPU": 4, "GPU": 0.5}`; one that
+            asks for no GPU sees none. None is a core and, where nodes have GPUs when the study starts, one of
+            them, or its part where more `workers` share those of this machine. A `Footprint`, or its
             attributes by name, for trials of several processes.
         address: None uses this process's connection to Ray, else starts a cluster of our own on loopback;
-            `auto` or `host:port` joins a running one.
+            `local` starts one, `auto` or `host:port` joins a running one.
         lookahead: Assignments that wait beyond what fits, so that an autoscaler sees demand; None for 4 on a
             cluster that may grow and 0 on our own or with fixed `workers`.
         watchdog_s: Seconds without progress after which a trial is ended as `hung`; None never ends one.
@@ -77,7 +79,7 @@ class RayEngine(Engine):
             raise ConfigurationError(f"workers must be at least 1, got {workers}; leave it out for all")
         check_limit(watchdog_s)
         check_lanes(lanes)
-        self._footprint = Footprint.of(resources_per_trial)
+        self._footprint, self._usual = Footprint.of(resources_per_trial), resources_per_trial is None
         if self._footprint.processes > 1 and lanes != 1:
             raise ConfigurationError(
                 f"trials of several processes need lanes=1, got {lanes!r}; leave one out"
@@ -109,7 +111,11 @@ class RayEngine(Engine):
                 "resources_per_trial, or make the task a ModelTask"
             )
         payload = pickled(workload)
+        self._exchange, self._desk = Exchange(), None  # nothing is left of an earlier study
         self._owned = connect(self._address, self._footprint.total, self._workers)
+        if self._usual:
+            self._footprint = Footprint.usual(live_nodes(), self._workers if self._owned else None)
+        self._fleet = Fleet(self._footprint)
         self._check_fit()
         self._check_reach(workload.storage)
         self._fleet.open(grows=not self._owned)
@@ -159,6 +165,11 @@ class RayEngine(Engine):
             self._count_seats(self._desk)
         places, ahead = self._places()
         return max(1, places * self.lanes + ahead)
+
+    @property
+    def devices(self) -> int:  # type: ignore[override]  # as below
+        """Processes that advance a trial together."""
+        return self._footprint.processes
 
     @property
     def lanes(self) -> int:  # type: ignore[override]  # an attribute of engines whose number never changes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, final
@@ -53,6 +54,23 @@ class Footprint:
                 raise ConfigurationError(f"resources_per_trial: {unknown('entry', strange[0], named)}")
             return cls(**given)
         return cls(dict(given)) if given else cls()
+
+    @classmethod
+    def usual(cls, nodes: Sequence[Mapping[str, Any]], workers: int | None) -> Footprint:
+        """What a trial occupies of which nobody says it: a core and, where there are GPUs, one or its part.
+
+        Args:
+            nodes: As Ray tells of them.
+            workers: That share the GPUs of these nodes; None for one GPU each.
+
+        >>> node = {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 2.0}}
+        >>> dict(Footprint.usual([node], None).each), dict(Footprint.usual([node], 3).each)
+        ({'CPU': 1, 'GPU': 1.0}, {'CPU': 1, 'GPU': 0.5})
+        """
+        gpus = sum(node["Resources"].get(GPU, 0.0) for node in nodes if node["Alive"])
+        if not gpus:
+            return cls()
+        return cls({"CPU": 1, GPU: 1.0 / max(1, math.ceil((workers or 1) / gpus))})
 
     @property
     def asked(self) -> str:

@@ -16,7 +16,7 @@ import ray
 from ray._private.worker import get_dashboard_url
 
 from autotune.cluster.access import Access
-from autotune.cluster.connection import GROUP, ask_every_node, connect, live_nodes, slots
+from autotune.cluster.connection import GROUP, ask_every_node, connect, live_nodes, present, slots
 from autotune.cluster.reach import Mark, unreached
 from autotune.cluster.rent import LOCAL
 from autotune.storage.location import Location
@@ -100,6 +100,7 @@ def check(
     place: Location | None = None,
     token_file: Path | None = None,
     grows: bool = False,
+    machines: int = 0,
 ) -> list[str]:
     """What keeps a live cluster from running a study, one sentence each.
 
@@ -109,6 +110,7 @@ def check(
         place: Where the study is to be kept; None leaves the storage alone.
         token_file: Holds the cluster's token; Ray's own place when None.
         grows: Whether an autoscaler starts machines when trials wait for them; there may be none yet.
+        machines: That must be there, of a cluster that has all of them from the start.
 
     Raises:
         ClusterError: When the cluster cannot be joined.
@@ -122,6 +124,8 @@ def check(
         found = problems(versions(), facts(), resources)
         if not grows and slots(live_nodes(), resources) == 0:
             found.append(f"no node that is up holds a trial of {dict(resources)}, and none will be started")
+        if (there := present(live_nodes())) < machines:
+            found.append(f"{there} of {machines} machines have joined; see Ray's logs on the others")
         if place is not None:
             mark = Mark.plant(place)
             found += unreached(mark)

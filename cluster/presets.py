@@ -81,7 +81,7 @@ PRESETS: Final = {
     subscription: <subscription id>
     image: <publisher>:<offer>:<sku>:<version>              # a version, not `latest`
 """,
-        storage="  path: az://<container>/studies\n",
+        storage="  path: abfs://<container>@<account>.dfs.core.windows.net/studies\n",
         worker="cpus: 4, memory_gib: 28, gpus: 1, instance: Standard_NC4as_T4_v3",
         head=f"{CPU}, instance: Standard_D2s_v5",
         spot="",
@@ -98,7 +98,8 @@ PRESETS: Final = {
     deadline_s: 86400                 # ends the job, whatever it does
 """,
         storage="""\
-  path: s3://<bucket>/studies         # or gs://, az://
+  # or gs://<bucket>/studies, abfs://<container>@<account>.dfs.core.windows.net/studies
+  path: s3://<bucket>/studies?region=<region>
   # identity: <service account>       # of the pods: workload identity instead of keys
 """,
         worker=GPU,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
@@ -48,10 +49,22 @@ class Mark:
         Patient(store_at(place), patience_s=OPENING_S).put(mark.name, mark.content)
         return mark
 
-    def problem(self) -> str | None:
-        """What keeps this machine from reading what the driver has put there, and from writing beside it."""
+    def problem(self, patience_s: float = OPENING_S) -> str | None:
+        """What keeps this machine from reading what the driver has put there, and from writing beside it.
+
+        Args:
+            patience_s: In which a store may be away; where that is longer than usual, it may also say no.
+        """
+        end = time.monotonic() + patience_s
+
+        def beat() -> None:
+            if time.monotonic() > end:
+                raise StorageError(f"cannot use {self.place} for {patience_s:g} s now")
+
         try:
-            store = Patient(store_at(self.place), patience_s=OPENING_S)
+            there = store_at(self.place)
+            late = patience_s > OPENING_S
+            store = Patient(there, beat) if late else Patient(there, patience_s=patience_s)
             if store.get(self.name) != self.content:
                 return _unseen(self.place)
             beside = f"{self.name}-{uuid.uuid4().hex[:8]}"

@@ -13,14 +13,17 @@ GPU: Final = "GPU"  # Ray's name
 
 
 def keep_within_share() -> None:
-    """Bound this process's GPU memory by the part of a GPU that it was given; nothing to do with a whole one.
+    """Hide GPUs from a process that was given none; bound the memory of one that was given a part.
 
-    A trial that outgrows its part then fails by itself (`memory`), where it would have taken memory that its
+    Ray shows all GPUs of a machine to who asks for none, and `cuda` would be the first one for every trial.
+    One that outgrows its part fails by itself (`memory`), where it would have taken memory that its
     neighbours count on, and is begun again in a larger part (`Shares`). What CUDA itself needs, some hundred
     MiB per process, comes on top.
     """
     share = _given(GPU, 0.0)
-    if 0.0 < share < 1.0:
+    if share == 0.0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # read when CUDA is first used
+    elif share < 1.0:
         import torch  # slow, and not needed by whoever trains on CPUs with something else
 
         if torch.cuda.is_available():

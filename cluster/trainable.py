@@ -21,6 +21,7 @@ from autotune.events import Outcome, from_json, to_json
 from autotune.work import Assignment, InTurn, Lanes, Worker
 
 OUTCOME: Final = "outcome"
+LATE_S: Final = 600.0  # in which a machine that comes later must reach the storage
 _LOOK_S: Final = 1.0  # where there are several lanes, a step ends so soon, for others to enter and leave
 
 
@@ -97,7 +98,7 @@ class AssignmentTrainable(tune.Trainable):
         """The lanes of the one worker of this process."""
         if self._outfit is None:
             raise RuntimeError("the actor was used before it was equipped")
-        if self._outfit.mark is not None and (problem := self._outfit.mark.problem()) is not None:
+        if self._outfit.mark is not None and (problem := self._outfit.mark.problem(LATE_S)) is not None:
             raise StorageError(problem)
         self._worker = worker_of(self._outfit, self._bulk)
         if self._outfit.processes > 1:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias, final
 
 from autotune.cluster.shared_time import SharedTime
-from autotune.errors import CheckpointError, StorageError
+from autotune.errors import CheckpointError, DeviceLostError, StorageError
 from autotune.events import Failed, Outcome
 from autotune.ledger import Charge, Label, Ledger
 from autotune.work import Assignment, Lanes
@@ -136,6 +136,9 @@ class WatchedLanes:
             return list(self._lanes.advance(self._beat))
         except (StorageError, CheckpointError) as error:
             return [error]
+        except DeviceLostError as error:  # nothing works here any more: the process ends, and was its trial's
+            self._error = error
+            return []
         except BaseException as error:
             failed = entering if self._lanes is None else self._in_turn()
             if not failed:

@@ -125,8 +125,8 @@ def test_mistakes_are_told_apart(arguments, code, said, home, capsys):
 def test_what_a_live_cluster_lacks_is_told_with_code_4_and_no_cluster_with_3(home, capsys, monkeypatch):
     asked = []
 
-    def look(address, resources, place, token_file, grows):
-        asked.append((address, resources, str(place), token_file.name, grows))
+    def look(address, resources, place, token_file, grows, machines):
+        asked.append((address, resources, str(place), token_file.name, machines, grows))
         return ["node 10.0.0.2 (gpu) lacks torch"]
 
     token(home, 0o600)
@@ -135,7 +135,7 @@ def test_what_a_live_cluster_lacks_is_told_with_code_4_and_no_cluster_with_3(hom
     assert cli.main(["cluster", "check", "c.yaml", "--address", "10.0.0.1:6379"]) == 4
     assert "node 10.0.0.2 (gpu) lacks torch\nc.yaml: cannot work" in capsys.readouterr().out
     trial = {"CPU": 1.0, "GPU": 0.0}
-    assert asked == [("10.0.0.1:6379", trial, "/var/tmp/autotune/studies", "auth_token", False)]
+    assert asked == [("10.0.0.1:6379", trial, "/var/tmp/autotune/studies", "auth_token", 0, False)]
 
     cli.main(["cluster", "init", "--on", "aws", "--out", "a.yaml"])
     cli.main(["cluster", "check", "a.yaml"])

@@ -1,9 +1,12 @@
 """Folders that are there whole or not at all."""
 
+import os
+import time
+
 import pytest
 
 from autotune.errors import StorageError
-from autotune.folders import MANIFEST, contents, manifest, partial, publish, storage, sweep
+from autotune.folders import ABANDONED_S, MANIFEST, contents, manifest, partial, publish, storage, sweep
 
 FILES = {"a.bin": b"\x00\x01", "b.json": b"{}"}
 
@@ -20,7 +23,7 @@ def test_one_of_that_name_is_replaced(tmp_path):
     publish(tmp_path / "one", {"c": b"new"}, {"format": 2})
     assert contents(tmp_path / "one", "c") == {"c": b"new"}
     assert contents(tmp_path / "one", "a.bin") is None
-    sweep(tmp_path)
+    sweep(tmp_path, 0.0)
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
 
@@ -44,8 +47,19 @@ def test_nobody_sees_a_folder_that_is_being_written(tmp_path):
         publish(tmp_path / "one", Interrupted(), {})
     assert not (tmp_path / "one").exists()
     assert len(list(tmp_path.iterdir())) == 1
-    sweep(tmp_path)
+    sweep(tmp_path, 0.0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_somebody_may_still_be_writing_is_left(tmp_path):
+    half = partial(tmp_path)
+    half.mkdir()
+    sweep(tmp_path, ABANDONED_S)
+    assert half.is_dir()
+    long_ago = time.time() - ABANDONED_S
+    os.utime(half, (long_ago, long_ago))
+    sweep(tmp_path, ABANDONED_S)
+    assert not half.exists()
 
 
 def test_names_in_passing_are_never_the_same(tmp_path):

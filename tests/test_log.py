@@ -232,3 +232,21 @@ def test_a_reader_that_meets_a_commit_half_way_sees_no_damage(tmp_path, monkeypa
     monkeypatch.setattr(autotune.log.form, "_parse", writing_on)
     assert list(read_events(tmp_path)) == [OPENED]
     assert list(read_events(tmp_path)) == [OPENED, reported(0)]
+
+
+def test_a_new_driver_builds_on_what_is_on_the_disk(tmp_path, monkeypatch):
+    """An earlier one may have been killed between writing its last line and synchronising it."""
+    first = TrialLog(tmp_path)
+    first.append(OPENED)
+    first.close()
+    [earlier] = written(tmp_path)
+    synchronised, fsync = [], os.fsync
+    monkeypatch.setattr("os.fsync", lambda file: synchronised.append(os.fstat(file).st_ino) or fsync(file))
+    second = TrialLog(tmp_path)
+    second.append(reported(1))
+    second.append(reported(2))
+    second.close()
+    later = written(tmp_path)[-1]
+    assert synchronised[0] == earlier.stat().st_ino
+    assert synchronised.count(earlier.stat().st_ino) == 1
+    assert synchronised[1:].count(later.stat().st_ino) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -146,8 +146,8 @@ class Checkpoints(ABC):
         """Remove what is older than a checkpoint, and what unfinished writes have left."""
 
     @abstractmethod
-    def drop(self, trial: int) -> None:
-        """Remove everything saved of a trial that will not go on."""
+    def drop(self, trials: Collection[int]) -> None:
+        """Remove everything saved of trials that will not go on."""
 
     def newest(self, trial: int, beat: Callable[[], object] = idle) -> Place | None:
         """Where the newest checkpoint is, without reading it."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -29,7 +29,7 @@ from autotune.checkpoint.form import (
     place_of,
     readable,
 )
-from autotune.folders import contents, manifest, partial, publish, storage, sweep
+from autotune.folders import ABANDONED_S, contents, manifest, partial, publish, storage, sweep
 from autotune.storage.bundles import stamped
 
 
@@ -91,15 +91,16 @@ class CheckpointStore(Checkpoints):
         return contents(path, *names) if readable(manifest(path), path) else None
 
     def prune(self, trial: int, before: Place) -> None:
-        """Remove what is older than a checkpoint, and what unfinished writes have left."""
+        """Remove what is older than a checkpoint, and what unfinished writes have left long ago."""
         self.discard(place for place in self.places(trial) if place.order < before.order)
-        sweep(self.folder(trial))
+        sweep(self.folder(trial), ABANDONED_S)
 
     def discard(self, places: Iterable[Place]) -> None:
         """Remove some checkpoints."""
         for place in places:
             shutil.rmtree(str(place.path), ignore_errors=True)
 
-    def drop(self, trial: int) -> None:
-        """Remove everything saved of a trial, and all notes on it."""
-        shutil.rmtree(self.folder(trial), ignore_errors=True)
+    def drop(self, trials: Collection[int]) -> None:
+        """Remove everything saved of trials, and all notes on them."""
+        for trial in trials:
+            shutil.rmtree(self.folder(trial), ignore_errors=True)

@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from autotune.cli import audits, clusters, jobs, simulations, studies, subsets
 from autotune.cli.output import say
 from autotune.cli.parsing import CONFIGURATION, DONE, FAILED, RETRY, Commands, Parser, top_parser
-from autotune.errors import AutotuneError, ClusterError, ConfigurationError, LockedError, StorageError
+from autotune.errors import (
+    AutotuneError,
+    ClusterError,
+    ConfigurationError,
+    DeviceLostError,
+    LockedError,
+    StorageError,
+)
 
 
 def parser() -> Parser:
@@ -38,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         top.error("a command is missing; see autotune --help")
     try:
         return int(given.act(given))
-    except (LockedError, StorageError, ClusterError) as error:
+    except (LockedError, StorageError, ClusterError, DeviceLostError) as error:
         return say(error, RETRY)
     except ConfigurationError as error:
         return say(error, CONFIGURATION)

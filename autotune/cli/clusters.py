@@ -136,6 +136,7 @@ def check(given: argparse.Namespace) -> int:
 
 
 def _live(spec: ClusterSpec, address: str) -> list[str]:
+    from autotune.cluster.places import Slurm
     from autotune.cluster.preflight import check as check_nodes
     from autotune.storage.location import locate
 
@@ -143,7 +144,8 @@ def _live(spec: ClusterSpec, address: str) -> list[str]:
     grows = any(group.count.min < group.count.max for group in spec.nodes.groups)
     token = Path(name).expanduser() if name is not None else None
     own = token if token is not None and token.exists() else None  # else where Ray looks for it
-    return check_nodes(address, resources, locate(spec.storage.path), own, grows)
+    machines = spec.nodes.groups[0].count.max if isinstance(spec.where, Slurm) else 0
+    return check_nodes(address, resources, locate(spec.storage.path), own, grows, machines)
 
 
 def _findings(read: SpecFile, crds: Path | None = None, study: Path | None = None) -> list[Finding]:

@@ -92,7 +92,7 @@ def load(given: argparse.Namespace, signals: Mapping[str, str]) -> tuple[Dataset
 
     Raises:
         ConfigurationError: When something cannot be imported, read or understood.
-        StorageError: When a file is not there.
+        StorageError: When a file cannot be read.
     """
     from autotune.data import Limits, open_dataset
     from autotune.importing import load_function

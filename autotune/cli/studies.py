@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
 
     def runs(one: argparse.ArgumentParser) -> None:
         one.add_argument("--engine", choices=ENGINES, help="who runs the trials; the file's when absent")
-        one.add_argument("--address", metavar="A", help="the Ray cluster to join: auto, or HOST:PORT")
+        one.add_argument("--address", metavar="A", help="the Ray cluster to join: auto, HOST:PORT, or local")
         lanes = "trials that a worker trains side by side, or auto; the file's when absent"
         one.add_argument("--lanes", metavar="N", type=lanes_of, help=lanes)
         trial = "what a trial occupies where the file does not say, such as CPU=4,GPU=0.5"

@@ -29,8 +29,8 @@ def add(commands: Commands) -> None:
     )
     one.add_argument(
         "--engine",
-        choices=("local", "ray"),
-        default="local",
+        choices=("inprocess", "ray"),
+        default="inprocess",
         help="where an encoder's pass over shards is made",
     )
     one.add_argument("--address", help="of a running Ray cluster (default: one of its own)")

@@ -30,8 +30,8 @@ def read(source: Source, roles: Roles, header: Sequence[str] | None, tokenizer: 
     Of several files, those with `test` in their name are the official test part.
 
     Raises:
-        StorageError: When a file is missing.
-        DataError: When a file is no table or its columns do not fit the roles.
+        StorageError: When a file cannot be read.
+        DataError: When a file is missing or no table, or its columns do not fit the roles.
     """
     files = find(source, SUFFIXES)
     groups = [group for group in (files.train, files.test) if group]

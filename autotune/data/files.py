@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from autotune.errors import StorageError
+from autotune.errors import DataError
 
 Source = str | Path | Sequence[str | Path]
 
@@ -40,14 +40,14 @@ def find(source: Source, suffixes: Sequence[str]) -> Files:
     Of several files, those with `test` as a word in their name are the official test part.
 
     Raises:
-        StorageError: When nothing is found.
+        DataError: When nothing is found.
     """
     paths = _expand(source, suffixes) if isinstance(source, str | Path) else [Path(each) for each in source]
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        raise StorageError(f"{missing[0]} is not a file; check the path and that the data is on this machine")
+        raise DataError(f"{missing[0]} is not a file; check the path and that the data is on this machine")
     if not paths:
-        raise StorageError(
+        raise DataError(
             f"no file with suffix {' or '.join(suffixes)} at {source}; {neighbours(Path(str(source)))}"
         )
     test = tuple(path for path in paths if is_test(path))
@@ -78,5 +78,5 @@ def _expand(source: str | Path, suffixes: Sequence[str]) -> list[Path]:
         return [path]
     matches = sorted(Path(match) for match in glob.glob(str(source)))  # noqa: PTH207 -- absolute patterns too
     if not matches:
-        raise StorageError(f"{source} does not exist; {neighbours(path)}")
+        raise DataError(f"{source} does not exist; {neighbours(path)}")
     return matches

@@ -26,8 +26,8 @@ def read(directory: Path) -> Columns:
     Images get a channel axis: (n, 1, height, width).
 
     Raises:
-        StorageError: When a file is missing.
-        DataError: When a file is damaged or labels and images do not match.
+        StorageError: When a file cannot be read.
+        DataError: When a file is missing or damaged, or labels and images do not match.
     """
     parts = [_part(directory, "train")]
     if _path(directory, _IMAGES.format(part="t10k")) is not None:
@@ -103,7 +103,7 @@ def _part(directory: Path, part: str) -> tuple[Array, Array]:
     for name in (_IMAGES.format(part=part), _LABELS.format(part=part)):
         path = _path(directory, name)
         if path is None:
-            raise StorageError(f"{directory / name}[.gz] does not exist; {neighbours(directory)}")
+            raise DataError(f"{directory / name}[.gz] does not exist; {neighbours(directory)}")
         found[name] = read_file(path)
     images, labels = found.values()
     if images.ndim != 3 or labels.ndim != 1:

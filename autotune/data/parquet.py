@@ -24,8 +24,8 @@ def read(source: Source, roles: Roles, tokenizer: HashingTokenizer) -> Columns:
     """Inputs, targets and kept columns; files with `test` in their name are the official test part.
 
     Raises:
-        StorageError: When a file is missing.
-        DataError: When a file is damaged or its columns do not fit the roles.
+        StorageError: When a file cannot be read.
+        DataError: When a file is missing or damaged, or its columns do not fit the roles.
     """
     files = find(source, SUFFIXES)
     groups = [group for group in (files.train, files.test) if group]

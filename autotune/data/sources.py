@@ -14,7 +14,7 @@ from autotune.data.files import find, neighbours
 from autotune.data.shards.cache import Limits
 from autotune.data.shards.files import find_shards
 from autotune.data.shards.layout import read_footers
-from autotune.errors import DataError, StorageError
+from autotune.errors import DataError
 from autotune.storage.location import Location, Remote, locate
 
 _TARGETS: Final = ("label", "target", "class", "y")
@@ -52,8 +52,8 @@ def open_dataset(
             `Dataset.from_shards`. None reads files into memory.
 
     Raises:
-        StorageError: When nothing is there.
-        DataError: When the format is unknown or the data cannot be used.
+        StorageError: When it cannot be read.
+        DataError: When nothing is there, the format is unknown or the data cannot be used.
     """
     place = locate(source)
     if isinstance(place, Remote) or limits is not None:
@@ -94,8 +94,7 @@ def format_of(path: Path) -> str:
     """The format: `idx` or the suffix of the files.
 
     Raises:
-        StorageError: When nothing is there.
-        DataError: When the format is unknown.
+        DataError: When nothing is there, or the format is unknown.
     """
     known = (*parquet.SUFFIXES, *csv.SUFFIXES, *text.SUFFIXES)
     if path.is_dir():
@@ -107,7 +106,7 @@ def format_of(path: Path) -> str:
         suffix = find(path, known).train[0].suffix.lower()
         match = suffix if suffix in (*known, ".arrow") else None
     else:
-        raise StorageError(f"{path} does not exist; {neighbours(path)}")
+        raise DataError(f"{path} does not exist; {neighbours(path)}")
     if match is None:
         raise DataError(
             f"no known data format at {path} (idx, {', '.join(known)}, .arrow); {neighbours(path)}"

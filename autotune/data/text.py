@@ -58,8 +58,8 @@ def read(source: Source, tokenizer: HashingTokenizer) -> Columns:
     A file that is not UTF-8 is read as ISO-8859-1.
 
     Raises:
-        StorageError: When a file is missing.
-        DataError: When a line has no label or no text.
+        StorageError: When a file cannot be read.
+        DataError: When it is missing, or a line has no label or no text.
     """
     pairs, train = lines(source)
     arrays = {INPUTS: tokenizer.encode(text for _, text in pairs)}
@@ -73,8 +73,8 @@ def lines(source: Source) -> tuple[list[tuple[str, str]], int]:
     """Label and text of every line, and how many of them come before the official test part.
 
     Raises:
-        StorageError: When a file is missing.
-        DataError: When a line has no label or no text.
+        StorageError: When a file cannot be read.
+        DataError: When it is missing, or a line has no label or no text.
     """
     files = find(source, SUFFIXES)
     train = [line for path in files.train for line in _lines(path)]

@@ -22,10 +22,12 @@ class Engine(ABC):
         watchdog_s: Seconds without progress after which a trial is ended, and what is tried of it before the
             study begins; None never ends one.
         lanes: Trials that share the place of one.
+        devices: Places of one that a trial takes.
     """
 
     watchdog_s: float | None = None
     lanes: int = 1
+    devices: int = 1
 
     @abstractmethod
     def start(self, workload: Workload) -> None:

@@ -145,6 +145,12 @@ class TrialLog:
             self._file = None
         self._lock.close()
 
+    def _settle(self) -> None:
+        """What an earlier driver wrote last may not be on the disk yet, and what follows builds on it."""
+        for _, _, path in sorted(paths(self._folder))[-1:]:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
     def _writable(self) -> TextIO:
         if (self._folder / name(self._epoch + 1, 0)).exists():
             raise LockedError(f"a newer driver has taken over the study in {self._folder.parent}")
@@ -153,6 +159,8 @@ class TrialLog:
         if self._file is not None:
             self._file.close()
         path = self._folder / name(self._epoch, self._part)
+        if self._part == 0:
+            self._settle()
         try:
             self._file = path.open("x")
         except FileExistsError as error:

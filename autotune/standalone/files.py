@@ -86,10 +86,12 @@ def read_array(path: str | Path) -> Array:
 
     Raises:
         StorageError: When the file cannot be read.
-        DataError: When it is no such array.
+        DataError: When it is not there, or no such array.
     """
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist; check the path") from error
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except (ValueError, EOFError) as error:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar, final
 
@@ -22,6 +23,7 @@ LONGEST_S: Final = 5.0
 SILENT_S: Final = 5.0  # that nobody is told of
 REPEAT_S: Final = 60.0  # between two messages
 OPENING_S: Final = 60.0  # of patience before anything was ever written
+TOGETHER: Final = 256  # names whose contents are asked for at once
 T = TypeVar("T")
 
 
@@ -70,9 +72,12 @@ class Patient(Store):
         self._until(lambda: self.inner.delete(*names))
 
     def get_all(self, names: Iterable[str]) -> list[bytes | None]:
-        """The contents of several names."""
-        wanted = list(names)
-        return self._until(lambda: self.inner.get_all(wanted))
+        """The contents of several names; what has arrived is not asked for again when the store goes away."""
+        wanted, found = list(names), list[bytes | None]()
+        for start in range(0, len(wanted), TOGETHER):
+            part = wanted[start : start + TOGETHER]
+            found += self._until(partial(self.inner.get_all, part))
+        return found
 
     def _until(self, ask: Callable[[], T]) -> T:
         began, pause = time.monotonic(), FIRST_S

@@ -79,6 +79,7 @@ def _row(trial: Trial, result: Result) -> dict[str, Any]:
         "failure": None if trial.failure is None else ": ".join(trial.failure),
         "seed": trial.seed,
         "config": json.dumps(dict(trial.config)),
+        "metrics": json.dumps(strict(dict(trial.metrics))),
     }
     for label in Label:
         row[f"{label.value}_epochs"] = trial.ledger[label].flops / reference_flops

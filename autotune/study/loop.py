@@ -171,10 +171,10 @@ class Loop:
     def _running_s(self, now: float) -> float:
         """Device-seconds that what is in flight has taken so far.
 
-        From when it was submitted, in places that lanes share; but no more than places were there for it,
-        where the engine knows: it may wait for a machine that boots.
+        From when it was submitted, in places that lanes share, or several of which a trial takes; but no more
+        than places were there for it, where the engine knows: it may wait for a machine that boots.
         """
-        elapsed = sum(now - at for at in self._since.values()) / self._engine.lanes
+        elapsed = sum(now - at for at in self._since.values()) * self._engine.devices / self._engine.lanes
         held = self._engine.held()
         if not held.machines:
             return elapsed

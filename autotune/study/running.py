@@ -16,6 +16,7 @@ from autotune.cluster.launch.files import folder_of, ready
 from autotune.cluster.launch.lifecycle import launcher_of
 from autotune.cluster.validate.offline import budget
 from autotune.errors import ConfigurationError
+from autotune.storage.location import locate
 from autotune.study.submission import Handle, find, submit
 from autotune.study.yaml_form import read_study
 
@@ -39,16 +40,19 @@ class RunningCluster:
     def __init__(self, where: str | Path | Access, token_file: str | Path | None = None) -> None:
         self._where = where if isinstance(where, Access) else Path(where)
         self._token = None if token_file is None else Path(token_file)
-        self._open = ExitStack()
+        self._open: ExitStack | None = None
         self.spec = None if isinstance(self._where, Access) else ready(self._where)
 
     def __enter__(self) -> Self:
+        self._open = ExitStack()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open.close()
+        if self._open is not None:
+            self._open.close()
+        self._open = None
         self.__dict__.pop("jobs", None)  # reached anew, should it be entered again
 
     @cached_property
@@ -58,9 +62,14 @@ class RunningCluster:
         Raises:
             ClusterError: When it cannot be reached.
             ConfigurationError: When it is open to everybody, or our token does not open it.
+            RuntimeError: When it is that of a spec, and the context was not entered.
         """
         if isinstance(self._where, Access):
             return connect(replace(self._where, token_file=self._token or self._where.token_file))
+        if self._open is None:  # what leads to its head would be gone before a handle is asked
+            raise RuntimeError(
+                "the cluster of a spec is reached within `with RunningCluster(...) as cluster:`"
+            )
         assert self.spec is not None
         named = self.spec.authentication.token_file
         door = launcher_of(self.spec, folder_of(self.spec, self._where)).door()
@@ -77,18 +86,18 @@ class RunningCluster:
             path: The study's folder; below the spec's storage when None.
 
         Raises:
-            ConfigurationError: When the study cannot work, its budget does not hold one trial, another one
-                was submitted for the same folder, or the file holds what looks like a secret.
+            ConfigurationError: When the file of the study cannot work, its budget does not hold one trial,
+                another one runs or is done for the same folder, or the file holds what looks like a secret.
             ClusterError: When the cluster cannot be reached or takes no job.
         """
         found, trial, prices = read_study(study), None, None
         if self.spec is not None:
             refuse(budget(self.spec, vars(found.plan.budget)))
             trial, prices = self.spec.nodes.trial.resources, self.spec.prices
-            path = path or f"{self.spec.storage.path.rstrip('/')}/{Path(study).stem}"
+            path = path or str(locate(self.spec.storage.path) / Path(study).stem)
         if path is None:
             raise ConfigurationError(
-                "path is missing (--path); name the study's folder, on storage that all nodes reach"
+                "--path is missing; name the study's folder, on storage that all nodes reach"
             )
         return submit(study, path, self.jobs, trial, prices)
 

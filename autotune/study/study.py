@@ -156,8 +156,7 @@ class Study:
             export(result)
             write_page(result.path)
             if result.done:  # the search is over for good, and what was confirmed began anew
-                for trial in director.history.of_phase(SEARCH):
-                    workload.forget(trial.number)
+                workload.forget([trial.number for trial in director.history.of_phase(SEARCH)])
             return result
         finally:
             log.close()
@@ -217,7 +216,7 @@ class Study:
         if opened is not None:
             check_same_study(opened, identity, self.path)
             director.apply(Opened(identity))
-            replay(director, past)
+            replay(director, past, strict=False)
         else:
             self._write_enclosed()
             facts.insert(0, Opened(identity))

@@ -57,7 +57,7 @@ class Handle(Job):
         kind = reasons.get(standing.exit_code or 0, ClusterError)
         hint = "; submit it again to continue it" if kind is ClusterError else ""
         said = f" ({standing.message})" if standing.message else ""
-        raise kind(f"{self.id} is {standing.state.value}{said}, see its logs{hint}")
+        raise kind(f"{self.id} is {standing.state.value}{said}, see `autotune logs {self.path}`{hint}")
 
 
 def submit(
@@ -71,7 +71,8 @@ def submit(
 
     The folder of the file travels with it, so that what the task imports from there is found, but for files
     in which secrets usually are (`PRIVATE`). A study that was submitted before and has not succeeded is
-    submitted again and continues; one that runs or is done is not.
+    submitted again and continues, also with a file that was mended (the study itself refuses another one for
+    its folder); one that runs or is done is not.
 
     Args:
         study: The YAML file.
@@ -81,7 +82,7 @@ def submit(
         prices: Per hour, by type of machine, where the file has none.
 
     Raises:
-        ConfigurationError: When another study was submitted for the same folder, or the file holds what
+        ConfigurationError: When another study runs or is done for the same folder, or the file holds what
             looks like a secret.
         ClusterError: When the cluster cannot be reached or takes no job.
     """
@@ -96,13 +97,13 @@ def submit(
     earlier = numbered(name, jobs)
     if earlier:
         last = Handle(earlier[max(earlier)], jobs, path)
-        if last.metadata().get(_DIGEST) != digest:
-            raise ConfigurationError(
-                f"{path} belongs to job {last.id}, which was submitted with another study file; choose "
-                "another path, or submit the file as it was"
-            )
-        standing = last.poll()
-        if not standing.state.ended or standing.state is State.DONE:
+        state = last.poll().state
+        if not state.ended or state is State.DONE:
+            if last.metadata().get(_DIGEST) != digest:
+                raise ConfigurationError(
+                    f"{path} belongs to job {last.id}, which is {state.value} and was submitted with another "
+                    "study file; choose another path, or submit the file as it was"
+                )
             return last
     job = f"{name}-{max(earlier, default=0) + 1}"
     command = ["python", "-m", "autotune", "run", file.name, "--path", path, "--engine", "ray"]

@@ -106,7 +106,7 @@ class Launch:
 
     Attributes:
         engine: Replaces the file's.
-        address: Of the Ray cluster to join; replaces the file's.
+        address: Of the Ray cluster to join, or `local` for one of its own; replaces the file's.
         lanes: Trials that a worker trains side by side, or `auto`; replaces the file's.
         trial: What a trial occupies, in Ray's names, where the file does not say.
         prices: Per hour, by type of machine, where the file has none.
@@ -119,8 +119,13 @@ class Launch:
     prices: Mapping[str, float] | None = None
 
     def over(self, earlier: Mapping[str, Any]) -> Launch:
-        """The same, with what an earlier command said where this one says nothing."""
-        return Launch(**{name: value or earlier.get(name) for name, value in vars(self).items()})
+        """The same, with what an earlier command said where this one says nothing.
+
+        What is of a Ray cluster is left out where the study goes on without one.
+        """
+        left_out = ("address", "trial") if self.engine == "inprocess" else ()
+        kept = {name: value for name, value in earlier.items() if name not in left_out}
+        return Launch(**{name: value or kept.get(name) for name, value in vars(self).items()})
 
 
 AS_IT_SAYS: Final = Launch()

@@ -50,7 +50,7 @@ class CheckpointContract:
         assert store.latest(3) is None
         assert store.state(3) is None
         assert store.newest(3) is None
-        store.drop(3)
+        store.drop([3])
         store.flush()
 
     def test_what_is_saved_is_what_is_read(self, store: Checkpoints) -> None:
@@ -121,7 +121,7 @@ class CheckpointContract:
     def test_trials_are_apart(self, store: Checkpoints) -> None:
         store.save(0, 1.0, TENSORS, {"trial": 0}, epoch=1)
         store.save(1, 1.0, TENSORS, {"trial": 1}, epoch=1)
-        store.drop(0)
+        store.drop([0, 7])
         read = store.latest(1)
         assert store.latest(0) is None
         assert read is not None

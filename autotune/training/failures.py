@@ -33,6 +33,21 @@ def kind_of(error: Exception) -> str:
     return "error"
 
 
+def device_lost(device: torch.device) -> bool:
+    """Whether nothing works any more on a GPU, for this process: CUDA keeps an error that its kernels made.
+
+    An illegal access, an assertion in a kernel (a class that there is not) and a memory error of the hardware
+    are such errors; too little memory is none.
+    """
+    if device.type != "cuda":
+        return False
+    try:
+        torch.cuda.synchronize(device)
+    except RuntimeError:
+        return True
+    return False
+
+
 def message_of(error: Exception) -> str:
     """Type, text and the last line of the user's own code on the way to it."""
     if isinstance(error, PeerError):

@@ -86,7 +86,7 @@ class SharedStore:
         """The folder on this machine."""
         if isinstance(self.place, Path):
             return self.place
-        return scratch(str(self.place), Patient(store_at(self.place), patience_s=OPENING_S))
+        return scratch(str(self.place), Patient(store_at(self.place)))
 
     def get(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 
 from autotune.checkpoint import Checkpoints, open_checkpoints
 from autotune.data import Dataset, Splits
-from autotune.errors import CheckpointError, RankLostError, StorageError
+from autotune.errors import CheckpointError, DeviceLostError, RankLostError, StorageError
 from autotune.events import Config, Failed, Interrupted, Outcome, Reported
 from autotune.ledger import Charge, Label, Ledger
 from autotune.selection import Selector, register
@@ -21,7 +21,7 @@ from autotune.storage.location import Location, Remote, locate
 from autotune.task import ModelTask, Task
 from autotune.training import loop
 from autotune.training.attempts import MAX_STARTS, Attempts
-from autotune.training.failures import kind_of, message_of
+from autotune.training.failures import device_lost, kind_of, message_of
 from autotune.training.meter import Meter
 from autotune.training.parallel.linked import Linked
 from autotune.training.parallel.step import together
@@ -111,9 +111,9 @@ class TrainingWorkload(Workload):
             self.asked,
         )
 
-    def forget(self, trial: int) -> None:
-        """Remove its checkpoints."""
-        open_checkpoints(self.path).drop(trial)
+    def forget(self, trials: Collection[int]) -> None:
+        """Remove their checkpoints."""
+        open_checkpoints(self.path).drop(trials)
 
     def describe(self) -> dict[str, Any]:
         """Data, splits, metric and rules: a study never continues with others."""
@@ -232,11 +232,16 @@ class TrainingWorker(Worker):
         if not ranks.leads:
             return (yield from self._advancing(assignment, beat, Meter(clock, account=account), hot))
         tally = Tally(store.folder(number), assignment.id, self.node)
+        counted = False  # as a start that took its process down
         try:
             return (yield from self._advancing(assignment, beat, Meter(clock, tally.note, account), hot))
+        except DeviceLostError:
+            counted = True
+            raise
         finally:
             tally.close()
-            attempts.end()
+            if not counted:
+                attempts.end()
 
     def close(self) -> None:
         """Let go of the last trial."""
@@ -263,6 +268,8 @@ class TrainingWorker(Worker):
             if session.left:  # its account is in the checkpoint, and goes on from there
                 return Interrupted(assignment.id, assignment.trial, "its machine is about to go")
             ranks.tell(error)
+            if device_lost(self._room.samples.device):
+                raise DeviceLostError(f"its GPU cannot be used any more: {message_of(error)}") from error
             failed = _failed(assignment, kind_of(error), message_of(error))
             if failed.kind == "memory" and torch.cuda.is_available():
                 torch.cuda.empty_cache()

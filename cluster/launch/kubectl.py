@@ -58,8 +58,8 @@ class Kubectl:
 
     def door(self) -> AbstractContextManager[str]:
         """A tunnel through Kubernetes' own API, which the network's policy does not stand in the way of."""
-        ports = f"{DASHBOARD_PORT}:{DASHBOARD_PORT}"
-        return forwarding(["kubectl", "port-forward", self._space, self._service(), ports], DASHBOARD_PORT)
+        command = ["kubectl", "port-forward", self._space, self._service()]
+        return forwarding(lambda port: [*command, f"{port}:{DASHBOARD_PORT}"])
 
     def _get(self) -> dict[str, Any] | None:
         asked = ["kubectl", "get", self._kind, self._name, self._space]

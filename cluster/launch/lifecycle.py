@@ -28,7 +28,13 @@ ASK_S: Final = 60.0
 
 
 def launcher_of(spec: ClusterSpec, folder: Path) -> Launcher:
-    """The launcher of a spec, whose files are in a folder."""
+    """The launcher of a spec, whose files are in a folder.
+
+    What was started from another machine is reached, and ended, by files too: where the folder has none,
+    they are rendered again. This machine's clusters and Slurm's are found by other means.
+    """
+    if not isinstance(spec.where, Local | Slurm) and not folder.exists():
+        write(spec, folder)
     match spec.where:
         case Local() as where:
             return LocalLauncher(spec, where, folder)
@@ -69,9 +75,7 @@ class Cluster:
         seen = self.launcher.look()
         fresh = seen.state is State.ABSENT
         if fresh:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            for name, text in render(self.spec).items():
-                (self._folder / name).write_text(text, encoding="utf-8")
+            write(self.spec, self._folder)
             self._say(f"starting {self.spec.name} on {self.spec.where.tag}, from {self._folder}")
             self.launcher.start()
         lacks = self._await_check(time.monotonic() + patience_s)
@@ -155,6 +159,13 @@ class Cluster:
         if isinstance(self.spec.where, Local | Slurm):  # elsewhere it was brought to where Ray looks for it
             line += f" --token-file {shell_path(self.spec.authentication.token_file or TOKEN_FILE)}"
         return Standing(**_document(self.launcher.on_head(line, ASK_S)))
+
+
+def write(spec: ClusterSpec, folder: Path) -> None:
+    """Render a spec into a folder, over what is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in render(spec).items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _document(text: str) -> Mapping[str, Any]:

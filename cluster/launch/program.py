@@ -9,8 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -87,29 +87,42 @@ def find(name: str) -> str:
 
 
 @contextmanager
-def forwarding(command: Sequence[str], port: int, patience_s: float = PATIENCE_S) -> Iterator[str]:
+def forwarding(command: Callable[[int], Sequence[str]], patience_s: float = PATIENCE_S) -> Iterator[str]:
     """Run a program that brings a port of the cluster to loopback, for as long as that is needed.
 
+    The port here is one that nobody has: what listens at a usual one may be another cluster's, or another
+    user's, and is shown no token of ours.
+
+    Args:
+        command: The program and its arguments, given the port here.
+        patience_s: Seconds that it has.
+
     Raises:
-        ClusterError: When nothing listens there in time.
+        ClusterError: When it does not listen there in time.
     """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    words = command(port)
     with subprocess.Popen(
-        [find(command[0]), *command[1:]],
+        [find(words[0]), *words[1:]],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,  # so that the ssh that it has started ends with it
     ) as program:
         try:
             end = time.monotonic() + patience_s
             while not listening(port):
                 if program.poll() is not None or time.monotonic() > end:
                     raise ClusterError(
-                        f"`{' '.join(command[:2])}` has not brought port {port} here; is it up?"
+                        f"`{' '.join(words[:2])}` has not brought the dashboard here; is the cluster up?"
                     )
                 time.sleep(0.2)
             yield f"http://127.0.0.1:{port}"
         finally:
-            program.terminate()
+            with suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGTERM)
 
 
 def listening(port: int) -> bool:

@@ -59,5 +59,5 @@ class RayUp:
 
     def door(self) -> AbstractContextManager[str]:
         """The dashboard is on the head's loopback; SSH brings it here."""
-        command = ["ray", "dashboard", "--port", str(DASHBOARD_PORT), self._file]
-        return forwarding(command, DASHBOARD_PORT, ASK_S)
+        remote = ["--remote-port", str(DASHBOARD_PORT)]
+        return forwarding(lambda port: ["ray", "dashboard", "--port", str(port), *remote, self._file], ASK_S)

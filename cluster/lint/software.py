@@ -11,8 +11,10 @@ from autotune.cluster.places import AWS, GCP, Kubernetes, Local
 from autotune.cluster.secret_scan import find_secrets
 from autotune.cluster.spec import ClusterSpec, Gcs
 from autotune.cluster.versions import ours, pinned, said_by
+from autotune.errors import ConfigurationError
+from autotune.storage.location import SCHEMES, locate
 
-REMOTE: Final = ("s3://", "gs://", "az://", "abfs://", "abfss://")
+RIGHTS: Final = {"aws": "s3", "gcp": "gs"}  # what the rendered foundation lets nodes use
 
 
 def image(spec: ClusterSpec) -> Iterator[Finding]:
@@ -95,35 +97,47 @@ def recovery(spec: ClusterSpec) -> Iterator[Finding]:
 
 
 def storage(spec: ClusterSpec) -> Iterator[Finding]:
-    """Every node must see the same storage, and so must the next cluster."""
-    path = spec.storage.path
-    if spec.storage.identity is not None and not isinstance(spec.where, AWS | GCP | Kubernetes):
+    """Every node must reach the same storage, and so must the next cluster."""
+    path, where = spec.storage.path, spec.where
+    if spec.storage.identity is not None and not isinstance(where, AWS | GCP | Kubernetes):
         yield Finding(
             "identity",
             "storage.identity",
-            f"nodes on {spec.where.tag} are given no identity here",
+            f"nodes on {where.tag} are given no identity here",
             "remove it, and give them their rights there",
         )
-    if path.startswith(REMOTE) or is_placeholder(path):
+    if spec.storage.shared and where.own_head:
+        yield Finding(
+            "storage",
+            "storage.shared",
+            f"nothing is mounted into containers on {where.tag}: each would have a folder of its own",
+            "use an object store, and remove `shared`",
+        )
+    if is_placeholder(path):
         return
-    if "://" in path:
-        yield Finding(
-            "storage",
-            "storage.path",
-            f"{path!r} is in a storage that is not known",
-            f"use one of {', '.join(REMOTE)} or an absolute path",
-        )
-    elif not path.startswith("/"):
-        yield Finding(
-            "storage", "storage.path", f"{path!r} means another folder on every node", "use an absolute path"
-        )
-    elif not isinstance(spec.where, Local) and not spec.storage.shared:
-        yield Finding(
-            "storage",
-            "storage.path",
-            f"{path!r} is a folder of its own on every host: a trial that moves loses its checkpoints",
-            "use s3://, gs://, az://, or a folder that all hosts mount, with `shared: true`",
-        )
+    scheme = path.partition("://")[0] if "://" in path else ""
+    rights = RIGHTS.get(where.tag, scheme)
+    problem = remedy = ""
+    if scheme and scheme not in SCHEMES:
+        problem, remedy = "is in a storage that is not known", f"use one of {', '.join(SCHEMES)}"
+    elif scheme and scheme != rights:
+        problem, remedy = f"is not what nodes on {where.tag} are given rights to", f"use {rights}://"
+    elif scheme == "az" and where.own_head:
+        problem = "does not say whose container that is, and nodes do not know it"
+        remedy = "write abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/..."
+    elif not scheme and not path.startswith("/"):
+        problem, remedy = "means another folder on every node", "use an absolute path"
+    elif not scheme and not isinstance(where, Local) and not spec.storage.shared:
+        problem = "is a folder of its own on every host: a trial that moves loses its checkpoints"
+        mounted = "" if where.own_head else ", or a folder that all hosts mount, with `shared: true`"
+        remedy = f"use {rights or 's3'}:// or another object store{mounted}"
+    elif scheme:
+        try:
+            locate(path)
+        except ConfigurationError as error:  # without what may be a secret in it
+            yield Finding("storage", "storage.path", f"the address cannot be used: {error}", "correct it")
+    if problem:
+        yield Finding("storage", "storage.path", f"{path!r} {problem}", remedy)
 
 
 def authentication(spec: ClusterSpec) -> Iterator[Finding]:

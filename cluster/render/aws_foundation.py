@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from autotune.cluster.places import AWS
 from autotune.cluster.spec import ClusterSpec
+from autotune.storage.location import Remote, locate
 
 TAG: Final = "ray-cluster-name"  # which Ray gives every instance
 LOOKS: Final = (  # describing knows no resources
@@ -96,7 +97,10 @@ def _profile(name: str, role: str) -> dict[str, Any]:
 
 
 def _storage(spec: ClusterSpec) -> list[dict[str, Any]]:
-    bucket, _, prefix = spec.storage.path.removeprefix("s3://").rstrip("/").partition("/")
+    place = locate(spec.storage.path)
+    bucket, prefix = str(place), ""  # one that is still to be named as a whole
+    if isinstance(place, Remote):
+        bucket, prefix = place.root.removeprefix("s3://"), place.key
     below = f"{prefix}/*" if prefix else "*"
     return [
         {

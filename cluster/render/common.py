@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
-from autotune.cluster.places import Local
+from autotune.cluster.places import AWS, Local
 from autotune.cluster.spec import ClusterSpec, Gcs, Head
 from autotune.errors import ConfigurationError
 
@@ -29,7 +29,7 @@ DASHBOARD_PORT: Final = 8265
 
 
 def switches(spec: ClusterSpec) -> dict[str, str]:
-    """Environment of every process of Ray: authentication on, telemetry off, faults noticed early."""
+    """Environment of every process: authentication on, telemetry off, faults noticed early."""
     recovery = spec.nodes.recovery
     found = {
         "RAY_AUTH_MODE": "token",
@@ -38,6 +38,8 @@ def switches(spec: ClusterSpec) -> dict[str, str]:
         **({} if isinstance(spec.where, Local) else WARM),  # a laptop has better uses for its memory
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(recovery.drain_s),
     }
+    if isinstance(spec.where, AWS):
+        found["AWS_REGION"] = spec.where.region  # of the storage, unless its address names another one
     if recovery.gcs is not Gcs.MEMORY:
         found[f"RAY_{RECONNECT}"] = str(RECONNECT_S)
     return found

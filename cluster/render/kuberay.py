@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from autotune.cluster.places import Form, Kubernetes, Submission
 from autotune.cluster.render.common import DASHBOARD_PORT, PORT, head_of, switches, whole
 from autotune.cluster.spec import ClusterSpec, Gcs, Group, Machine, Market
+from autotune.storage.location import Remote, locate
 
 API: Final = "ray.io/v1"
 LABEL: Final = "autotune.dev/cluster"  # on every pod of ours; a RayJob's cluster has a name made up later
@@ -16,6 +19,10 @@ RETRIES: Final = 2  # clusters after the first; each resumes the study from stor
 KEPT_S: Final = 300  # that a finished job's cluster stays, to be looked at
 STARTS_WITHIN_S: Final = 3600
 USER: Final = 1000  # of the images rayproject/ray
+CREDENTIALS: Final[Mapping[str, tuple[tuple[Any, ...], ...]]] = {  # address and ports, by kind of storage
+    "gs": (("169.254.169.254", 80, 8080), ("169.254.169.252", 987, 988)),  # GKE, by its network's kind
+    "s3": (("169.254.170.23", 80),),  # EKS Pod Identity
+}
 
 
 def kuberay(spec: ClusterSpec, where: Kubernetes) -> dict[str, Any]:
@@ -78,10 +85,13 @@ def network_policy(spec: ClusterSpec, where: Kubernetes) -> dict[str, Any]:
     A resource of its own: KubeRay's field `networkPolicy` needs a feature gate that is off by default.
     """
     mine = {"podSelector": {"matchLabels": {LABEL: spec.name}}}
-    operator = {
-        "namespaceSelector": {},
-        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "kuberay-operator"}},
-    }
+    operator = [  # labels of the operator's own manifests, and of what Helm makes
+        {
+            "namespaceSelector": {},
+            "podSelector": {"matchLabels": {f"app.kubernetes.io/{label}": "kuberay-operator"}},
+        }
+        for label in ("component", "name")
+    ]
     submitter = {
         "podSelector": {
             "matchLabels": {
@@ -90,16 +100,14 @@ def network_policy(spec: ClusterSpec, where: Kubernetes) -> dict[str, Any]:
             }
         }
     }
-    dns = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
     out: list[dict[str, Any]] = [
         {"to": [mine]},
-        {"to": [dns], "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+        # names, which are answered by pods here, by the node itself there
+        {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
         # object storage and Kubernetes' own API, whose addresses nobody knows beforehand
-        {"ports": [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]},
+        _tcp(443, 6443, *_endpoints(spec)),
+        *_credentials(spec),
     ]
-    if spec.nodes.recovery.redis is not None:
-        port = int(spec.nodes.recovery.redis.address.rpartition(":")[2])
-        out.append({"ports": [{"port": port, "protocol": "TCP"}]})
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -109,11 +117,39 @@ def network_policy(spec: ClusterSpec, where: Kubernetes) -> dict[str, Any]:
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
                 {"from": [mine]},
-                {"from": [operator, submitter], "ports": [{"port": DASHBOARD_PORT, "protocol": "TCP"}]},
+                {"from": [*operator, submitter], "ports": [{"port": DASHBOARD_PORT, "protocol": "TCP"}]},
             ],
             "egress": out,
         },
     }
+
+
+def _tcp(*ports: int) -> dict[str, Any]:
+    return {"ports": [{"port": port, "protocol": "TCP"} for port in ports]}
+
+
+def _endpoints(spec: ClusterSpec) -> list[int]:
+    """Ports of Redis, and of a store that is not its cloud's own."""
+    found = []
+    if spec.nodes.recovery.redis is not None:
+        found.append(int(spec.nodes.recovery.redis.address.rpartition(":")[2]))
+    place = locate(spec.storage.path)
+    endpoint = dict(place.options).get("endpoint") if isinstance(place, Remote) else None
+    if endpoint is not None:
+        parts = urlsplit(endpoint)
+        found.append(parts.port or (443 if parts.scheme == "https" else 80))
+    return [port for port in found if port not in (443, 6443)]
+
+
+def _credentials(spec: ClusterSpec) -> list[dict[str, Any]]:
+    """Where pods that have an identity are given credentials, beside what TLS reaches."""
+    if spec.storage.identity is None:
+        return []
+    scheme = spec.storage.path.partition("://")[0]
+    return [
+        {"to": [{"ipBlock": {"cidr": f"{address}/32"}}], **_tcp(*ports)}
+        for address, *ports in CREDENTIALS.get(scheme, ())
+    ]
 
 
 def _workers(spec: ClusterSpec, group: Group, grows: bool) -> dict[str, Any]:
@@ -140,6 +176,7 @@ def _pod(spec: ClusterSpec, machine: Machine, market: Market, container: str) ->
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,
+            "fsGroup": USER,  # a volume's root is root's otherwise, that of RocksDB too
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [
@@ -159,7 +196,7 @@ def _pod(spec: ClusterSpec, machine: Machine, market: Market, container: str) ->
         ]
     if spec.storage.identity is not None:
         pod["serviceAccountName"] = spec.storage.identity
-    elif not head:  # the head's account, which the operator makes, lets its autoscaler ask for pods
+    if not head:  # the head's account may change the cluster, for its autoscaler; a trial's code must not
         pod["automountServiceAccountToken"] = False
     if machine.labels:
         pod["nodeSelector"] = dict(machine.labels)

@@ -45,7 +45,11 @@ def slurm(spec: ClusterSpec, where: Slurm) -> str:
         f"""
 mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${{hosts[0]}}
-ip=$(srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{{print $1; exit}}')
+# the head's address for others: what its own name means there may be loopback's
+ip=$(srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" \\
+    bash -c 'hostname --ip-address; hostname --all-ip-addresses' | tr ' ' '\\n' \\
+    | awk '/\\./ && !/^127\\./ && !found++')
+if [ -z "$ip" ]; then echo "autotune: $head has no address that others can reach" >&2; exit 3; fi
 export RAY_ADDRESS="$ip:$((20000 + SLURM_JOB_ID % 20000))"
 
 srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" {start} --head --node-ip-address="$ip" \\
@@ -58,11 +62,18 @@ ray health-check --address "$RAY_ADDRESS" || {{ echo "autotune: the head did not
 if [ ${{#hosts[@]}} -gt 1 ]; then
     srun --overlap --nodes=$((${{#hosts[@]}} - 1)) --ntasks=$((${{#hosts[@]}} - 1)) --exclude="$head" \\
         {start} --address="$RAY_ADDRESS" &
+    # says how many are missing; the study runs on those that are there
+    python -m autotune.cluster.gathered ${{#hosts[@]}} --address "$RAY_ADDRESS" || true
 fi
 
-{where.entrypoint} &
+set -m  # a process group of its own: all that the entrypoint starts is told
+(
+trap : TERM  # this shell hands on the exit code of what it waits for
+{where.entrypoint}
+) &
 driver=$!
-trap 'kill -TERM "$driver"' TERM  # {spec.nodes.recovery.grace_s} s before the end: the study saves itself
+# {spec.nodes.recovery.grace_s} s before the end: the study saves itself
+trap 'kill -TERM -- "-$driver"' TERM
 code=0
 wait "$driver" || code=$?
 if [ "$code" -gt 128 ]; then  # the trap has ended the wait, or a signal the driver, which 127 tells apart
@@ -92,9 +103,10 @@ exec ray start --head {_offers(machine)} --node-ip-address={LOOPBACK} --port={po
 
 
 def gcp_foundation(spec: ClusterSpec, where: GCP) -> str:
-    """Firewall rules and service accounts: SSH from one place, all ports between our nodes, no wide roles.
+    """Firewall rules and service accounts: SSH from one place, all ports between our nodes.
 
-    The network named `default` lets SSH in from everywhere: give the cluster one of its own.
+    The network named `default` lets SSH in from everywhere: give the cluster one of its own. The head may
+    change all instances of the project, and so wants a project of its own, too.
     """
     project, subnet, region, source, bucket, head = map(
         shlex.quote,

@@ -1,7 +1,9 @@
 """A cluster's door: closed, open, another's, or no door at all, each told in plain words."""
 
 import json
+import os
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -96,3 +98,51 @@ def test_no_error_and_no_description_tells_the_token(dashboard, token):
     with pytest.raises(ConfigurationError) as caught:
         access.check()
     assert "secret" not in f"{caught.value!r} {access!r}"
+
+
+class _Named(BaseHTTPRequestHandler):
+    """Answers every request with another address, and notes who showed it a token."""
+
+    shown: list = []  # noqa: RUF012 -- every request has a handler of its own
+    elsewhere = "http://127.0.0.1:9/"
+
+    def do_GET(self):
+        self.shown.append((self.path, self.headers.get("Authorization")))
+        self.send_response(302)
+        self.send_header("Location", self.elsewhere)
+        self.end_headers()
+
+    def log_message(self, *given):
+        pass
+
+
+@pytest.fixture
+def named():
+    _Named.shown = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Named)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_proxy_is_shown_no_token(dashboard, token, named, monkeypatch):
+    """Neither when we knock, nor by Ray's own client of jobs."""
+    from autotune.cluster.jobs import connect
+
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, named)
+    access = Access(dashboard("secret"), token)
+    assert access.check() == "2.60.0"
+    with suppress(TypeError):  # this is no dashboard that knows of jobs
+        connect(access).list_jobs()
+    assert _Named.shown == []
+    assert "no_proxy" not in os.environ
+
+
+def test_a_token_is_not_carried_to_where_an_answer_points(dashboard, token, named, monkeypatch):
+    monkeypatch.setattr(_Named, "elsewhere", dashboard("secret"))
+    with pytest.raises(ClusterError, match="answers 302; is it a Ray dashboard"):
+        Access(named, token).check()

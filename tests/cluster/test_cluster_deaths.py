@@ -368,3 +368,16 @@ def test_memory_is_the_trials_own_failure_only_where_it_had_a_whole_gpu():
     desk.receive("larger", [full])
     (failed,) = exchange.collect(0.0)
     assert (failed.kind, failed.ledger[Label.TRAIN]) == ("memory", full.ledger[Label.TRAIN])
+
+
+def test_what_was_answered_before_the_storage_failed_is_not_thrown_away(tmp_path):
+    lives = Lives(tmp_path, lanes=2)
+    lives.sit(assignment(1))
+    lives.start()
+    told = Reported(0, 0, 0, 1.0, 0.5)
+    assert lives.answer(told, StorageError("the disk is full")) == "STOP"
+    [kept] = lives.exchange.collect(0.0)
+    assert (kept.trial, kept.score) == (0, 0.5)
+    with pytest.raises(StorageError, match="the disk is full"):
+        lives.exchange.collect(0.0)
+    assert lives.exchange.queued == 1  # the other one, which a resumed study does again

@@ -13,7 +13,7 @@ from autotune.cluster.engine import RayEngine
 from autotune.data import Splits
 from autotune.data.digits import digits
 from autotune.engines.function import FunctionWorkload
-from autotune.errors import CheckpointError, ConfigurationError, StorageError
+from autotune.errors import CheckpointError, ConfigurationError, DeviceLostError, StorageError
 from autotune.events import Failed, Interrupted, Reported
 from autotune.ledger import Label
 from autotune.task import Classification
@@ -155,6 +155,50 @@ def test_what_no_trial_is_to_blame_for_ends_the_study_and_fails_none(error):
             assert not drain(engine, 1)
     finally:
         engine.close()
+
+
+def test_an_engine_serves_one_study_after_another():
+    engine = RayEngine(workers=1)
+    engine.start(_Raising(StorageError))
+    engine.submit(assignment(0))
+    with pytest.raises(StorageError):
+        drain(engine, 1)
+    engine.close()
+    engine.start(FunctionWorkload(lambda config, fidelity, seed: 1.0))
+    engine.submit(assignment(0))
+    [answer] = drain(engine, 1)
+    engine.close()
+    assert isinstance(answer, Reported)
+
+
+class _LosesItsGPU(Workload, Worker):
+    def __init__(self, folder):
+        self._folder = folder
+
+    @property
+    def bulk(self):
+        return {}
+
+    def worker(self, bulk):
+        return self
+
+    def advance(self, assignment, beat):
+        mark = Path(self._folder, "lost")
+        if not mark.exists():
+            mark.write_text(str(os.getpid()))
+            raise DeviceLostError("its GPU cannot be used any more")
+        here = float(os.getpid() == int(mark.read_text()))
+        return Reported(assignment.id, assignment.trial, 0, assignment.until, 0.5, {"here": here})
+
+
+def test_a_process_that_has_lost_its_gpu_is_not_used_again(ray_cluster, tmp_path):
+    engine = RayEngine(workers=1)
+    engine.start(_LosesItsGPU(str(tmp_path)))
+    engine.submit(assignment(0))
+    answers = drain(engine, 1)
+    engine.close()
+    assert [type(answer) for answer in answers] == [Reported]
+    assert answers[0].metrics == {"here": 0.0}
 
 
 def test_many_workers_dying_at_once_are_only_a_delay(run, tmp_path):

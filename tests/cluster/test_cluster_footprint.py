@@ -1,6 +1,7 @@
 """What a trial occupies, and how many of it have place."""
 
 import pytest
+from driving import drive
 
 from autotune.cluster.engine import RayEngine
 from autotune.cluster.footprint import Footprint
@@ -28,6 +29,32 @@ def node(cpus, alive=True):
 def test_a_trial_has_place_as_a_whole_or_not_at_all(cpus, footprint, fits):
     nodes = [node(n) for n in cpus]
     assert footprint.fits([*nodes, node(9, alive=False)]) == fits
+
+
+def machine(cpus, gpus, alive=True):
+    return {"Alive": alive, "Resources": {"CPU": float(cpus), "GPU": float(gpus)}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "workers", "each"),
+    [
+        ([node(4)], None, {"CPU": 1}),
+        ([node(4), machine(8, 1, alive=False)], None, {"CPU": 1}),
+        ([node(4), machine(8, 4)], None, {"CPU": 1, "GPU": 1.0}),
+        ([machine(8, 4)], 2, {"CPU": 1, "GPU": 1.0}),
+        ([machine(8, 4)], 5, {"CPU": 1, "GPU": 0.5}),
+        ([machine(8, 1)], 4, {"CPU": 1, "GPU": 0.25}),
+    ],
+)
+def test_of_whom_nobody_says_what_it_occupies_has_a_gpu_where_there_are_any(nodes, workers, each):
+    assert Footprint.usual(nodes, workers) == Footprint(each)
+
+
+@pytest.mark.ray
+def test_a_trial_sees_the_gpus_that_it_was_given_and_no_others():
+    unsaid, without = drive("granted_driver.py")
+    assert unsaid == {"score": 0.0, "share": 1.0, "visible": 1.0, "places": 2}
+    assert without == {"score": 0.0, "share": 0.0, "visible": 0.0, "places": 4}
 
 
 def test_it_is_asked_for_as_one_group():

@@ -109,9 +109,18 @@ def test_another_study_for_the_same_folder_is_refused(study):
     jobs = FakeJobs()
     submit(study, "/shared/a", jobs)
     study.write_text("task: a.b:d\n")
-    with pytest.raises(ConfigurationError, match="submitted with another study file"):
+    with pytest.raises(ConfigurationError, match="is running and was submitted with another study file"):
         submit(study, "/shared/a", jobs)
     assert submit(study, "/shared/b", jobs).id != find("/shared/a", jobs).id
+
+
+def test_a_file_that_could_not_work_is_mended_and_submitted_again(study):
+    jobs = FakeJobs()
+    first = submit(study, "/shared/a", jobs)
+    vars(jobs.known[first.id]).update(status="FAILED", driver_exit_code=4)
+    study.write_text("task: a.b:d\n")
+    assert submit(study, "/shared/a", jobs).id != first.id
+    assert submit(study, "/shared/a", jobs).id == find("/shared/a", jobs).id
 
 
 def test_a_study_with_a_secret_in_it_is_not_sent_to_a_cluster(study):
@@ -176,8 +185,8 @@ def test_a_result_is_read_from_the_folder_also_where_the_budget_ended_it(study, 
 @pytest.mark.parametrize(
     ("status", "code", "kind", "told"),
     [
-        ("FAILED", 1, StudyError, "is failed .* see its logs$"),
-        ("FAILED", 4, ConfigurationError, "see its logs$"),
+        ("FAILED", 1, StudyError, "is failed .* see `autotune logs /shared/a`$"),
+        ("FAILED", 4, ConfigurationError, "see `autotune logs /shared/a`$"),
         ("FAILED", 3, ClusterError, "submit it again to continue it"),
         ("FAILED", None, ClusterError, "submit it again to continue it"),
         ("STOPPED", None, ClusterError, "is stopped"),

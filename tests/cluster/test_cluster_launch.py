@@ -11,7 +11,7 @@ from autotune import cli
 from autotune.cluster.launch.kubectl import seen
 from autotune.cluster.launch.lifecycle import Cluster
 from autotune.cluster.launch.processes import Process
-from autotune.cluster.launch.program import attempt, find, forwarding
+from autotune.cluster.launch.program import attempt, find, forwarding, listening
 from autotune.cluster.presets import preset
 from autotune.errors import ClusterError
 
@@ -47,7 +47,7 @@ STANDING = {"up": {"head": 1, "spot": 2}, "booting": {"spot": 1}, "wanted": {}, 
 KNOWN = {
     "<partition>": "gpu", "<STUDY.yaml in the image>": "s.yaml", "<STUDY.yaml>": "s.yaml",
     "<its folder>": "/s", "<shared file system>": "shared", "<bucket>": "mine-bucket",
-    "<your address>": "10.9.8.7",
+    "<region>": "eu-central-1", "<your address>": "10.9.8.7",
     "ami-<with Docker, and NVIDIA's driver for GPUs>": "ami-0123456789abcdef0",
     "subnet-<of your VPC>": "subnet-0123456789abcdef0",
     "sg-<output of the rendered foundation.json>": "sg-0123456789abcdef0",
@@ -263,10 +263,22 @@ def test_a_program_that_hangs_is_ended_with_all_that_it_started(tmp_path):
 
 def test_a_port_that_is_not_brought_here_is_told(home):
     with (
-        pytest.raises(ClusterError, match=r"`ray dashboard` has not brought port 9 here"),
-        forwarding(["ray", "dashboard", "c.yaml"], 9),
+        pytest.raises(ClusterError, match=r"`ray dashboard` has not brought the dashboard here"),
+        forwarding(lambda port: ["ray", "dashboard", "--port", str(port), "c.yaml"]),
     ):
         raise AssertionError("nothing listens there")
+
+
+def test_what_brings_a_port_here_ends_with_all_that_it_started():
+    line = f'"{sys.executable}" -m http.server "$0" --bind 127.0.0.1 & wait'  # as `ray dashboard` and its ssh
+    with forwarding(lambda port: ["bash", "-c", line, str(port)]) as address:
+        port = int(address.rpartition(":")[2])
+        assert listening(port)
+    for _ in range(200):  # SIGTERM takes a moment
+        if not listening(port):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"something still listens on {port}")
 
 
 def test_a_slurm_job_takes_no_other_study(home, capsys):

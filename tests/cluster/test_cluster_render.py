@@ -3,6 +3,8 @@
 import copy
 import os
 import subprocess
+import sys
+import time
 
 import pytest
 import yaml
@@ -10,10 +12,11 @@ from specs import SPOT, change, spec_of
 
 from autotune.cluster.places import Form, Submission
 from autotune.cluster.presets import PRESETS, preset
+from autotune.cluster.render.aws_foundation import aws_foundation
 from autotune.cluster.render.files import render
 from autotune.cluster.render.kuberay import kuberay, network_policy
 from autotune.cluster.render.ray_up import ray_up
-from autotune.cluster.spec import Gcs, Redis
+from autotune.cluster.spec import Gcs, Redis, Storage
 from autotune.cluster.spec_yaml import parse_spec
 from autotune.cluster.validate.crd import FILES, crd
 from autotune.cluster.validate.offline import origin, validate
@@ -252,6 +255,55 @@ def test_the_networks_policy_lets_in_our_pods_the_operator_and_the_submitter_and
     assert {port["port"] for rule in policy["egress"] for port in rule.get("ports", ())} == {53, 443, 6443}
 
 
+def test_the_operator_is_known_by_either_of_its_labels_and_names_are_answered_anywhere():
+    spec = spec_of("kubernetes")
+    policy = network_policy(spec, spec.where)["spec"]
+    labels = [one["podSelector"]["matchLabels"] for one in policy["ingress"][1]["from"]]
+    assert {"app.kubernetes.io/component": "kuberay-operator"} in labels  # of the operator's own manifests
+    assert {"app.kubernetes.io/name": "kuberay-operator"} in labels  # of Helm's
+    [names] = [rule for rule in policy["egress"] if {"port": 53, "protocol": "UDP"} in rule.get("ports", ())]
+    assert "to" not in names  # a node may answer itself, from an address of its own
+
+
+@pytest.mark.parametrize(
+    ("path", "identity", "addresses", "ports"),
+    [
+        ("s3://mine/studies", None, set(), set()),
+        ("s3://mine/studies?endpoint=http://minio:9000", None, set(), {9000}),
+        ("s3://mine/studies?endpoint=http://minio", None, set(), {80}),
+        ("s3://mine/studies", "mine", {"169.254.170.23/32"}, {80}),
+        ("gs://mine/studies", "mine", {"169.254.169.254/32", "169.254.169.252/32"}, {80, 8080, 987, 988}),
+        ("abfs://mine@account.dfs.core.windows.net/studies", "mine", set(), set()),
+    ],
+)
+def test_the_networks_policy_lets_out_what_the_storage_needs_and_no_more(path, identity, addresses, ports):
+    spec = change(spec_of("kubernetes"), "storage", Storage(path, identity))
+    out = network_policy(spec, spec.where)["spec"]["egress"]
+    assert {port["port"] for rule in out for port in rule.get("ports", ())} == {53, 443, 6443} | ports
+    blocks = [place["ipBlock"]["cidr"] for rule in out for place in rule.get("to", ()) if "ipBlock" in place]
+    assert set(blocks) == addresses
+
+
+def test_what_a_trial_runs_has_no_rights_on_the_cluster_also_with_an_identity():
+    spec = change(spec_of("kubernetes"), "storage.identity", "mine")
+    cluster = kuberay(spec, spec.where)["spec"]["rayClusterSpec"]
+    head = cluster["headGroupSpec"]["template"]["spec"]
+    assert head["serviceAccountName"] == "mine"
+    assert "automountServiceAccountToken" not in head  # its autoscaler asks for pods
+    for group in cluster["workerGroupSpecs"]:
+        pod = group["template"]["spec"]
+        assert pod["serviceAccountName"] == "mine"
+        assert pod["automountServiceAccountToken"] is False
+
+
+def test_the_address_of_the_storage_is_read_as_studies_read_it():
+    spec = change(spec_of("aws"), "storage.path", "s3://mine/a/studies?region=us-west-2")
+    worker = aws_foundation(spec, spec.where)["Resources"]["Worker"]["Properties"]["Policies"][0]
+    resources = [one["Resource"] for one in worker["PolicyDocument"]["Statement"]]
+    assert resources == ["arn:aws:s3:::mine/a/studies/*", "arn:aws:s3:::mine"]
+    assert "--env=AWS_REGION=eu-central-1" in ray_up(spec)["docker"]["run_options"]
+
+
 STUB = """#!/bin/bash
 echo "$(basename "$0") $*" >> "$CALLS"
 case "$(basename "$0") $1" in
@@ -305,3 +357,69 @@ def test_the_slurm_script_starts_head_workers_and_driver_and_says_its_exit_code(
     assert "--head --node-ip-address=10.0.0.1 --port=20007 --dashboard-host=127.0.0.1" in said
     assert "--nodes=2 --ntasks=2 --exclude=n1 ray start" in said
     assert "driver 10.0.0.1:20007 token" in said
+
+
+TERMINATED = """#!/bin/bash
+case "$(basename "$0") $1" in
+    "scontrol show") echo n1 ;;
+    "srun --overlap") if [[ "$*" == *hostname* ]]; then printf '127.0.1.1\\nfe80::1 10.0.0.9 \\n'; fi ;;
+esac
+exit 0
+"""
+STUDY = """import pathlib, signal, sys, time
+def leave(number, frame):
+    time.sleep(0.5)  # it saves itself
+    sys.exit(3)
+signal.signal(signal.SIGTERM, leave)
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(60.0)
+"""
+
+
+@pytest.mark.parametrize("entrypoint", ["{study}", "cd / && {study}", "export A=1; {study}"])
+def test_before_its_time_is_up_a_slurm_job_tells_the_study_however_it_is_begun(tmp_path, entrypoint):
+    (tmp_path / "study.py").write_text(STUDY)
+    begun = tmp_path / "begun"
+    line = entrypoint.format(study=f"{sys.executable} {tmp_path / 'study.py'} {begun}")
+    text = preset("slurm").replace("<partition>", "gpu").replace("min: 4, max: 4", "min: 1, max: 1")
+    script = render(change(parse_spec(text).spec, "where.entrypoint", line))["job.sbatch"]
+    for name in ("scontrol", "srun", "ray"):
+        (tmp_path / name).write_text(TERMINATED)
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("t")
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "SLURM_JOB_NODELIST": "n1",
+        "SLURM_JOB_ID": "7",
+    }
+    with subprocess.Popen(["bash", "-c", script], env=environment) as job:
+        end = time.monotonic() + 60.0
+        while not begun.exists():
+            assert job.poll() is None and time.monotonic() < end
+            time.sleep(0.05)
+        job.terminate()  # the batch shell alone, as `--signal=B:TERM` does
+        assert job.wait(60.0) == 3
+    assert 'export RAY_ADDRESS="$ip:' in script
+
+
+def test_the_heads_address_is_one_that_others_can_reach(tmp_path):
+    [line] = [one for one in render(_slurm())["job.sbatch"].split("\n\n") if "hostname --ip-address" in one]
+    (tmp_path / "srun").write_text(TERMINATED)
+    (tmp_path / "scontrol").write_text(TERMINATED)
+    for name in ("srun", "scontrol"):
+        (tmp_path / name).chmod(0o755)
+    given = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n1"}
+    script = f"set -euo pipefail\n{line}\necho $RAY_ADDRESS"
+    done = subprocess.run(["bash", "-c", script], env=given, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "10.0.0.9:20007", done.stderr
+    (tmp_path / "srun").write_text("#!/bin/bash\necho 127.0.1.1\n")
+    done = subprocess.run(["bash", "-c", script], env=given, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "n1 has no address that others can reach" in done.stderr
+
+
+def _slurm():
+    text = preset("slurm").replace("<partition>", "gpu")
+    return change(parse_spec(text).spec, "where.entrypoint", "python -m mine")

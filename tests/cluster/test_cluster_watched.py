@@ -8,7 +8,7 @@ import pytest
 
 from autotune.cluster import watched
 from autotune.cluster.watched import WatchedLanes
-from autotune.errors import StorageError
+from autotune.errors import DeviceLostError, StorageError
 from autotune.events import Failed, Reported
 from autotune.testing.engines import PATIENCE_S, assignment
 from autotune.work import Lanes
@@ -191,3 +191,12 @@ def test_where_no_worker_can_be_built_all_fail_and_it_is_tried_again():
     assert (failed.kind, failed.message) == ("error", "ImportError: no module")
     lanes.enter(assignment(1))
     assert [type(answer) for answer in collect(lanes, 1)] == [Reported]
+
+
+def test_a_lost_gpu_is_nobodys_failure_but_the_end_of_the_process(start):
+    def lose(one):
+        raise DeviceLostError("its GPU cannot be used any more: an assertion")
+
+    lanes, _ = start(lose, count=1)
+    with pytest.raises(DeviceLostError, match="an assertion"):
+        lanes.answers()

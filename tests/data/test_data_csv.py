@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from autotune.data import Dataset, Splits
-from autotune.errors import DataError, StorageError
+from autotune.errors import DataError
 
 HEADER = ["age", "job", "income"]
 ROWS = "".join(f"{20 + i}, {'clerk' if i % 3 else '?'}, {'>50K' if i % 2 else '<=50K'}\n" for i in range(90))
@@ -73,5 +73,5 @@ def test_unusable_files(tmp_path, content, arguments, text):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(StorageError, match=r"a.csv does not exist"):
+    with pytest.raises(DataError, match=r"a.csv does not exist"):
         Dataset.from_csv(tmp_path / "a.csv", target="y")

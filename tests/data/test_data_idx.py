@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from autotune.data import Dataset, Splits, idx
-from autotune.errors import DataError, StorageError
+from autotune.errors import DataError
 
 CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 
@@ -62,9 +62,9 @@ def test_all_types(tmp_path, dtype):
 def test_missing_file_says_what_was_expected(tmp_path):
     write(tmp_path, "train", 9)
     (tmp_path / "train-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(StorageError, match=r"train-labels-idx1-ubyte\[.gz\] does not exist; .*has: train"):
+    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte\[.gz\] does not exist; .*has: train"):
         Dataset.from_idx(tmp_path)
-    with pytest.raises(StorageError, match=r"nowhere.* does not exist"):
+    with pytest.raises(DataError, match=r"nowhere.* does not exist"):
         Dataset.from_idx(tmp_path / "nowhere")
 
 

@@ -261,7 +261,7 @@ def test_a_shard_that_is_gone_damaged_or_another_is_named(folder, limits):
     (folder / "part-3.parquet").write_bytes(b"PAR1 and nothing else")
     with pytest.raises(DataError, match=r"part-3.parquet is damaged or no Parquet file"):
         opened(folder, limits)
-    with pytest.raises(StorageError, match="datas does not exist"):
+    with pytest.raises(DataError, match="datas does not exist"):
         opened(folder.with_name("datas"), limits)
 
 

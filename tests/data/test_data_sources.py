@@ -5,7 +5,7 @@ import pytest
 
 from autotune.data import Dataset, Splits, open_dataset
 from autotune.data.sources import c45_names
-from autotune.errors import DataError, StorageError
+from autotune.errors import DataError
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -44,7 +44,7 @@ def test_unknown_formats_and_missing_paths(tmp_path):
     (tmp_path / "a.xlsx").write_text("")
     with pytest.raises(DataError, match=r"no known data format at .*a.xlsx"):
         open_dataset(tmp_path / "a.xlsx")
-    with pytest.raises(StorageError, match=r"fashon does not exist; .* has: a.xlsx, fashion/"):
+    with pytest.raises(DataError, match=r"fashon does not exist; .* has: a.xlsx, fashion/"):
         open_dataset(tmp_path / "fashon")
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from autotune.data import Dataset, HashingTokenizer
-from autotune.errors import DataError, StorageError
+from autotune.errors import DataError
 
 ROWS = 60
 LABELS = [i % 3 for i in range(ROWS)]
@@ -214,5 +214,5 @@ def test_damaged_parquet(tmp_path):
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(DataError, match=r"a.parquet is damaged or no Parquet file"):
         Dataset.from_parquet(path, target="label")
-    with pytest.raises(StorageError, match=r"b.parquet does not exist; .* has: a.parquet"):
+    with pytest.raises(DataError, match=r"b.parquet does not exist; .* has: a.parquet"):
         Dataset.from_parquet(tmp_path / "b.parquet", target="label")

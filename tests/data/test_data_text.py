@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from autotune.data import Dataset, HashingTokenizer
-from autotune.errors import DataError, StorageError
+from autotune.errors import DataError
 
 
 def test_tokens_are_the_same_in_every_process():
@@ -58,9 +58,9 @@ def test_line_without_text(tmp_path):
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(StorageError, match=r"no file with suffix .txt.*has: nothing"):
+    with pytest.raises(DataError, match=r"no file with suffix .txt.*has: nothing"):
         Dataset.from_text(tmp_path)
-    with pytest.raises(StorageError, match=r"none.txt does not exist"):
+    with pytest.raises(DataError, match=r"none.txt does not exist"):
         Dataset.from_text(tmp_path / "none.txt")
-    with pytest.raises(StorageError, match=r"none.txt is not a file"):
+    with pytest.raises(DataError, match=r"none.txt is not a file"):
         Dataset.from_text([tmp_path / "none.txt"])

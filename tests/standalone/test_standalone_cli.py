@@ -66,7 +66,7 @@ def test_a_subset_of_a_file_by_features_that_are_computed_or_given(folder, capsy
         (["--out", "out.json"], 4, "must end in .parquet or .csv"),
         (["--features", "few.npy"], 4, "one row per sample, 60, got 7"),
         (["--features", "lenght"], 4, "did you mean 'length'"),
-        (["--features", "no.npy"], 3, "cannot read no.npy"),
+        (["--features", "no.npy"], 4, "no.npy does not exist"),
         (["--target", "lable"], 4, "did you mean 'label'"),
         (["--parameter", "memory_gb=1"], 4, "did you mean 'memory_gib'"),
         (["--parameter", "memory_gib"], 4, "must be NAME=VALUE"),

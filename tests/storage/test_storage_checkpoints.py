@@ -180,3 +180,19 @@ def test_other_users_cannot_plant_a_checkpoint(tmp_path):
     with pytest.raises(OSError, match="can be written by others"):
         checkpoints(tmp_path / "objects").folder(0)
     top.chmod(0o700)
+
+
+def test_many_trials_are_dropped_in_two_requests(server):
+    place = locate(server.address("checkpoints"))
+    store = StoredCheckpoints(place, store_at(place))
+    for trial in range(12):
+        store.save(trial, 1.0, TENSORS, {"at": 1}, epoch=1)
+    store.flush()
+    server.asked.clear()
+    store.drop(range(11))
+    assert len(server.asked) <= 2
+    kept = [key for key in server.objects if "trial" in key]
+    assert kept and all("trial-000011" in key for key in kept)
+    server.asked.clear()
+    store.drop(range(11))
+    assert len(server.asked) == 1  # nothing is left of them

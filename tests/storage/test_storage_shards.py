@@ -65,5 +65,21 @@ def test_shards_that_changed_or_are_gone_are_named(bucket, tmp_path):
     bucket.objects["set/02.parquet"] = b"nothing that is Parquet"
     with pytest.raises(DataError, match=r"set/02.parquet.* is damaged or no Parquet file"):
         open_dataset(bucket.address("set"))
-    with pytest.raises(StorageError, match=r"no .parquet or .pq file at .*; .*set.* has: .*01.parquet"):
+    with pytest.raises(DataError, match=r"no .parquet or .pq file at .*; .*set.* has: .*01.parquet"):
         open_dataset(bucket.address("set/99.parquet"))
+
+
+def test_a_store_that_is_away_in_the_middle_of_a_study_is_waited_for(bucket, tmp_path, monkeypatch):
+    data = open_dataset(bucket.address("set"), limits=Limits(0.002, 1, tmp_path / "cache"))
+    monkeypatch.setattr("autotune.data.shards.files.OPENING_S", 0.0)
+    bucket.break_down("503")
+    beats = []
+
+    def beat():
+        beats.append(1)
+        if len(beats) > 3:
+            bucket.mend()
+
+    [rows] = data.inputs.gather(np.arange(10), beat)
+    assert rows.shape == (10, WIDTH)
+    assert len(beats) > 3

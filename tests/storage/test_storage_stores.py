@@ -12,6 +12,7 @@ import uuid
 import pytest
 
 from autotune.errors import ConfigurationError, RefusedError, StorageError
+from autotune.storage import patient
 from autotune.storage.local import LocalStore
 from autotune.storage.location import Remote, locate
 from autotune.storage.objects import ObjectStore
@@ -142,3 +143,20 @@ def test_whatever_happens_to_a_store_is_waited_out(server, given_up_early, fault
     store.put("a", b"2" * 1000)
     assert store.get("a") == b"2" * 1000
     assert "no longer waiting" in caplog.text
+
+
+def test_what_has_arrived_is_not_asked_for_again(monkeypatch):
+    class Flaky:
+        def __init__(self):
+            self.asked = []
+
+        def get_all(self, names):
+            self.asked.append(list(names))
+            if len(self.asked) == 3:
+                raise StorageError("away for a moment")
+            return [name.encode() for name in names]
+
+    monkeypatch.setattr(patient, "TOGETHER", 2)
+    inner = Flaky()
+    assert Patient(inner).get_all(iter("abcde")) == [b"a", b"b", b"c", b"d", b"e"]
+    assert inner.asked == [["a", "b"], ["c", "d"], ["e"], ["e"]]

@@ -316,3 +316,28 @@ def test_confirmations_that_all_fail_alike_stop_the_study_before_they_are_used_u
     result = Study(WORK, SPACE, tmp_path, plan).run()
     assert result.done
     assert result.best_config is not None
+
+
+def test_what_is_recorded_holds_where_another_machine_would_propose_otherwise(tmp_path, caplog):
+    """Another processor or version may round otherwise; a study must not be lost of it."""
+    study(tmp_path).run()
+    events = list(read_events(tmp_path / "log"))
+    for position, event in enumerate(events):
+        if isinstance(event, Proposed) and event.phase == "search" and event.trial in (5, 8):
+            events[position] = replace(event, config={name: 0.999 * x for name, x in event.config.items()})
+    director = Director(PLAN, SPACE, arms=("full",), test=False)
+    assert replay(director, events, strict=False) > 40
+    assert "2 of the settings that are recorded would be proposed otherwise here" in caplog.text
+    assert director.history.trials[5].config == next(
+        event.config for event in events if isinstance(event, Proposed) and event.trial == 5
+    )
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"trial": 77}, {"source": "somebody"}])
+def test_whatever_else_differs_is_another_decision(tmp_path, change):
+    study(tmp_path).run()
+    events = list(read_events(tmp_path / "log"))
+    position = next(i for i, e in enumerate(events) if isinstance(e, Proposed) and e.trial == 5)
+    events[position] = replace(events[position], **change)
+    with pytest.raises(LogError, match="a replay decides"):
+        replay(Director(PLAN, SPACE, arms=("full",), test=False), events, strict=False)

@@ -228,6 +228,13 @@ def test_a_study_runs_and_resumes_from_its_folder_alone(file, tmp_path, monkeypa
     assert json.dumps(again.verdict, default=str) == json.dumps(first.verdict, default=str)
 
 
+def test_a_study_of_a_cluster_goes_on_without_one():
+    earlier = {"engine": "ray", "address": "auto", "lanes": 2, "trial": {"CPU": 4.0}, "prices": {"a": 1.0}}
+    assert Launch().over(earlier) == Launch(**earlier)
+    assert Launch(engine="inprocess").over(earlier) == Launch("inprocess", None, 2, None, {"a": 1.0})
+    assert Launch(address="local").over(earlier) == Launch(**earlier | {"address": "local"})
+
+
 def test_lanes_that_a_command_names_replace_the_file_s_and_are_remembered(file, tmp_path):
     source = file(YAML + "engine: {inprocess: {lanes: 3, watchdog_s: 9}}\n")
     given = load_study(source, tmp_path / "out", Launch(lanes=2))

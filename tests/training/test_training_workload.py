@@ -11,7 +11,7 @@ from torch import nn
 from autotune import selection
 from autotune.checkpoint import CheckpointStore
 from autotune.data import Dataset, Splits
-from autotune.errors import CheckpointError, HungError
+from autotune.errors import CheckpointError, DeviceLostError, HungError
 from autotune.events import Failed, Interrupted, Reported
 from autotune.ledger import Label
 from autotune.selection import Selector, Subset
@@ -19,6 +19,7 @@ from autotune.task import Classification, CustomLoop, Regression
 from autotune.testing.workloads import Fuse, Killed, WorkloadContract, declared, saved
 from autotune.training.attempts import MAX_STARTS, Attempts
 from autotune.training.compare import BRANCH_SHARE
+from autotune.training.failures import device_lost
 from autotune.training.rules import TrialRules
 from autotune.training.trial import Trial
 from autotune.training.workload import TrainingWorkload
@@ -513,3 +514,38 @@ class TestJudges:
         flops = [one.ledger[Label.EVALUATE].flops for one in (low, high)]
         assert flops[0] / flops[1] == pytest.approx(len(judges[0]) / len(judges[1]))
         assert low.score * len(judges[0]) == pytest.approx(round(low.score * len(judges[0])))
+
+
+def test_a_trial_that_loses_its_gpu_is_begun_again_elsewhere_and_given_up_in_the_end(
+    blobs, splits, tmp_path, monkeypatch
+):
+    """CUDA keeps an error of its kernels: whatever came next in the same process would fail, too."""
+
+    class Asserts(nn.Module):
+        def forward(self, inputs):
+            raise RuntimeError("CUDA error: device-side assert triggered")
+
+    def worker():
+        return worker_of(Classification(blobs, lambda config: Asserts()), splits, tmp_path, TrialRules(1.2))
+
+    assignment = Assignment(0, 0, BASE, 7, 0, 0.0, 1.2)
+    outcome = worker().advance(assignment, lambda: None)
+    assert isinstance(outcome, Failed) and outcome.kind == "error"  # there is no GPU here to lose
+    monkeypatch.setattr("autotune.training.workload.device_lost", lambda device: True)
+    for _ in range(MAX_STARTS):
+        with pytest.raises(DeviceLostError, match="GPU cannot be used any more: RuntimeError: CUDA error"):
+            worker().advance(assignment, lambda: None)
+    outcome = worker().advance(assignment, lambda: None)
+    assert isinstance(outcome, Failed) and outcome.kind == "crashed"
+
+
+@pytest.mark.parametrize(
+    ("device", "works", "lost"), [("cpu", False, False), ("cuda", True, False), ("cuda", False, True)]
+)
+def test_a_gpu_is_lost_when_not_even_waiting_for_it_works(monkeypatch, device, works, lost):
+    def synchronize(which):
+        if not works:
+            raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr("torch.cuda.synchronize", synchronize)
+    assert device_lost(torch.device(device)) == lost

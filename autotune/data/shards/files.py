@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,13 +44,19 @@ class Shard:
     def __str__(self) -> str:
         return str(self.folder / self.name)
 
-    def part(self, start: int, length: int) -> bytes:
+    def part(self, start: int, length: int, beat: Callable[[], object] | None = None) -> bytes:
         """Some of its bytes.
+
+        Args:
+            start: Of the first one.
+            length: How many.
+            beat: Called while a store that is away is waited for, without end; None gives it a minute.
 
         Raises:
             StorageError: When it is gone, or is another file by now, or cannot be read.
         """
-        store = Patient(store_at(self.folder), patience_s=OPENING_S)
+        there = store_at(self.folder)
+        store = Patient(there, patience_s=OPENING_S) if beat is None else Patient(there, beat)
         found = store.part(self.name, start, length, self.tag)
         if found is None:
             raise StorageError(
@@ -59,10 +65,10 @@ class Shard:
             )
         return found
 
-    def open(self) -> pq.ParquetFile:
-        """The file, ready to be read from its footer on."""
+    def open(self, beat: Callable[[], object] | None = None) -> pq.ParquetFile:
+        """The file, ready to be read from its footer on; see `part`."""
         with guarded(self):
-            return pq.ParquetFile(_Bytes(self), buffer_size=BUFFER, pre_buffer=False)
+            return pq.ParquetFile(_Bytes(self, beat), buffer_size=BUFFER, pre_buffer=False)
 
     def footer(self) -> bytes:
         """The bytes of its footer with what ends the file.
@@ -80,9 +86,9 @@ class Shard:
 class _Bytes(io.RawIOBase):
     """A shard as a file; its store is asked for each read."""
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, shard: Shard, beat: Callable[[], object] | None = None) -> None:
         super().__init__()
-        self._shard = shard
+        self._shard, self._beat = shard, beat
         self._at = 0
 
     def readable(self) -> bool:
@@ -101,7 +107,7 @@ class _Bytes(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         left = self._shard.size - self._at
         size = left if size < 0 else min(size, left)
-        found = self._shard.part(self._at, size) if size > 0 else b""
+        found = self._shard.part(self._at, size, self._beat) if size > 0 else b""
         self._at += len(found)
         return found
 
@@ -128,7 +134,7 @@ def find_shards(source: Source | Remote) -> tuple[list[Shard], list[Shard]]:
     store. Of several shards, those with `test` as a word in their name are the official test part.
 
     Raises:
-        StorageError: When there are none.
+        DataError: When there are none.
     """
     given = [source] if isinstance(source, str | Path | Remote) else source
     places = [locate(one) for one in given]
@@ -159,7 +165,7 @@ def _remote(place: Remote) -> Sequence[Shard]:
     shards = [Shard(folder, found.name, found.size, found.tag) for found in there if wanted(found)]
     if not shards:
         known = ", ".join(found.name for found in there[:12]) or "nothing"
-        raise StorageError(
+        raise DataError(
             f"no {' or '.join(SUFFIXES)} file at {place}; {folder} has: {known}; give the folder that they "
             "are in, or a list of folders"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import pairwise
 from typing import Any, Final, final
 
@@ -82,7 +82,7 @@ class ShardedInputs(Unloaded):
 
     def gather(self, ids: Array, beat: Callable[[], object] = lambda: None) -> Iterator[Array]:
         """Some rows in blocks of at most 1 MiB; each row group is read once, and no further than needed."""
-        opened = lru_cache(maxsize=1)(Shard.open)
+        opened = lru_cache(maxsize=1)(partial(Shard.open, beat=beat))
         groups = self.layout.group_of(ids)
         cuts = np.flatnonzero(np.diff(groups, prepend=-1))
         for begin, end in pairwise([*cuts, len(ids)]):
