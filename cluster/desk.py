@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, final
 
@@ -156,9 +156,10 @@ class Desk:
                 self._put_back(seat, assignment.id)
             elif isinstance(answer, Failed) and answer.kind == "memory" and beside > 1:
                 self._crowded(beside)
-                self._deaths.add(seat.actor, [assignment.id])
                 reason = f"{answer.message}, beside {beside - 1} others"
-                self._lose(seat, Interrupted(assignment.id, assignment.trial, reason), answer.node)
+                told = Interrupted(assignment.id, assignment.trial, reason)
+                had = self._lose(seat, told, answer.node)
+                self._deaths.add(seat.actor, _saved({assignment.id: had}), sure=True)
                 self._put_back(seat, assignment.id)
             elif isinstance(answer, Failed) and answer.kind == "memory" and self._outgrown(seat, answer):
                 self._put_back(seat, assignment.id)
@@ -181,7 +182,7 @@ class Desk:
             if seat.stillborn >= _STILLBORN:
                 self.exchange.fail(StudyError(f"{_STILLBORN} Ray actors in a row did not start: {reason}"))
         else:
-            self._deaths.add(seat.actor, seat.inside)
+            self._deaths.add(seat.actor, _saved(had), sure=memory)
             if len(seat) > 1 and memory:
                 self._crowded(len(seat))
             elif len(seat) == 1:
@@ -202,7 +203,7 @@ class Desk:
         """Where another process of the trial is gone, that is a death like any other; see `_give_up`."""
         if _blameless(reason):
             return 0
-        self._deaths.add(seat.actor, [assignment.id])
+        self._deaths.add(seat.actor, _saved({assignment.id: had}))
         return self._give_up(seat, assignment, reason, had)
 
     def _give_up(self, seat: Seat, one: Assignment, reason: str, had: Remains) -> int:
@@ -269,6 +270,11 @@ class Desk:
 def _given_up(one: Assignment, kind: str, message: str, had: Remains) -> Failed:
     """The answer for an assignment whose processes die."""
     return Failed(one.id, one.trial, one.rung, kind, message, had.saved, had.node)
+
+
+def _saved(had: Mapping[int, Remains]) -> dict[int, float]:
+    """How far assignments are, in FLOPs that need not be spent again."""
+    return {assignment: remains.saved.total.flops for assignment, remains in had.items()}
 
 
 def _blameless(reason: str) -> bool:

@@ -56,8 +56,8 @@ class RayEngine(Engine):
         lookahead: Assignments that wait beyond what fits, so that an autoscaler sees demand; None for 4 on a
             cluster that may grow and 0 on our own or with fixed `workers`.
         watchdog_s: Seconds without progress after which a trial is ended as `hung`; None never ends one.
-        crashes: Deaths of its worker process (not of a node) that one assignment survives; a workload that
-            trains survives at most 3 at the same fidelity.
+        crashes: Deaths of its worker process (not of a node) that one assignment survives without getting any
+            further in between.
         lanes: Trials that one worker advances at the same time, at least 1. With several, those whose models
             have the same shape make their steps together, where that was measured to be faster: for many
             small models. What ends a worker's process takes all its trials back to their newest checkpoints.

@@ -11,7 +11,7 @@ from typing import Final
 
 from autotune.errors import StorageError
 
-MAX_STARTS: Final = 4  # at the same fidelity; whatever kills a worker so often will do it again
+MAX_STARTS: Final = 20  # at the same fidelity; whatever kills a worker so often will do it again
 _STARTS: Final = "starts.json"
 
 

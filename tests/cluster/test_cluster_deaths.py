@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from autotune.cluster.adapters import Dispatch, ReactionScheduler
+from autotune.cluster.deaths import Deaths
 from autotune.cluster.desk import _STILLBORN, Desk
 from autotune.cluster.engine import RayEngine
 from autotune.cluster.exchange import Exchange
@@ -99,6 +100,7 @@ def lost(monkeypatch):
     """The machines that are gone, by what stands for their actors."""
     gone = set()
     monkeypatch.setattr("autotune.cluster.deaths.machine_lost", gone.__contains__)
+    monkeypatch.setattr("autotune.cluster.deaths.SETTLED_S", 0.0)
     return gone
 
 
@@ -381,3 +383,39 @@ def test_what_was_answered_before_the_storage_failed_is_not_thrown_away(tmp_path
     with pytest.raises(StorageError, match="the disk is full"):
         lives.exchange.collect(0.0)
     assert lives.exchange.queued == 1  # the other one, which a resumed study does again
+
+
+def test_the_latest_deaths_do_not_count_until_it_is_known_whether_a_machine_went_with_them(lost, monkeypatch):
+    """A node that is killed after three deaths of its own was the fourth, for a second or two."""
+    monkeypatch.setattr("autotune.cluster.deaths.SETTLED_S", 10.0)
+    now = [0.0]
+    deaths = Deaths(3, lambda: now[0])
+    for at, actor in enumerate(("a", "b", "c")):
+        now[0] = float(at)
+        deaths.add(actor, {0: 0.0})
+        assert not deaths.too_many(0)
+    now[0] = 60.0
+    deaths.add("of a node", {0: 0.0})
+    assert not deaths.too_many(0)
+    lost.add("of a node")
+    now[0] = 61.0
+    deaths.add("d", {0: 0.0})
+    assert not deaths.too_many(0)
+    now[0] = 75.0
+    deaths.add("e", {0: 0.0})
+    assert deaths.too_many(0) == 5
+    deaths.forget(0)
+    for actor in "abcd":
+        deaths.add(actor, {0: 0.0}, sure=True)
+    assert deaths.too_many(0) == 4
+
+
+def test_who_gets_further_between_two_deaths_is_not_given_up():
+    deaths = Deaths(3)
+    for death in range(20):
+        deaths.add(death, {0: float(death), 1: 0.0})
+        assert not deaths.too_many(0)
+    assert deaths.too_many(1) == 20
+    for death in range(3):
+        deaths.add(death, {0: 19.0})
+    assert deaths.too_many(0) == 4

@@ -215,7 +215,9 @@ def test_many_workers_dying_at_once_are_only_a_delay(run, tmp_path):
     assert all(isinstance(answer, Reported) for answer in answers)
 
 
-def test_a_worker_that_always_dies_is_given_up_and_harms_no_other(run):
+def test_a_worker_that_always_dies_is_given_up_and_harms_no_other(run, monkeypatch):
+    monkeypatch.setattr("autotune.cluster.deaths.SETTLED_S", 0.0)
+
     def dies(config, fidelity, seed):
         if config["x"] == 0:
             os._exit(1)

@@ -526,7 +526,9 @@ def test_a_trial_that_loses_its_gpu_is_begun_again_elsewhere_and_given_up_in_the
             raise RuntimeError("CUDA error: device-side assert triggered")
 
     def worker():
-        return worker_of(Classification(blobs, lambda config: Asserts(8, 3)), splits, tmp_path, TrialRules(1.2))
+        return worker_of(
+            Classification(blobs, lambda config: Asserts(8, 3)), splits, tmp_path, TrialRules(1.2)
+        )
 
     assignment = Assignment(0, 0, BASE, 7, 0, 0.0, 1.2)
     outcome = worker().advance(assignment, lambda: None)

@@ -13,7 +13,7 @@ from typing import Any, final
 from autotune.events import Interrupted, Outcome, Reported
 from autotune.folders import replacing
 from autotune.ledger import Charge, Label, Ledger
-from autotune.work import Assignment, Beat, Worker, Workload
+from autotune.work import Assignment, Beat, Remains, Worker, Workload
 
 NOTES = "quanta.jsonl"
 HURRY = "hurry"  # once there is a file of this name, quanta take no time
@@ -42,6 +42,13 @@ class Paced(Workload):
     def describe(self) -> dict[str, Any]:
         """Its speed is not part of what it is."""
         return {"workload": "Paced", "quantum": self.quantum}
+
+    def remains(self, assignment: Assignment) -> Remains:
+        """What is saved of a trial."""
+        saved = self.folder / f"trial-{assignment.trial:06d}.json"
+        done = int(json.loads(saved.read_text())) if saved.exists() else 0
+        flops = max(0.0, done * self.quantum - assignment.since)
+        return Remains(Ledger({Label.TRAIN: Charge(flops, 0.0)})) if flops else Remains()
 
     def worker(self, bulk: Any) -> Worker:
         """A worker; all of its state is in the shared folder."""
