@@ -18,6 +18,7 @@ from lab.reading import (
     begun_again,
     busy_s,
     differing,
+    excess,
     quantile,
     recoveries,
     saved_twice,
@@ -114,6 +115,24 @@ def test_figures_are_read_from_notes():
     assert busy_s(found) == 3.0
     assert differing([1, 2], [1, 3, 4]) == 2
     assert [quantile([3.0, 1.0, 2.0], share) for share in (0.5, 0.95)] == [2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("faults", "beyond"),
+    [
+        ([], 2),  # nothing was taken
+        ([Fault("driver", 1.0, {})], 1),  # whose workers outlived it: one quantum of each trial is allowed
+        ([Fault("driver", 1.0, {}), Fault("driver", 2.5, {})], 0),
+        ([Fault("node", 1.0, {}, "a")], 1),
+        ([Fault("node", 1.0, {}, "a"), Fault("node", 2.5, {}, "a")], 1),  # the second was lost on another
+        ([Fault("node", 1.0, {}, "a"), Fault("node", 2.5, {}, "b")], 0),
+        ([Fault("worker", 1.0, {0: ("a", 1)}, "a"), Fault("worker", 2.5, {5: ("b", 9)}, "b")], 1),
+        ([Fault("driver", 9.0, {})], 2),  # later than both
+    ],
+)
+def test_a_fault_is_an_excuse_for_one_quantum_of_each_trial_that_it_took(faults, beyond):
+    found = [note(1.1, "begun"), note(2.0, "begun", host="b", pid=2), note(3.0, "begun", host="a", pid=3)]
+    assert excess(found, faults) == beyond
 
 
 def test_what_machines_were_paid_for_adds_up():

@@ -65,7 +65,7 @@ class Drill:
 
     def kill_worker(self, note: Note) -> Fault:
         """SIGKILL for the process that a trial is in."""
-        fault = Fault("worker", time.time(), {note.trial: (note.host, note.pid)})
+        fault = Fault("worker", time.time(), {note.trial: (note.host, note.pid)}, note.host)
         self.cluster.workers[note.host].run(["kill", "-9", str(note.pid)])
         self.faults.append(fault)
         return fault
@@ -180,7 +180,8 @@ class Drill:
 
     def _fault(self, kind: str, host: Host | None, act: Callable[[], float]) -> Fault:
         before = self._stepping(host)
-        fault = Fault(kind, act(), {trial: (note.host, note.pid) for trial, note in before.items()})
+        trials = {trial: (note.host, note.pid) for trial, note in before.items()}
+        fault = Fault(kind, act(), trials, None if host is None else host.name)
         self.faults.append(fault)
         return fault
 

@@ -44,11 +44,19 @@ class Fault:
         kind: `node`, `power`, `driver`, `worker`, ...
         at: When, in seconds since 1970.
         trials: In the middle of a quantum there and then, each with the process that it was in.
+        host: What was taken; None where it was the driver or the head.
     """
 
     kind: str
     at: float
     trials: dict[int, tuple[str, int]]
+    host: str | None = None
+
+    def takes(self, note: Note) -> bool:
+        """Whether the process that wrote a note may be gone with it."""
+        if self.kind == "worker":
+            return (note.host, note.pid) in self.trials.values()
+        return self.host in (None, note.host)
 
 
 @final
@@ -101,6 +109,27 @@ def begun_again(found: Iterable[Note]) -> int:
     return _again(found, "begun")
 
 
+def excess(found: Iterable[Note], faults: Sequence[Fault]) -> int:
+    """Quanta that were begun again for no fault, or beyond one of a trial for each fault that took it.
+
+    A trial that was between two quanta, or whose process outlived its driver for a moment, is taken as well.
+    """
+    last: dict[tuple[int, int], Note] = {}
+    allowed: set[tuple[int, int]] = set()
+    beyond = 0
+    for note in (note for note in found if note.what == "begun"):
+        before = last.get((note.trial, note.quantum))
+        last[note.trial, note.quantum] = note
+        if before is None:
+            continue
+        taking = [at for at, fault in enumerate(faults) if fault.at < note.t and fault.takes(before)]
+        if not taking or (taking[-1], note.trial) in allowed:
+            beyond += 1
+        else:
+            allowed.add((taking[-1], note.trial))
+    return beyond
+
+
 def busy_s(found: Iterable[Note]) -> float:
     """Seconds of all slots that went into quanta which were saved."""
     begun: dict[tuple[int, int], float] = {}
@@ -132,7 +161,6 @@ def figures(setup: Setup, folder: Path, faults: Sequence[Fault]) -> dict[str, An
     events = list(read_events(log))
     failed = [event for event in events if isinstance(event, Failed)]
     hit = sum(len(fault.trials) for fault in faults)
-    again = begun_again(found)
     result = {
         "faults": len(faults),
         "trials": len(history.trials),
@@ -143,8 +171,8 @@ def figures(setup: Setup, folder: Path, faults: Sequence[Fault]) -> dict[str, An
         "quanta": sum(note.what == "saved" for note in found),
         "trials_hit": hit,
         "saved_quanta_repeated": saved_twice(found),
-        "quanta_begun_again": again,
-        "excess_quanta": max(0, again - hit),  # at most one for each trial that was hit
+        "quanta_begun_again": begun_again(found),
+        "excess_quanta": excess(found, faults),
         "decisions_replayed": checked,
         "winner": Result.load(folder / "study").best_config,
     }
