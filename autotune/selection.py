@@ -101,10 +101,21 @@ class Selector(ABC):
 
     @abstractmethod
     def cost(self, n: int, budget: int, width: int) -> float:
-        """FLOPs of the rule itself, its signals excluded, for n candidates with `width` features.
+        """FLOPs of the rule itself, its signals excluded, for n candidates with `width` features each.
+
+        Where a signal has several checkpoints, `width` is that of one: see `width_of`.
 
         Arithmetic counts as it is; sorts and draws by `autotune.sampling.sort_cost` and `shuffle_cost`.
         """
+
+
+def width_of(values: Tensor) -> int:
+    """Numbers of a sample in a signal, shape (n,), (n, k), or (n, c, k) where it has several checkpoints.
+
+    >>> width_of(torch.zeros(9)), width_of(torch.zeros(9, 5)), width_of(torch.zeros(9, 3, 5))
+    (1, 5, 5)
+    """
+    return values.shape[-1] if values.dim() > 1 else 1
 
 
 SelectorT = TypeVar("SelectorT", bound=Selector)

@@ -27,7 +27,7 @@ from autotune.data.sources import open_dataset
 from autotune.errors import SelectorError
 from autotune.policy import Policy
 from autotune.search_spaces.policies import BASELINES, policies
-from autotune.selection import Scope, selector_names
+from autotune.selection import Scope, selector_names, width_of
 from autotune.signals import Signal, Signals, passes
 from autotune.space import SearchSpace
 from autotune.task import Batch
@@ -173,7 +173,7 @@ def one_seed(bench: Bench, seed: int, rows: int) -> list[dict[str, Any]]:
         except SelectorError:
             continue  # the task cannot give what the rule needs
         times = selections(policy, bench.horizon)
-        width = max([v.shape[1] for v in given.values() if v.dim() > 1], default=1)
+        width = max(width_of(values) for values in given.values())
         found.append(
             {
                 "selector": name,

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import numpy as np
 import optuna
+from scipy.stats import t as student
 
 from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA, Variant
@@ -125,10 +126,14 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     """Mean over all runs, and half of its 95 % interval over the seeds.
 
     Args:
-        values: Shape (tasks, seeds); a seed means the same draws in no two tasks.
+        values: Shape (tasks, seeds). With one seed the same settings are drawn in all tasks of one space, so
+            what is independent are seeds, not runs.
     """
-    within = values.var(1, ddof=1).mean() if values.shape[1] > 1 else float("nan")
-    return float(values.mean()), float(1.96 * math.sqrt(within / values.size))
+    by_seed = values.mean(0)
+    if len(by_seed) < 2:
+        return float(values.mean()), float("nan")
+    factor = float(student.ppf(0.975, len(by_seed) - 1)) / math.sqrt(len(by_seed))
+    return float(values.mean()), factor * float(by_seed.std(ddof=1))
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

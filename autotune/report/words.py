@@ -16,8 +16,8 @@ from autotune.report.view import StudyView
 from autotune.storage.location import Location
 
 RIVALS: Final = {
-    "fresh_random": "fresh random subsets at the same cost",
-    "full": "full data on a compressed schedule at the same cost",
+    "fresh_random": "fresh random subsets for as many epoch-equivalents",
+    "full": "full data for as many epoch-equivalents",
 }
 PHASES: Final = {SEARCH: "search", CONFIRM: "confirmation", VERDICT: "reading the test split"}
 
@@ -88,7 +88,12 @@ def comparisons(view: StudyView) -> list[str]:
     verdict = view.verdict
     margin, confidence = float(verdict.get("margin", 0.0)), float(verdict.get("confidence", 0.95))
     offered = set(view.arms)
-    return [comparison(one, margin, confidence, offered) for one in verdict.get("comparisons", ())]
+    found = [comparison(one, margin, confidence, offered) for one in verdict.get("comparisons", ())]
+    if any("mean" in one for one in verdict.get("comparisons", ())) and not verdict["winner"].get("test"):
+        found.append(
+            "There is no test split: the winner was chosen by what it is compared on, which flatters it."
+        )
+    return found
 
 
 def comparison(one: Mapping[str, Any], margin: float, confidence: float, offered: set[str]) -> str:
@@ -115,9 +120,10 @@ def comparison(one: Mapping[str, Any], margin: float, confidence: float, offered
 def _uncompared(arm: str, rival: str, one: Mapping[str, Any], offered: set[str]) -> str:
     reason = str(one.get("reason", "it was not compared"))
     if reason == "the winner's own policy":
-        if arm == "full":
-            return "The winner trains on all data: no selection policy beat it."
-        return "The winner's own policy is fresh_random: no selection rule beat fresh random subsets."
+        if len(offered) < 2:
+            return ""  # there was nothing to choose from
+        own = "The winner trains on all data" if arm == "full" else f"The winner's own policy is {arm}"
+        return f"{own}: no other policy that was confirmed had a better mean on validation; no test of them."
     if offered and arm not in offered:
         return f"Not compared with {rival}: the arm {arm} was removed from the space."
     return f"Not compared with {rival}: {reason}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from autotune.searching.modelled import Modelled
 
@@ -18,8 +18,11 @@ class GP(Modelled):
     """Propose where a Gaussian process expects the greatest improvement (Snoek et al., 2012).
 
     For few, expensive trials of mostly real parameters; a proposal takes seconds where TPE's takes
-    milliseconds. Failures are left out of the model, as running trials are that it expects nothing of.
+    milliseconds. Failures are left out of the model; Optuna's would expect of them what it expects of trials
+    that run, and propose elsewhere what it thinks they will find.
     """
+
+    copes_with_failures: ClassVar[bool] = False
 
     history: int = 100
 

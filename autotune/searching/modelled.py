@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Modelled(Searcher[Observed]):
 
     Attributes:
         copes_with_gaps: Whether the sampler models trials that lack some of the parameters.
+        copes_with_failures: Whether it takes trials that failed, told as running, for ones to keep away from.
         startup: Finite results that a rung needs, beside one more than a configuration has parameters.
         history: Most finished trials a model is built from: the best 25 and the most recent of the rest; as
             many running ones at most. At least 50. It bounds the time of a proposal.
@@ -44,6 +46,7 @@ class Modelled(Searcher[Observed]):
     """
 
     copes_with_gaps: ClassVar[bool] = False
+    copes_with_failures: ClassVar[bool] = True
     several: ClassVar[bool] = True
 
     startup: int = 10
@@ -79,7 +82,11 @@ class Modelled(Searcher[Observed]):
             return OPENINGS[self.opening].propose(state.space, trial, seed)
         from autotune.searching.snapshot import suggest  # importing Optuna takes a second
 
-        told = state.told(rung, self.history)
+        told = [
+            one
+            for one in state.told(rung, self.history)
+            if self.copes_with_failures or one.score is None or math.isfinite(one.score)
+        ]
         sampler = self.sampler(derive(seed, "searching", trial) % 2**32)
         objectives = 1 + len(state.aims.objectives)
         return suggest(state.space, told, sampler, self.copes_with_gaps, objectives)

@@ -29,6 +29,7 @@ class Standing:
         aims: Of the study besides its score. With them, who is less past the constraints leads, whatever the
             rung, and trials stand out by their `Order`.
         past: How far the leader is past the constraints.
+        excesses: The same of each trial that has a finite score.
         orders: By rung, where there are aims.
     """
 
@@ -41,6 +42,7 @@ class Standing:
     leader: int | None = None
     aims: Aims = field(default_factory=Aims)
     past: float = math.inf
+    excesses: dict[int, float] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
 
     def apply(self, event: Event, group: str = "") -> None:
@@ -53,7 +55,7 @@ class Standing:
                 place = (event.rung, event.score)
                 self._move(event.trial, place)
                 insort(self.rankings.setdefault(event.rung, []), event.score)
-                past = self.aims.violation(event.metrics)
+                self.excesses[event.trial] = past = self.aims.violation(event.metrics)
                 if (-past, *place) > (-self.past, *self.best):
                     self.best, self.leader, self.past = place, event.trial, past
                 if self.aims:
@@ -61,6 +63,8 @@ class Standing:
                     order.add(event.trial, self.aims.point(event.score, event.metrics), past)
             case Reported() | Failed() if event.trial in self.configs:
                 self._move(event.trial, (event.rung, -math.inf))
+                if event.trial == self.leader:
+                    self._follow()
             case Opened():
                 self.aims = Aims.of(event.study)
 
@@ -81,6 +85,14 @@ class Standing:
                 least = ranking[-max(1, len(ranking) // reduction)]
                 found += len(scores) - bisect_left(scores, least)
         return found
+
+    def _follow(self) -> None:
+        """The leader has failed: settings that work are those of the best who has not."""
+        able = [trial for trial, place in self.reached.items() if math.isfinite(place[1])]
+        places = {trial: (-self.excesses[trial], *self.reached[trial], -trial) for trial in able}
+        self.leader = max(able, key=places.__getitem__, default=None)
+        self.best = NOWHERE if self.leader is None else self.reached[self.leader]
+        self.past = math.inf if self.leader is None else self.excesses[self.leader]
 
     def _move(self, trial: int, place: Place) -> None:
         group = self.members.setdefault(self.groups[trial], {})

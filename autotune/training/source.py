@@ -11,6 +11,7 @@ from torch import Tensor
 
 from autotune.ledger import Label
 from autotune.policy import Policy
+from autotune.selection import width_of
 from autotune.signals import FORWARD, HISTORIES, KNOWN, Reading, Signal, Signals
 from autotune.training.collect import Collector
 from autotune.training.flops import PassCost
@@ -89,7 +90,7 @@ class Source:
 
         def make() -> tuple[Tensor, float]:
             readings = self.alone.passes(train, needs, beat)
-            width = max(reading.values[0].numel() for reading in readings.values())
+            width = max(width_of(reading.values) for reading in readings.values())
             drawing = generator(self.room.seed, "order")
             with self.meter.measure(Label.SHARED):
                 picked = policy.selector.select(Signals(train, readings), budget, drawing).ids

@@ -38,8 +38,9 @@ class Step:
     def make(self) -> Tensor:
         """Make it; per-sample losses before it, shape (b,)."""
         losses = self.task.losses(self.model, self.batch, self.smoothing)
+        weights = self.batch.weights
         self.optimizer.zero_grad()
-        torch.autograd.backward(torch.dot(losses, self.batch.weights) / len(self.batch))
+        torch.autograd.backward(torch.dot(losses.to(weights.dtype), weights) / len(self.batch))
         if self.clip > 0:
             clip_grad_norm_(self.model.parameters(), self.clip)
         self.optimizer.step()

@@ -12,7 +12,7 @@ from autotune.errors import DivergedError, TrialError
 from autotune.ledger import Label
 from autotune.policy import Policy, Weighting
 from autotune.seeds import derive
-from autotune.selection import Subset
+from autotune.selection import Subset, width_of
 from autotune.signals import Signals
 from autotune.task import Batch
 from autotune.training.collect import Collector
@@ -195,8 +195,8 @@ class Trial:
             self._check_leaves_training(self._policy.scoring(self._room.static), "its signals cost")
         readings = self.source.readings(self._policy, pool, self.fidelity, self.beat)
         signals = Signals(pool, readings, self.progress)
-        widths = [reading.values[0].numel() for reading in readings.values()]
-        flops = selector.cost(len(pool), budget, max(widths, default=1))
+        width = max((width_of(reading.values) for reading in readings.values()), default=1)
+        flops = selector.cost(len(pool), budget, width)
         if index == 0:
             self._check_leaves_training(flops / self.cost.epoch, "its rule costs")
         with self._meter.measure(Label.SELECT):

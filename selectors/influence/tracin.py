@@ -12,7 +12,7 @@ from autotune.numerics.influence import mean_row
 from autotune.sampling import observed, sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import register
-from autotune.signals import Signal, Signals
+from autotune.signals import CHECKPOINTS, Signal, Signals
 
 
 @final
@@ -40,8 +40,8 @@ class TracIn(ScoreSelector):
         return tracin_scores(observed(signals, Signal.CHECKPOINT_GRADIENTS), directions)
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """2 n c k and a sort, for c checkpoints of k numbers, `width` together."""
-        return 2.0 * n * width + sort_cost(n)
+        """2 n c k and a sort, for c checkpoints of k numbers; `width` is k, c is taken as 3."""
+        return 2.0 * n * CHECKPOINTS * width + sort_cost(n)
 
 
 def tracin_scores(gradients: Tensor, directions: Tensor) -> Tensor:

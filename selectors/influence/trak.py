@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -12,9 +12,7 @@ from autotune.numerics.influence import mean_row, second_moment
 from autotune.sampling import observed, sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import check_positive, register
-from autotune.signals import Signal, Signals
-
-CHECKPOINTS: Final = 3  # as many as are usually collected, for the declared cost
+from autotune.signals import CHECKPOINTS, Signal, Signals
 
 
 @final

@@ -60,7 +60,9 @@ def test_nothing_at_all_is_still_a_summary(tmp_path):
 
 def test_a_winner_that_is_a_baseline_claims_nothing_for_selection():
     same = {"baseline": "fresh_random", "answer": None, "reason": "the winner's own policy"}
-    assert "no selection rule beat" in comparison(same, 0.0, 0.95, set())
+    said = comparison(same, 0.0, 0.95, {"fresh_random", "el2n"})
+    assert said.startswith("The winner's own policy is fresh_random: no other policy that was confirmed had")
+    assert comparison(same | {"baseline": "full"}, 0.0, 0.95, set()) == ""  # a space without policies
 
 
 def test_removed_arms_are_said_to_be_removed():

@@ -9,6 +9,7 @@ from autotune.events import Failed, Opened, Proposed, Reported
 from autotune.ledger import Charge, Label, Ledger
 from autotune.searching import TPE, FairStart, GridSearch, RandomSearch, StartingPoints
 from autotune.searching.base import Searcher
+from autotune.searching.standing import NOWHERE, Standing
 from autotune.space import Choice, Float, SearchSpace
 from autotune.testing.searchers import SPACE, SearcherContract
 
@@ -237,3 +238,19 @@ def test_a_fair_start_takes_no_trials_from_a_searcher_that_counts_them(inner):
         ConfigurationError, match=r"must not count .*StartingPoints\(FairStart\(\.\.\.\), points"
     ):
         FairStart(inner)
+
+
+def test_settings_that_came_to_fail_are_handed_to_nobody():
+    standing = Standing()
+    for trial, score in enumerate((0.7, 0.8, 0.9)):
+        standing.apply(Proposed(trial, {"lr": 0.1}, 0, "test"))
+        standing.apply(Reported(trial, trial, 0, 1.0, score))
+    assert standing.leader == 2
+    standing.apply(Failed(3, 2, 1, "diverged", "NaN"))
+    assert (standing.leader, standing.best) == (1, (0, 0.8))
+    standing.apply(Reported(4, 0, 1, 2.0, 0.1))  # higher up, whatever the score
+    assert (standing.leader, standing.best) == (0, (1, 0.1))
+    standing.apply(Reported(5, 0, 2, 4.0, math.nan))
+    assert standing.leader == 1
+    standing.apply(Failed(6, 1, 1, "error", "an error"))
+    assert (standing.leader, standing.best) == (None, NOWHERE)

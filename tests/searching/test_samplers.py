@@ -162,3 +162,26 @@ def test_cmaes_without_its_package_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cmaes", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'autotune\[cmaes\]'"):
         CMAES().initial(BOWL)
+
+
+def test_a_gaussian_process_is_told_of_no_failure(monkeypatch):
+    """Optuna's would take them for trials that run, and expect of them what it expects of those."""
+    seen, line = [], SearchSpace({"x": Float(0.0, 1.0)})
+
+    def suggest(space, told, sampler, gaps, objectives):
+        seen.append([one.score for one in told])
+        return space.reference()
+
+    monkeypatch.setattr("autotune.searching.snapshot.suggest", suggest)
+    for searcher in (GP(startup=3), TPE(startup=3)):
+        state = searcher.initial(line)
+        for trial in range(9):
+            config = {"x": 0.1 * trial}
+            state = searcher.apply(state, Proposed(trial, config, 0, "test"))
+            if trial < 8:
+                failed, score = Failed(trial, trial, 0, "error", "an error"), float(trial)
+                answer = failed if trial % 2 else Reported(trial, trial, 0, 1.0, score)
+                state = searcher.apply(state, answer)
+        searcher.propose(state, 9, 0)
+    assert sorted(seen[0], key=str) == sorted([0.0, 2.0, 4.0, 6.0, None], key=str)
+    assert sum(score == -math.inf for score in seen[1]) == 4

@@ -3,6 +3,8 @@ import torch
 import torch.nn.functional as F
 
 from autotune.errors import SelectorError
+from autotune.sampling import sort_cost
+from autotune.selection import width_of
 from autotune.selectors.influence.trak import Trak, trak_scores
 from autotune.signals import Signal, Signals
 from autotune.testing.selectors import SelectorContract
@@ -75,3 +77,11 @@ def test_a_row_that_is_not_finite_changes_no_other_and_zero_is_neutral():
 def test_a_ridge_out_of_range_is_refused(ridge):
     with pytest.raises(SelectorError, match="ridge must be finite and above 0, got"):
         Trak(ridge=ridge)
+
+
+def test_its_cost_is_that_of_the_numbers_at_one_checkpoint():
+    """Three checkpoints of 16 numbers are not one of 48, whose square is nine times as large."""
+    gradients = random_readings(Trak.needs, 50)[Signal.CHECKPOINT_GRADIENTS].values
+    assert width_of(gradients) == gradients.shape[-1] < gradients[0].numel()
+    arithmetic = Trak().cost(1000, 10, 16) - sort_cost(1000)
+    assert arithmetic == pytest.approx(3 * (2.0 * 1000 * 16**2 + 16**3))

@@ -551,3 +551,13 @@ def test_a_gpu_is_lost_when_not_even_waiting_for_it_works(monkeypatch, device, w
 
     monkeypatch.setattr("torch.cuda.synchronize", synchronize)
     assert device_lost(torch.device(device)) == lost
+
+
+def test_a_model_whose_losses_are_of_half_precision_trains(blobs, splits, tmp_path):
+    class Half(nn.Linear):
+        def forward(self, inputs):
+            return super().forward(inputs).to(torch.bfloat16)  # as autocast gives it
+
+    worker = worker_of(Classification(blobs, lambda config: Half(8, 3)), splits, tmp_path, TrialRules(1.2))
+    outcome = advance(worker, BASE)
+    assert isinstance(outcome, Reported), outcome

@@ -45,7 +45,7 @@ def make(step: Step, ranks: Ranks) -> Tensor:
     with scope(device), normalising_together(step.model, ranks):
         GlobalGenerators(device).seed(derive(number, "rank", ranks.rank))
         losses = step.task.losses(step.model, mine, step.smoothing)
-        torch.autograd.backward(torch.dot(losses, mine.weights) / size)
+        torch.autograd.backward(torch.dot(losses.to(mine.weights.dtype), mine.weights) / size)
     parameters = [parameter for parameter in step.model.parameters() if parameter.requires_grad]
     used = ranks.any(*(parameter.grad is not None for parameter in parameters))
     gradients = [_gradient(p) for p, by_some in zip(parameters, used, strict=True) if by_some]
