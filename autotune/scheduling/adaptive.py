@@ -55,8 +55,8 @@ class AdaptiveState:
         first: The lowest rung that eliminates.
         witness: Of each search trial that was exempt at all rungs so far, its score at the last of them: a
             fair sample; None for those that have competed.
-        unearned: Trials on their way to a rung that their rank did not earn them; they count there only if
-            they do well.
+        unearned: Trials on their way to a rung that their rank did not earn them; they compete there, and
+            count only if they do well.
         began: Search trials that were assigned.
         lowest: The lowest rung that one of them began at; -1 before any did.
         arms: How far each has come.
@@ -184,8 +184,8 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
             self._learn(state, rung - 1, (before, score if math.isfinite(score) else -math.inf))
         exempt = (before is not None or rung == 0) and self._exempts(state, rung, score)
         lost = not score >= level.results.kth_best(max(1, level.results.count // self.reduction))
-        if not (trial in state.unearned and lost):  # or who was only watched would raise the others' quota
-            level.results.record(score, trial, waits=not exempt)
+        counts = not (trial in state.unearned and lost)  # who was only watched must not raise others' quota
+        level.results.record(score, trial, waits=not exempt, counts=counts)
         state.unearned.discard(trial)
         state.witness[trial] = score if exempt else None
         if exempt:

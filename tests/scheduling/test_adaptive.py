@@ -165,7 +165,7 @@ def test_settings_out_of_range_are_refused(arguments):
         AdaptiveASHA(**{"horizon": 1.0} | arguments)
 
 
-LATE = {"a": (0.9, 0.8, 0.3), "b": (0.7, 0.6, 0.5), "c": (0.5, 0.4, 0.9)}  # by arm, at each rung
+late = {"a": (0.9, 0.8, 0.3), "b": (0.7, 0.6, 0.5), "c": (0.5, 0.4, 0.9)}  # by arm, at each rung
 
 
 def with_arms(scheduler, trials):
@@ -182,7 +182,7 @@ def with_arms(scheduler, trials):
             trial, rung = decision.trial, decision.rung
             since = scheduler.rungs[rung - 1]
         reached[trial] = rung
-        value = LATE["abc"[trial % 3]][rung] - 0.001 * trial
+        value = late["abc"[trial % 3]][rung] - 0.001 * trial
         log += [
             Assigned(number, trial, rung, since, scheduler.rungs[rung]),
             Reported(number, trial, rung, scheduler.rungs[rung], value),
@@ -216,3 +216,33 @@ def test_every_arm_meets_every_rung_as_far_as_the_share_goes():
 
 def test_one_arm_needs_nobody_to_represent_it():
     assert drive(AdaptiveASHA(27.0, 1.0, lent=0.5), 3, 40, 2) == drive(AdaptiveASHA(27.0, 1.0), 3, 40, 2)
+
+
+def test_who_enters_late_and_nearly_leads_is_not_dropped_for_good():
+    """A policy that is judged late has one trial, and had to be the best of its rung on arrival."""
+    scheduler = AdaptiveASHA(9.0, 1.0, probation=0, share=0.0)
+    state, number, promoted = scheduler.initial(), 0, []
+
+    def result(trial, rung, score):
+        nonlocal state, number
+        since = scheduler.rungs[rung - 1] if rung and trial != late else 0.0
+        state = scheduler.apply(state, Assigned(number, trial, rung, since, scheduler.rungs[rung]))
+        state = scheduler.apply(state, Reported(number, trial, rung, scheduler.rungs[rung], score))
+        number += 1
+
+    def climb():
+        while isinstance(going := scheduler.decide(state), Promote):
+            promoted.append((going.trial, going.rung))
+            result(going.trial, going.rung, 0.9 if going.trial == 0 else 0.8)
+
+    late = 3
+    for trial in range(30):
+        state = scheduler.apply(state, Proposed(trial, {}, 0, "t"))
+        if trial == late:
+            result(late, 1, 0.89)  # the leader has .9
+        else:
+            result(trial, 0, 1.0 if trial == 0 else 0.5 + trial / 100)
+        climb()
+    top = [trial for trial, rung in promoted if rung == 2]
+    assert top[:2] == [0, late]
+    assert len(top) == state.levels[1].results.count // 3  # whom it came before, not beside
