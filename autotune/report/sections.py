@@ -57,8 +57,9 @@ def header(view: StudyView) -> Markup:
 def findings(view: StudyView) -> Markup:
     """The verdict in plain words."""
     answers = [str(one.get("answer") or "not compared") for one in view.verdict.get("comparisons", ())]
-    rows = [_finding(answer, line) for answer, line in zip(answers, comparisons(view), strict=True)]
-    notes = (*front_words(view), not_better(view), untried(view), removed(view))
+    said = zip(answers, comparisons(view), strict=True)
+    rows = [_finding(answer, line) for answer, line in said if line]
+    notes = (flattered(view), *front_words(view), not_better(view), untried(view), removed(view))
     rows += [_finding("note", line) for line in notes if line]
     return tag(
         "section",

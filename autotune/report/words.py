@@ -30,7 +30,7 @@ def summary(study: StudyView | str | Location) -> str:
         LogError: When its log is damaged.
     """
     view = study if isinstance(study, StudyView) else StudyView.load(study)
-    claims = [headline(view), *comparisons(view), *front_words(view), not_better(view)]
+    claims = [headline(view), *comparisons(view), flattered(view), *front_words(view), not_better(view)]
     lines = [*claims, cut_short(view), untried(view), removed(view), *cost(view)]
     return "\n".join(line for line in lines if line)
 
@@ -88,12 +88,15 @@ def comparisons(view: StudyView) -> list[str]:
     verdict = view.verdict
     margin, confidence = float(verdict.get("margin", 0.0)), float(verdict.get("confidence", 0.95))
     offered = set(view.arms)
-    found = [comparison(one, margin, confidence, offered) for one in verdict.get("comparisons", ())]
-    if any("mean" in one for one in verdict.get("comparisons", ())) and not verdict["winner"].get("test"):
-        found.append(
-            "There is no test split: the winner was chosen by what it is compared on, which flatters it."
-        )
-    return found
+    return [comparison(one, margin, confidence, offered) for one in verdict.get("comparisons", ())]
+
+
+def flattered(view: StudyView) -> str:
+    """What comparisons are worth that were made on what the winner was chosen by."""
+    compared = any("mean" in one for one in view.verdict.get("comparisons", ()))
+    if not compared or view.verdict["winner"].get("test"):
+        return ""
+    return "There is no test split: the winner was chosen by what it is compared on, which flatters it."
 
 
 def comparison(one: Mapping[str, Any], margin: float, confidence: float, offered: set[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from statistics import median
 from typing import Final
 
@@ -24,11 +25,15 @@ class Clock:
 
     Attributes:
         wall_s: Seconds that this driver and those before it have run.
-        running_s: Seconds that the assignments in flight have taken so far, all together.
+        running_s: Device-seconds that the assignments in flight have taken so far, all together.
+        places: Trials that run at once.
+        devices: That each of them takes.
     """
 
     wall_s: float = 0.0
     running_s: float = 0.0
+    places: int = 1
+    devices: int = 1
 
 
 def exceeded(
@@ -60,6 +65,8 @@ def exceeded(
         ahead += confirmation_s(history, confirm, arms)
     for name, limit, spent in _limited(history, budget, clock):
         expected = spent * (1.0 + ahead / busy) if busy else spent
+        if name == "wall":  # however many places there are, a training takes its time
+            expected = max(expected, spent + _longest_s(history, begun, confirm, arms, clock) / 3600)
         if expected > limit:
             return f"{name}={limit:g} of the budget: {spent:.4g} are spent, and {_REST[history.phase]}"
     return None
@@ -69,6 +76,19 @@ _REST = {
     SEARCH: "the rest is kept for what runs and for confirming the winner",
     CONFIRM: "another training would take more than the rest",
 }
+
+
+def _longest_s(history: History, begun: float, confirm: Confirm, arms: Sequence[str], clock: Clock) -> float:
+    """Seconds, at least, until what runs, what was decided and both turns of the confirmation are over."""
+    training = _pace(history) / clock.devices
+    due = [one.until - one.since for one in history.in_flight.values()]
+    gone = clock.running_s / clock.devices / len(due) if due else 0.0
+    ahead = max([begun * training, *(epochs * training - gone for epochs in due)])
+    if history.phase == SEARCH:
+        rungs = history.study.get("rungs") or [0.0]
+        turns = confirmations(confirm, arms, several=bool(Aims.of(history.study)))
+        ahead += sum(ceil(count / clock.places) for count in turns) * float(rungs[-1]) * training
+    return max(0.0, ahead)
 
 
 def confirmation_s(history: History, confirm: Confirm, arms: Sequence[str]) -> float:

@@ -164,7 +164,9 @@ class Loop:
         if not self._plan.budget.timed:
             return None
         now = time.monotonic()
-        clock = Clock(self._driven_s + now - self._began, self._running_s(now))
+        places = max(1, (self._workers or self._engine.capacity()) // self._engine.lanes)
+        wall_s = self._driven_s + now - self._began
+        clock = Clock(wall_s, self._running_s(now), places, self._engine.devices)
         given = self._plan.budget, self._plan.confirm, self._director.arms
         return exceeded(self._history, decided, *given, clock)
 

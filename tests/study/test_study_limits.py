@@ -167,9 +167,14 @@ def test_what_runs_is_part_of_the_forecast_and_of_the_pace():
 
 def test_wall_clock_goes_by_how_many_ran_at_once():
     past = history(4)  # 2 device-hours in half an hour: four at once
-    clock = Clock(wall_s=HOUR / 2)
-    assert exceeded(past, (), Budget(wall=2.7), CONFIRM, (), clock) is not None  # 0.5 h and 9 h by four
-    assert exceeded(past, (), Budget(wall=2.8), CONFIRM, (), clock) is None
+    clock = Clock(wall_s=HOUR / 2, places=4)
+    assert exceeded(past, (), Budget(wall=3.4), CONFIRM, (), clock) is not None  # 0.5 h and 1.5 h by two
+    assert exceeded(past, (), Budget(wall=3.6), CONFIRM, (), clock) is None
+    few = Clock(wall_s=HOUR / 2, places=2)  # 4 trainings by two, then 2
+    assert exceeded(past, (), Budget(wall=4.9), CONFIRM, (), few) is not None
+    assert exceeded(past, (), Budget(wall=5.1), CONFIRM, (), few) is None
+    many = Clock(wall_s=HOUR / 2, places=64)  # which do not make a training any shorter
+    assert exceeded(past, (), Budget(wall=3.4), CONFIRM, (), many) is not None
     assert exceeded(past, (), Budget(hours=0.4), CONFIRM, (), clock) == "the hours of the budget are over"
 
 
