@@ -32,7 +32,17 @@ from autotune.report.tables import (
     trials_table,
 )
 from autotune.report.view import StudyView
-from autotune.report.words import PHASES, comparisons, gaps, headline, judged, not_better, removed, untried
+from autotune.report.words import (
+    PHASES,
+    comparisons,
+    flattered,
+    gaps,
+    headline,
+    judged,
+    not_better,
+    removed,
+    untried,
+)
 
 LABELS: Final = {label.value: f"part {colour(k)}" for k, label in zip((1, 3, 5, 6, 4, 0), Label, strict=True)}
 FATES: Final = {
