@@ -225,7 +225,7 @@ def judgement(view: StudyView) -> Markup:
     """The winner beside its baselines, and what mattered."""
     verdict = view.verdict
     margin, confidence = float(verdict.get("margin", 0.0)), float(verdict.get("confidence", 0.95))
-    sub = "The winner and its baselines, trained again from scratch with the same seeds at the same cost."
+    sub = "The winner and its baselines, trained again from scratch, same seeds, as many epoch-equivalents."
     drawn = forest(verdict.get("comparisons", ()), margin, confidence)
     note = (
         f"Lines are {confidence:.0%} intervals of the paired difference, "
