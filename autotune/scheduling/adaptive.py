@@ -92,7 +92,7 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
         reduction: The lowest eliminating rung keeps between 1/reduction**2 and 1/reduction, those above
             1/reduction; rungs are about as many times as high as the one below. At least 2.
         probation: Trials that are exempt at first, at least 0; with 0 and no share this is ASHA.
-        share: Of the trials after that, in [0, 1].
+        share: Of all trials there that are exempt, where that is more, in [0, 1].
         trusted: Least rank correlation with the next rung at which a rung eliminates, in [-1, 1].
         lent: Share of the compute that representatives of arms may take, in [0, 1]; 0 for none.
     """
