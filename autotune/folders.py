@@ -20,7 +20,7 @@ from autotune.errors import StorageError
 MANIFEST: Final = "manifest.json"
 _PARTIAL: Final = ".partial-"
 HASHES: Final = "sha256"
-ABANDONED_S: Final = 3600.0
+ABANDONED_S: Final = 3600.0  # without a byte written: nobody writes it any more
 WAIT_S: Final = 0.2  # between two looks at whether another worker is done
 
 

@@ -92,14 +92,18 @@ class ReactionScheduler(TrialScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Hand the answers over, wait for the study's reaction, and fill the seat again."""
         desk, name, actor = self._desk, trial.trial_id, trial.temporary_state.ray_actor
-        told = unpacked(result[OUTCOME])
-        answers = [one for one in told if not isinstance(one, StorageError | CheckpointError)]
+        answers, errors = [], []
+        for one in unpacked(result[OUTCOME]):
+            if isinstance(one, StorageError | CheckpointError):
+                errors.append(one)
+            else:
+                answers.append(one)
         if (seat := desk.seats.get(name)) is None:
             return TrialScheduler.STOP
-        if error := next((one for one in told if isinstance(one, StorageError | CheckpointError)), None):
+        if errors:
             desk.receive(name, answers)  # what was answered before is paid for
             desk.drop(name)  # the others are unanswered, so that a resumed study does them again
-            desk.exchange.fail(error)
+            desk.exchange.fail(errors[0])
             return TrialScheduler.STOP
         if (number := desk.receive(name, answers)) and not seat.hung:
             desk.exchange.wait_for_reaction(number, _REACTION_S)

@@ -70,7 +70,7 @@ class Footprint:
         gpus = sum(node["Resources"].get(GPU, 0.0) for node in nodes if node["Alive"])
         if not gpus:
             return cls()
-        return cls({"CPU": 1, GPU: 1.0 / max(1, math.ceil((workers or 1) / gpus))})
+        return cls({"CPU": 1, GPU: 1.0 / math.ceil((workers or 1) / gpus)})
 
     @property
     def asked(self) -> str:

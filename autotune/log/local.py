@@ -147,7 +147,7 @@ class TrialLog:
 
     def _settle(self) -> None:
         """What an earlier driver wrote last may not be on the disk yet, and what follows builds on it."""
-        for _, _, path in sorted(paths(self._folder))[-1:]:
+        for _, _, path in paths(self._folder)[-1:]:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
 

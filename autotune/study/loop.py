@@ -128,7 +128,7 @@ class Loop:
                 break
             if isinstance(decided[0], PhaseStarted | Concluded):  # what was held so far was for this phase
                 self._take_in(self._newly_held(), committed)
-            elif reason := self._exceeded(decided):
+            elif reason := self._exceeded(decided, limit):
                 decided = [BudgetSpent(reason)]
             self._take_in(decided, committed)
         self._log.append(*committed)  # one synchronisation of the disk for a fact and what follows from it
@@ -159,12 +159,12 @@ class Loop:
         news, self._told, self._told_at = held - self._told, held, time.monotonic()
         return [news] if any(news.machines.values()) else []
 
-    def _exceeded(self, decided: Sequence[Event]) -> str | None:
+    def _exceeded(self, decided: Sequence[Event], limit: int) -> str | None:
         """Why the budget does not cover what was decided; None when it does."""
         if not self._plan.budget.timed:
             return None
         now = time.monotonic()
-        places = max(1, (self._workers or self._engine.capacity()) // self._engine.lanes)
+        places = max(1, limit // self._engine.lanes)
         wall_s = self._driven_s + now - self._began
         clock = Clock(wall_s, self._running_s(now), places, self._engine.devices)
         given = self._plan.budget, self._plan.confirm, self._director.arms

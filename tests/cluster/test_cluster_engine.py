@@ -171,9 +171,11 @@ def test_an_engine_serves_one_study_after_another():
     assert isinstance(answer, Reported)
 
 
-class _LosesItsGPU(Workload, Worker):
-    def __init__(self, folder):
-        self._folder = folder
+class _Alone(Workload, Worker):
+    """A worker of its own, which needs no data."""
+
+    def __init__(self, given):
+        self._given = given
 
     @property
     def bulk(self):
@@ -182,8 +184,10 @@ class _LosesItsGPU(Workload, Worker):
     def worker(self, bulk):
         return self
 
+
+class _LosesItsGPU(_Alone):
     def advance(self, assignment, beat):
-        mark = Path(self._folder, "lost")
+        mark = Path(self._given, "lost")
         if not mark.exists():
             mark.write_text(str(os.getpid()))
             raise DeviceLostError("its GPU cannot be used any more")
@@ -331,19 +335,9 @@ def test_bad_arguments_are_refused(options, text):
         RayEngine(**options)
 
 
-class _Raising(Workload, Worker):
-    def __init__(self, error):
-        self._error = error
-
-    @property
-    def bulk(self):
-        return {}
-
-    def worker(self, bulk):
-        return self
-
+class _Raising(_Alone):
     def advance(self, assignment, beat):
-        raise self._error("the disk is full")
+        raise self._given("the disk is full")
 
 
 class _Reading(Workload):

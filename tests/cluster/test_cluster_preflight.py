@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from autotune.cluster.gathered import gathered
 from autotune.cluster.preflight import NodeFacts, facts, problems, versions
 from autotune.cluster.rent import LOCAL
 
@@ -48,3 +49,10 @@ def test_every_node_of_a_live_cluster_answers(ray_cluster):
     assert [node.versions for node in found] == [HERE]
     assert found[0].group == LOCAL
     assert abs(found[0].skew_s) < 1.0  # its clock is ours
+
+
+def test_machines_of_a_job_are_waited_for_and_those_that_never_join_are_counted(monkeypatch):
+    monkeypatch.setattr("autotune.cluster.gathered.time.sleep", lambda seconds: None)
+    looks = iter([1, 1, 3])
+    assert gathered(3, lambda: [{"Alive": True}] * next(looks), 60.0) == 3
+    assert gathered(3, lambda: [{"Alive": True}, {"Alive": False}], 0.0) == 1

@@ -21,12 +21,11 @@ import numpy as np
 
 from autotune.data.columns import Array
 from autotune.errors import DataError
-from autotune.folders import alone, replacing, storage
+from autotune.folders import ABANDONED_S, alone, replacing, storage
 from autotune.storage.scratch import private
 
 GIB: Final = 1 << 30
 WINDOWS: Final = 4  # that half the cache has room for: those of as many trials at once
-ABANDONED_S: Final = 3600.0  # without a byte written: nobody writes it any more
 REMEDY: Final = "give a cache folder with more room, or a smaller cache_gib"
 
 
