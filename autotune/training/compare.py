@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 WINDOW: Final = 0.1  # the average reaches back over about this share of the steps so far
 BRANCH_SHARE: Final = 0.05  # of a rung's fidelity, over which a branch takes the rate to 0
@@ -39,14 +40,15 @@ class Average(Judged):
     """An exponential moving average of the parameters over a share of the steps so far.
 
     The newest weights enter with 1 / (1 + WINDOW * steps before), so that the first steps are soon
-    forgotten, and a trial of any length is averaged over the same share of its steps.
+    forgotten, and a trial of any length is averaged over the same share of its steps. The running statistics
+    of normalisation are averaged alike: those of the live weights alone belong to other activations.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self._steps = 0
-        live: dict[str, Tensor] = {n: p for n, p in model.named_parameters() if p.is_floating_point()}
-        self.weights = {name: parameter.detach().clone() for name, parameter in live.items()}
+        live = {name: value for name, value in _averaged(model) if value.is_floating_point()}
+        self.weights = {name: value.detach().clone() for name, value in live.items()}
         self._pair = (list(self.weights.values()), list(live.values()))
 
     def step(self) -> None:
@@ -65,6 +67,15 @@ class Average(Judged):
         for name, weights in self.weights.items():
             weights.copy_(tensors[name])
         self._steps = state["steps"]
+
+
+def _averaged(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """All parameters, those that share one under each of its names, and statistics of normalisation."""
+    yield from model.named_parameters(remove_duplicate=False)
+    for prefix, module in model.named_modules():
+        if isinstance(module, _NormBase) and module.track_running_stats:
+            for name, statistic in module.named_buffers(prefix, recurse=False):
+                yield name, statistic
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ from autotune.training.randomness import generator
 from autotune.training.room import Room
 from autotune.training.tracks import suffices
 from autotune.work import Beat
+
+SETTLED: Final = 0.99  # epoch-equivalents: in the first epoch losses tell when, and not what, was seen
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Source:
         if self.memory.losses is not None and wanted & FORWARD - self.room.static == {Signal.LOSS}:
             free = self.memory.losses.latest(pool, fidelity)
             oldest = max(1.0, policy.schedule.interval * self.room.rules.horizon)
+            oldest = min(oldest, fidelity - SETTLED)
             if policy.selector.tolerates_gaps or suffices(free, oldest):
                 readings[Signal.LOSS] = free
         readings |= self.passes(pool, wanted - readings.keys(), beat)

@@ -184,6 +184,40 @@ def test_the_average_starts_at_the_weights_and_reaches_back_a_share_of_the_steps
     assert 0.05 < lag / WINDOW < 15  # a share of the steps, however many there were
 
 
+def test_statistics_of_normalisation_are_averaged_as_the_weights_are():
+    """The average of a model that trains is judged with statistics of its own activations."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.BatchNorm1d(4, track_running_stats=False))
+    average = Average(model)
+    statistics = {"1.running_mean", "1.running_var"}
+    assert average.weights.keys() == dict(model.named_parameters()).keys() | statistics
+    wanted, counted = torch.zeros(4), 0
+    for step in range(50):
+        model(torch.full((5, 3), float(step)))
+        average.step()
+        wanted += (model[1].running_mean - wanted) / (1 + WINDOW * step)
+        counted = int(model[1].num_batches_tracked)
+    assert torch.allclose(average.weights["1.running_mean"], wanted, rtol=1e-4)
+    assert not torch.allclose(average.weights["1.running_mean"], model[1].running_mean, rtol=1e-2)
+    with wearing(model, average.weights):
+        assert torch.equal(model[1].running_mean, average.weights["1.running_mean"])
+    assert counted == 50
+
+
+def test_the_average_has_each_name_of_a_weight_that_two_modules_share():
+    """A state dict holds both, and loading it takes the second."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[1].weight = model[0].weight
+    average = Average(model)
+    for step in range(3):
+        with torch.no_grad():
+            model[0].weight.fill_(float(step))
+        average.step()
+    assert torch.equal(average.weights["0.weight"], average.weights["1.weight"])
+    other = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    other.load_state_dict(model.state_dict() | average.weights)
+    assert torch.equal(other[1].weight, average.weights["0.weight"])
+
+
 def test_wearing_other_weights_is_undone():
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     before = {name: value.clone() for name, value in model.state_dict().items()}

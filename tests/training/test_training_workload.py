@@ -414,8 +414,9 @@ def test_free_losses_cost_no_pass(blobs, splits, tmp_path):
     rules = TrialRules(horizon=4.0)
     runs = {
         "infobatch": POLICIES["infobatch"],
-        "warm": small_loss | {"policy.warmup": 0.3, "policy.interval": 1.0},
+        "warm": small_loss | {"policy.warmup": 0.6, "policy.interval": 1.0},
         "cold": small_loss | {"policy.interval": 1.0},
+        "first epoch": small_loss | {"policy.warmup": 0.3, "policy.interval": 1.0},
     }
     scored = {}
     for name, policy in runs.items():
@@ -424,6 +425,7 @@ def test_free_losses_cost_no_pass(blobs, splits, tmp_path):
         scored[name] = outcome.ledger[Label.SCORE].flops
     assert scored["infobatch"] == scored["warm"] == 0
     assert scored["cold"] > 0
+    assert scored["first epoch"] > 0  # losses of the first epoch tell when a sample was seen
 
 
 def test_the_clock_does_not_decide_when_a_loss_is_looked_at(blobs, splits, tmp_path, monkeypatch):
