@@ -1,9 +1,10 @@
-"""The commands that size a cluster: a search in virtual time, on curves or before there are any."""
+"""The commands that size a cluster: a study in virtual time, on curves or before there are any."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 from autotune.cli.output import answer
 from autotune.cli.parsing import Commands
 from autotune.report.numbers import duration
-from autotune.storage.location import locate
 
 if TYPE_CHECKING:
     from autotune.simulation.curves import Curves
     from autotune.simulation.fleet import Fleet
-    from autotune.simulation.forecast import Forecast
     from autotune.simulation.run import Simulation
     from autotune.study.plan import Plan
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Add the commands."""
     _add_forecast(commands)
-    text = "Run a search in virtual time: how long, how busy, how much, with how many workers."
+    text = "Run a study in virtual time: how long, how busy, how much, with how many workers."
     one = commands.add("simulate", text, simulate)
     source = one.add_mutually_exclusive_group(required=True)
     source.add_argument("--study", metavar="PATH", help="an earlier study: its trials, its plan")
@@ -35,6 +34,13 @@ def add(commands: Commands) -> None:
     )
     one.add_argument("--epochs", type=float, metavar="B", help="another budget, in epoch-equivalents")
     one.add_argument("--trials", type=int, metavar="T", help="another budget, in trials")
+    one.add_argument(
+        "--step-seconds",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="of a step of TaskSet, which records no times (default: 1)",
+    )
     _add_fleet(one)
 
 
@@ -53,17 +59,33 @@ def _add_forecast(commands: Commands) -> None:
 
 
 def _add_fleet(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--workers", nargs="+", type=int, default=[1, 2, 4, 8, 16], metavar="N")
-    one.add_argument("--price", type=float, default=0.0, help="of one worker for an hour (0)")
-    one.add_argument("--stragglers", type=float, default=0.0, help="share of slow assignments (0)")
-    one.add_argument("--slowdown", type=float, default=3.0, help="how many times as long those take (3)")
-    one.add_argument("--losses", type=float, default=0.0, help="machines lost per worker and hour (0)")
-    one.add_argument("--startup", type=float, default=0.0, help="seconds before an assignment trains (0)")
-    one.add_argument("--seeds", type=int, default=1, help="repetitions; medians are shown (1)")
+    one.add_argument(
+        "--workers",
+        nargs="+",
+        type=int,
+        default=[1, 2, 4, 8, 16],
+        metavar="N",
+        help="trials that run at once, at most; a row for each (default: 1 2 4 8 16)",
+    )
+    numbers = (
+        ("price", 0.0, "price of a worker for an hour (default: 0)"),
+        ("stragglers", 0.0, "share of assignments that are slow (default: 0)"),
+        ("slowdown", 3.0, "how many times as long those take (default: 3)"),
+        ("losses", 0.0, "machines lost per worker and hour of work, as spot machines are (default: 0)"),
+        ("startup", 0.0, "seconds before each assignment trains (default: 0)"),
+        ("boot", 0.0, "seconds until a new machine is there (default: 0)"),
+        ("idle", 120.0, "seconds after which an idle worker is given back (default: 120; inf: never)"),
+        ("checkpoint", 60.0, "seconds of training between two checkpoints (default: 60, as studies do)"),
+    )
+    for name, value, text in numbers:
+        one.add_argument(f"--{name}", type=float, default=value, metavar="X", help=text)
+    one.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="repetitions; medians are shown (default: 1)"
+    )
 
 
 def simulate(given: argparse.Namespace) -> int:
-    """Simulate a search with each number of workers."""
+    """Simulate a study with each number of workers."""
     return answer(lambda: _simulated(given), given.json)
 
 
@@ -73,10 +95,13 @@ def forecast(given: argparse.Namespace) -> int:
 
 
 def _fleets(given: argparse.Namespace) -> list[Fleet]:
+    from autotune.errors import ConfigurationError
     from autotune.simulation.fleet import Fleet
 
-    others = given.price, given.stragglers, given.slowdown, given.losses, given.startup
-    return [Fleet(workers, *others) for workers in given.workers]
+    if given.seeds < 1:
+        raise ConfigurationError(f"--seeds must be at least 1, got {given.seeds}")
+    names = ("price", "stragglers", "slowdown", "losses", "startup", "boot", "idle", "checkpoint")
+    return [Fleet(workers, **{name: getattr(given, name) for name in names}) for workers in given.workers]
 
 
 def _forecast(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -85,60 +110,33 @@ def _forecast(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
     study, fleets = load_study(given.study), _fleets(given)
     pace = pace_of(study, given.epoch_seconds)
-    rows = [
-        _expected(fleet.workers, [forecast(study, pace, fleet, seed) for seed in range(given.seeds)])
-        for fleet in fleets
-    ]
+    rows = [_row([forecast(study, pace, fleet, seed) for seed in range(given.seeds)]) for fleet in fleets]
+    for row in rows:  # drawn: they say nothing
+        del row["score"]
     measured = given.epoch_seconds is None
     said = f"an epoch-equivalent takes {pace.epoch_s:.3g} s" + (
         ", measured here on one thread" if measured else ""
     )
-    document = {"epoch_s": pace.epoch_s, "measured": measured, "seeds": given.seeds, "rows": rows}
-    return document, f"{said}\n{_forecast_table(rows, given.price > 0)}"
-
-
-def _expected(workers: int, found: list[Forecast]) -> dict[str, Any]:
-    return {
-        "workers": workers,
-        "hours": median(one.seconds / 3600 for one in found),
-        "search_hours": median(one.search.seconds / 3600 for one in found),
-        "confirm_hours": found[0].confirm_s / 3600,
-        "busy": fmean(one.search.utilisation for one in found),
-        "paid": median(one.paid for one in found),
-        "epochs": median(one.search.spent for one in found),
-        "trials": median(one.search.trials for one in found),
-        "trainings": found[0].trainings,
-    }
-
-
-def _forecast_table(rows: list[dict[str, Any]], priced: bool) -> str:
-    lines = ["workers       all     search  confirmation    busy" + ("       paid" if priced else "")]
-    for row in rows:
-        spans = (duration(3600 * row[name]) for name in ("hours", "search_hours", "confirm_hours"))
-        paid = f"  {row['paid']:9.2f}" if priced else ""
-        lines.append(
-            "{:7d}  {:>8s}  {:>9s}  {:>12s}".format(row["workers"], *spans) + f"  {row['busy']:6.0%}{paid}"
-        )
-    last = rows[-1]
-    lines.append(
-        f"search: {last['trials']:g} trials, {last['epochs']:.1f} epoch-equivalents; confirmation: at most "
-        f"{last['trainings']} full trainings; signals and selection come on top"
-    )
-    return "\n".join(lines)
+    source = {"study": str(given.study), "epoch_s": pace.epoch_s, "measured": measured}
+    end = "which policies win is not known, and so neither what their signals and selections cost"
+    return _document(source, fleets, given.seeds, rows), f"{said}\n{_table(rows, fleets[0])}\n{end}"
 
 
 def _simulated(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from autotune.simulation.run import simulate
 
     curves, plan = _asked(given)
-    rows = []
-    for fleet in _fleets(given):
+    fleets, rows = _fleets(given), []
+    for fleet in fleets:
         found = [
-            simulate(curves, dataclasses.replace(plan, seed=plan.seed + seed), fleet, seed)
+            simulate(curves, dataclasses.replace(plan, seed=plan.seed + seed), fleet, seed, confirm=True)
             for seed in range(given.seeds)
         ]
-        rows.append(_row(fleet.workers, found))
-    return {"plan": plan.to_json(), "seeds": given.seeds, "rows": rows}, _table(rows, given.price > 0)
+        rows.append(_row(found))
+    source = {name: getattr(given, name) for name in ("study", "lcbench", "taskset")}
+    source = {name: value if name == "lcbench" else str(value) for name, value in source.items() if value}
+    document = _document({**source, "plan": plan.to_json()}, fleets, given.seeds, rows)
+    return document, _table(rows, fleets[0])
 
 
 def _asked(given: argparse.Namespace) -> tuple[Curves, Plan]:
@@ -152,54 +150,69 @@ def _asked(given: argparse.Namespace) -> tuple[Curves, Plan]:
     if given.study is not None:
         if given.plan is not None:
             raise ConfigurationError("--plan and --study exclude each other: a study has its own plan")
-        recorded = Recorded(locate(given.study))
+        recorded = Recorded(given.study)
         curves: Curves = recorded
         plan = recorded.plan()
     else:
         if given.plan is None:
             raise ConfigurationError("--plan is missing; give a study's YAML file, whose plan is followed")
-        curves = (
-            LCBench(Path(given.lcbench[0]), given.lcbench[1]) if given.lcbench else TaskSet(given.taskset)
-        )
+        if given.lcbench:
+            curves = LCBench(Path(given.lcbench[0]), given.lcbench[1])
+        else:
+            curves = TaskSet(given.taskset, step_s=given.step_seconds)
         plan = read_study(given.plan).plan
-        if plan.scheduler.rungs[-1] > curves.horizon:
-            raise ConfigurationError(
-                f"the plan trains to {plan.scheduler.rungs[-1]:g}, but the curves end at {curves.horizon:g}; "
-                "lower the horizon of its scheduler"
-            )
     if given.epochs is not None or given.trials is not None:
         plan = dataclasses.replace(plan, budget=Budget(epochs=given.epochs, trials=given.trials))
     return curves, plan
 
 
-def _row(workers: int, found: list[Simulation]) -> dict[str, Any]:
+def _document(
+    source: dict[str, Any], fleets: list[Fleet], seeds: int, rows: list[dict[str, Any]]
+) -> dict[str, Any]:
+    fleet = {name: value for name, value in dataclasses.asdict(fleets[0]).items() if name != "workers"}
+    fleet["idle"] = fleet["idle"] if math.isfinite(fleet["idle"]) else None
+    return {**source, "fleet": fleet, "seeds": seeds, "rows": rows}
+
+
+def _row(found: list[Simulation]) -> dict[str, Any]:
     return {
-        "workers": workers,
+        "workers": found[0].fleet.workers,
         "hours": median(one.seconds / 3600 for one in found),
+        "longest_hours": max(one.seconds / 3600 for one in found),
+        "search_hours": median(one.searched / 3600 for one in found),
+        "confirm_hours": median((one.seconds - one.searched) / 3600 for one in found),
         "busy": fmean(one.utilisation for one in found),
+        "lost_hours": fmean(one.lost / 3600 for one in found),
         "paid": median(one.paid for one in found),
+        "highest_paid": max(one.paid for one in found),
         "epochs": median(one.spent for one in found),
         "trials": median(one.trials for one in found),
         "finished": median(one.finished for one in found),
+        "trainings": median(one.trainings for one in found),
         "interrupted": fmean(one.interrupted for one in found),
+        "ended": found[0].ended,
         "score": median(one.final for one in found),
     }
 
 
-def _table(rows: list[dict[str, Any]], priced: bool) -> str:
-    lines = [
-        "workers  wall-clock    busy"
-        + ("       paid" if priced else "")
-        + "     spent  trials  to the end  lost     score"
-    ]
+def _table(rows: list[dict[str, Any]], fleet: Fleet) -> str:
+    scored, priced = "score" in rows[0], fleet.price > 0
+    head = "workers       all    search  confirmation    busy"
+    head += ("       paid" if priced else "") + "     spent  trials  to the end  lost"
+    lines = [head + ("     score" if scored else "")]
     for row in rows:
+        spans = (duration(3600 * row[name]) for name in ("hours", "search_hours", "confirm_hours"))
         paid = f"  {row['paid']:9.2f}" if priced else ""
         lines.append(
-            f"{row['workers']:7d}  {duration(3600 * row['hours']):>10s}  {row['busy']:6.0%}{paid}"
-            f"  {row['epochs']:8.1f}  {row['trials']:6g}  {row['finished']:10g}"
-            f"  {row['interrupted']:4.3g}  {row['score']:8.5g}"
+            "{:7d}  {:>8s}  {:>8s}  {:>12s}".format(row["workers"], *spans)
+            + f"  {row['busy']:6.0%}{paid}  {row['epochs']:8.1f}  {row['trials']:6g}  {row['finished']:10g}"
+            + f"  {row['interrupted']:4.3g}"
+            + (f"  {row['score']:8.5g}" if scored else "")
         )
-    lines.append(
-        "busy: share of all workers' time that was work; score: at the horizon, of who was ahead at the end"
-    )
-    return "\n".join(lines)
+    lines += [
+        "busy: share of the paid time that was work; a worker is paid from when it is needed until it has "
+        f"been idle for {fleet.idle:g} s",
+        f"the search ends because {rows[-1]['ended']}; {rows[-1]['trainings']:g} full trainings confirm its "
+        "winner",
+    ]
+    return "\n".join([*lines, "score: at the horizon, of who was ahead at the end"] if scored else lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from typing import Final
 
@@ -66,6 +67,10 @@ class Engine(ABC):
             What was measured now.
         """
         return None
+
+    def clock(self) -> float:
+        """Seconds since some moment, by which budgets of time are counted."""
+        return time.monotonic()
 
     def held(self) -> Held:
         """What machines were held since `start`, busy or not; nothing where an engine cannot tell."""

@@ -1,24 +1,44 @@
-"""Trials in virtual time: N workers, stragglers and crashes, without waiting for any of them."""
+"""Trials in virtual time: N workers, stragglers and lost machines, without waiting for any of them."""
 
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias, final
 
 from autotune.engines.base import Engine
 from autotune.errors import ConfigurationError
-from autotune.events import Interrupted, Outcome
+from autotune.events import Held, Interrupted, Outcome
 from autotune.work import Assignment, Worker, Workload
 
 Duration: TypeAlias = Callable[[Assignment, Outcome], float]
+Attempts: TypeAlias = Callable[[float], Sequence[float]]
 
 
 def declared(assignment: Assignment, outcome: Outcome) -> float:
     """The compute that was asked for, in the trial's own epoch-equivalents."""
     return assignment.until - assignment.since
+
+
+def undisturbed(duration: float) -> list[float]:
+    """The first attempt gets through."""
+    return [duration]
+
+
+@dataclass
+class _Machine:
+    """One that is held since some time, has been idle since another, and was held so long before."""
+
+    since: float
+    idle_since: float = math.inf
+    before: float = 0.0
+
+    def held(self, now: float, idle: float) -> float:
+        return self.before + min(now, self.idle_since + idle) - self.since
 
 
 @final
@@ -30,12 +50,15 @@ class Simulated(Engine):
         duration: Virtual time that an assignment takes.
         crash_rate: Probability that an assignment is interrupted once before it succeeds, in [0, 1).
         seed: Seeds the crashes.
-        loss_rate: Workers lost per worker and unit of virtual time, at least 0; what ran there begins again
-            on another, as often as that happens.
+        attempts: How long each attempt at an assignment of some duration takes; all but the last are lost,
+            and their machines with them.
+        boot: Virtual time from when a machine is wanted, at first or for a lost one, to when it is there.
+        idle: Virtual time after which a machine with nothing to do is given back.
 
     Attributes:
         now: Virtual time.
         busy: Virtual time of all workers together that assignments took, what was lost included.
+        lost: Of that, what had to be done again.
     """
 
     def __init__(
@@ -44,21 +67,25 @@ class Simulated(Engine):
         duration: Duration = declared,
         crash_rate: float = 0.0,
         seed: int = 0,
-        loss_rate: float = 0.0,
+        attempts: Attempts = undisturbed,
+        boot: float = 0.0,
+        idle: float = math.inf,
     ) -> None:
         if workers < 1:
             raise ConfigurationError(f"workers must be at least 1, got {workers}")
         if not 0.0 <= crash_rate < 1.0:
             raise ConfigurationError(f"crash_rate must be in [0, 1), got {crash_rate}")
-        if not 0.0 <= loss_rate < float("inf"):
-            raise ConfigurationError(f"loss_rate must be finite and at least 0, got {loss_rate}")
         self.now = 0.0
         self.busy = 0.0
-        self._loss_rate = loss_rate
+        self.lost = 0.0
         self._workers = workers
         self._duration = duration
         self._crash_rate = crash_rate
         self._random = random.Random(seed)
+        self._attempts = attempts
+        self._boot = boot
+        self._idle = idle
+        self._machines: list[_Machine] = []  # the first is used first
         self._queue: deque[Assignment] = deque()
         self._running: set[int] = set()
         self._events: list[tuple[float, int, int, Outcome]] = []
@@ -79,22 +106,29 @@ class Simulated(Engine):
             return []
         self.now, _, order, outcome = heapq.heappop(self._events)
         if order == 1:
-            self._running.discard(outcome.assignment)
-            self._fill()
+            self._free(outcome.assignment)
         return [outcome]
 
     def cancel(self, assignment: int) -> None:
         """Forget an assignment; one that runs frees its worker now."""
         self._queue = deque(queued for queued in self._queue if queued.id != assignment)
         if assignment in self._running:
-            self._running.discard(assignment)
             self._events = [event for event in self._events if event[1] != assignment]
             heapq.heapify(self._events)
-            self._fill()
+            self._free(assignment)
 
     def capacity(self) -> int:
         """As many as there are workers."""
         return self._workers
+
+    def clock(self) -> float:
+        """Virtual time."""
+        return self.now
+
+    def held(self) -> Held:
+        """Each machine from when it was wanted to when it was given back."""
+        seconds = {"": sum(machine.held(self.now, self._idle) for machine in self._machines)}
+        return Held(seconds, seconds)
 
     def close(self) -> None:
         """Let the worker go."""
@@ -105,23 +139,40 @@ class Simulated(Engine):
             self._worker.close()
             self._worker = None
 
+    def _free(self, assignment: int) -> None:
+        """An assignment is over: one machine fewer is needed."""
+        self._running.discard(assignment)
+        self._machines[len(self._running)].idle_since = self.now
+        self._fill()
+
+    def _wants_machine(self) -> bool:
+        """Occupy one machine more; whether it has to boot first."""
+        place = len(self._running) - 1
+        if place == len(self._machines):
+            self._machines.append(_Machine(self.now))
+            return True
+        machine = self._machines[place]
+        gone = self.now - machine.idle_since > self._idle
+        if gone:
+            machine.before, machine.since = machine.held(self.now, self._idle), self.now
+        machine.idle_since = math.inf
+        return gone
+
     def _fill(self) -> None:
         while self._queue and len(self._running) < self._workers and self._worker is not None:
             assignment = self._queue.popleft()
             outcome = self._worker.advance(assignment, lambda: None)
             duration = self._duration(assignment, outcome)
             self._running.add(assignment.id)
-            begins = self.now
-            for crash in self._crashes(duration):
-                begins += crash
-                lost = Interrupted(assignment.id, assignment.trial, "simulated crash")
-                heapq.heappush(self._events, (begins, assignment.id, 0, lost))
-            self.busy += begins + duration - self.now
-            heapq.heappush(self._events, (begins + duration, assignment.id, 1, outcome))
-
-    def _crashes(self, duration: float) -> Iterator[float]:
-        """How far each start came that did not get through."""
-        if self._random.random() < self._crash_rate:
-            yield self._random.random() * duration
-        while self._loss_rate and (lost := self._random.expovariate(self._loss_rate)) < duration:
-            yield lost
+            begins = self.now + self._boot * self._wants_machine()
+            *lost, last = self._attempts(duration)
+            if self._random.random() < self._crash_rate:
+                lost.append(self._random.random() * duration)
+            for length in lost:
+                begins += length
+                gone = Interrupted(assignment.id, assignment.trial, "simulated crash")
+                heapq.heappush(self._events, (begins, assignment.id, 0, gone))
+                begins += self._boot
+            self.busy += sum(lost) + last
+            self.lost += sum(lost) + last - duration
+            heapq.heappush(self._events, (begins + last, assignment.id, 1, outcome))

@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import ClassVar, Final, final
 
 import numpy as np
@@ -20,7 +21,7 @@ from autotune.policy import POLICY
 from autotune.scheduling.arms import Arms
 from autotune.scheduling.asha import ASHA, AshaState
 from autotune.scheduling.base import Decision, Fits, Promote, Scheduler, Start, anything
-from autotune.scheduling.rung import Place, Rung, check_rungs, geometric_rungs, without
+from autotune.scheduling.rung import Place, Rung, best_first, check_rungs, geometric_rungs, without
 
 RECENT: Final = 100  # pairs of scores that a rung is judged by: what is proposed changes as a search goes on
 LEAST: Final = 8  # such pairs, before which a rung is taken at its word
@@ -152,14 +153,15 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
         return state
 
     def decide(self, state: AdaptiveState | AshaState, fits: Fits = anything) -> Decision:
-        """Advance who is exempt or has earned it, at the highest rung first; else start a new trial."""
+        """Advance who is exempt or has earned it and fits, highest rung first; else start a new trial."""
         if isinstance(state, AshaState):
             return self._plain.decide(state, fits)
         for rung in range(len(state.levels) - 2, -1, -1):
             level = state.levels[rung]
-            best = level.exempt[0][1] if level.exempt else level.results.best_waiting(self.quota(state, rung))
-            if best is not None and fits(going := Promote(best, rung + 1)):
-                return going
+            exempt = (trial for _, trial in best_first(level.exempt))
+            for trial in chain(exempt, level.results.best_waiting(self.quota(state, rung))):
+                if fits(going := Promote(trial, rung + 1)):
+                    return going
         return state.arms.next(self.lent, fits) or Start()
 
     @property
@@ -208,18 +210,19 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
 
     def _promoted(self, state: AdaptiveState, trial: int, rung: int) -> bool:
         """Let a trial leave a rung; whether it does so for its arm."""
-        level = state.levels[rung]
-        if level.exempt and level.exempt[0][1] == trial:
-            if not level.results.holds(heapq.heappop(level.exempt), self.quota(state, rung)):
+        level, quota = state.levels[rung], self.quota(state, rung)
+        exempt = next((place for place in best_first(level.exempt) if place[1] == trial), None)
+        if exempt is not None:
+            level.exempt = without(level.exempt, trial)
+            if not level.results.holds(exempt, quota):
                 state.unearned.add(trial)
-        elif level.results.best_waiting(self.quota(state, rung)) == trial:
-            level.results.promoted(trial)
-        else:
-            level.results.leave(trial)
+            return False
+        earned = trial in level.results.best_waiting(quota)
+        level.results.promoted(trial)
+        if not earned:
             level.exempt = without(level.exempt, trial)
             state.unearned.add(trial)
-            return True
-        return False
+        return not earned
 
 
 def rank_correlation(pairs: Iterable[tuple[float, float]]) -> float | None:

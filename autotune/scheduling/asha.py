@@ -101,13 +101,13 @@ class ASHA(Scheduler[AshaState]):
         return state
 
     def decide(self, state: AshaState, fits: Fits = anything) -> Decision:
-        """Advance whoever has earned it, at the highest rung first; else start a new trial."""
+        """Advance who has earned it and fits, highest rung and best score first; else start a new trial."""
         if self.variant == Variant.STOPPING:
             return next(filter(fits, state.going_on), Start())
         for index in range(len(state.rungs) - 2, -1, -1):
-            trial = state.rungs[index].promotable(self.reduction)
-            if trial is not None and fits(going := Promote(trial, index + 1)):
-                return going
+            for trial in state.rungs[index].promotable(self.reduction):
+                if fits(going := Promote(trial, index + 1)):
+                    return going
         return Start()
 
 

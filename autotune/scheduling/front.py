@@ -5,12 +5,13 @@ Schmucker et al., "Multi-objective asynchronous successive halving", 2021 (https
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeAlias
 
 from autotune.objectives import Aims, Order
-from autotune.scheduling.rung import NOTHING, Rung
+from autotune.scheduling.rung import LOOKED, NOTHING, Rung
 
 
 @dataclass
@@ -49,10 +50,10 @@ class FrontRung:
         """Whether a trial is among the best k."""
         return trial in self.order.first(k)
 
-    def promotable(self, reduction: int) -> int | None:
-        """The best trial that waits here, if it is among the best 1/reduction of all results."""
+    def promotable(self, reduction: int) -> Iterator[int]:
+        """Trials that wait here and are among the best 1/reduction of all results, best first."""
         best = self.order.first(self.count // reduction) if self.waiting else []
-        return next((trial for trial in best if trial in self.waiting), None)
+        return islice((trial for trial in best if trial in self.waiting), LOOKED)
 
     def promoted(self, trial: int) -> None:
         """A trial has left for the next rung."""

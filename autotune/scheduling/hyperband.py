@@ -90,13 +90,13 @@ class Hyperband(Scheduler[HyperbandState]):
         return state
 
     def decide(self, state: HyperbandState, fits: Fits = anything) -> Decision:
-        """Advance who has earned it, at the highest rung first; else start in the bracket that is behind."""
+        """Advance who has earned it and fits, highest rung first; else start in the bracket behind."""
         last = len(state.brackets) - 1
         for rung in range(last - 1, -1, -1):
             for bracket in state.brackets[: rung + 1]:
-                trial = bracket[rung].promotable(self.reduction)
-                if trial is not None and fits(going := Promote(trial, rung + 1)):
-                    return going
+                for trial in bracket[rung].promotable(self.reduction):
+                    if fits(going := Promote(trial, rung + 1)):
+                        return going
         behind = min(range(last + 1), key=lambda first: state.started[first] * self._costs[first])
         return Start(behind)
 

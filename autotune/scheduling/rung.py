@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -13,6 +13,7 @@ from typing import Final
 from autotune.errors import ConfigurationError
 
 Place = tuple[float, int]  # (-score, trial): sorts best first, ties by the older trial
+LOOKED: Final = 20  # who wait, at most, that are asked whether the budget still pays for them
 NOTHING: Final[Mapping[str, float]] = MappingProxyType({})
 
 
@@ -63,33 +64,38 @@ class Rung:
         """Whether a trial with this score is among the best k; a score as good as the k-th best is."""
         return math.isfinite(score) and score >= self.kth_best(k)
 
-    def promotable(self, reduction: int) -> int | None:
-        """The best trial that waits here, if it is among the best 1/reduction of all results."""
+    def promotable(self, reduction: int) -> Iterator[int]:
+        """Trials that wait here and are among the best 1/reduction of all results, best first."""
         return self.best_waiting(self.count // reduction)
 
-    def best_waiting(self, quota: int) -> int | None:
-        """The best trial that waits here, if it is among the best so many of all results."""
-        if not self.waiting:
-            return None
-        best = self.waiting[0]
-        return best[1] if self.holds(best, quota) else None
+    def best_waiting(self, quota: int) -> Iterator[int]:
+        """Trials that wait here and are among the best so many of all results, best first."""
+        for place in best_first(self.waiting):
+            if not self.holds(place, quota):
+                return
+            yield place[1]
 
     def holds(self, place: Place, quota: int) -> bool:
         """Whether fewer than so many results are better: a look, where counting them is a search."""
         return quota > len(self.ranking) or (quota > 0 and place <= self.ranking[quota - 1])
 
-    def leave(self, trial: int) -> None:
-        """A trial has left, if it waited here, which need not be the best that does."""
+    def promoted(self, trial: int) -> None:
+        """A trial has left for the next rung, if it waited here."""
         self.waiting = without(self.waiting, trial)
 
-    def promoted(self, trial: int) -> None:
-        """The best waiting trial has left for the next rung."""
-        if self.waiting and self.waiting[0][1] == trial:
-            heapq.heappop(self.waiting)
+
+def best_first(heap: list[Place]) -> Iterator[Place]:
+    """The places of a heap in their order, `LOOKED` at most: nearly always the first is what is wanted."""
+    if heap:
+        yield heap[0]
+        yield from heapq.nsmallest(LOOKED, heap)[1:]
 
 
 def without(heap: list[Place], trial: int) -> list[Place]:
-    """A heap without a trial; takes as long as making it."""
+    """A heap without a trial; takes as long as making it, unless the trial is the first."""
+    if heap and heap[0][1] == trial:
+        heapq.heappop(heap)
+        return heap
     left = [place for place in heap if place[1] != trial]
     heapq.heapify(left)
     return left

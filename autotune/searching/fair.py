@@ -10,7 +10,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from autotune.errors import ConfigurationError
-from autotune.events import SEARCH, Config, Event, Opened, Proposed, Reported
+from autotune.events import SEARCH, Config, Event, Failed, Opened, Proposed, Reported
 from autotune.policy import BASELINES, POLICY, entry_fidelity, first_rung
 from autotune.searching.base import Searcher
 from autotune.searching.standing import Standing
@@ -30,10 +30,11 @@ class FairState:
         inner: The searcher's own state.
         rungs: Of the study; empty where nobody said.
         reference: FLOPs of one reference epoch-equivalent; 0 where nobody said.
-        allowed: Epoch-equivalents that the turns may cost, and how many of them there may be.
+        budget: The study's, in epoch-equivalents and in trials.
         cost: Epoch-equivalents of all turns.
         standing: Of the search's trials.
         flops: What each of them has taken.
+        spent: What all of them have, those that failed included.
         size: Reference epoch-equivalents per epoch-equivalent of the leader.
         taken: Number of turns.
     """
@@ -44,11 +45,12 @@ class FairState:
     inner: Any
     rungs: Sequence[float] = ()
     reference: float = 0.0
-    allowed: tuple[float, float] = (math.inf, math.inf)
+    budget: tuple[float, float] = (math.inf, math.inf)
     cost: float = 0.0
     taken: int = 0
     standing: Standing = field(default_factory=Standing)
     flops: dict[int, float] = field(default_factory=dict)
+    spent: float = 0.0
     size: float = 1.0
 
 
@@ -122,13 +124,12 @@ class FairStart(Searcher[FairState]):
         match event:
             case Opened():
                 budget = event.study.get("plan", {}).get("budget", {})
-                limits = [budget.get(name) or math.inf for name in ("epochs", "trials")]
-                state.allowed = (self.share * limits[0], self.share * limits[1])
+                state.budget = (budget.get("epochs") or math.inf, budget.get("trials") or math.inf)
                 state.rungs = event.study.get("rungs", ())
                 state.reference = event.study.get("reference_flops", 0.0)
             case Proposed(phase=phase) if phase == SEARCH:
                 self._turn(state, event.config)
-            case Reported() if event.trial in state.standing.configs:
+            case Reported() | Failed() if event.trial in state.standing.configs:
                 self._measure(state, event)
         state.inner = self.searcher.apply(state.inner, event)
         return state
@@ -146,9 +147,12 @@ class FairStart(Searcher[FairState]):
                     return config
         return self._awake(state, trial, seed)
 
-    def _measure(self, state: FairState, event: Reported) -> None:
-        flops = state.flops.get(event.trial, 0.0) + event.ledger.own.total.flops
-        state.flops[event.trial] = flops
+    def _measure(self, state: FairState, event: Reported | Failed) -> None:
+        taken = event.ledger.own.total.flops
+        state.spent += taken
+        if isinstance(event, Failed):
+            return
+        state.flops[event.trial] = flops = state.flops.get(event.trial, 0.0) + taken
         if state.standing.leader == event.trial and state.reference > 0 and flops > 0:
             state.size = flops / state.reference / event.fidelity
 
@@ -160,8 +164,11 @@ class FairStart(Searcher[FairState]):
             state.cost += self._price(state, config)
 
     def _affords(self, state: FairState, config: Config) -> bool:
-        epochs, trials = state.allowed
-        return state.taken < trials and state.cost + self._price(state, config) <= epochs
+        epochs, trials = state.budget
+        price = self._price(state, config)
+        spent = state.spent / state.reference if state.reference > 0 else 0.0
+        allowed = state.taken < self.share * trials and state.cost + price <= self.share * epochs
+        return allowed and spent + price <= epochs
 
     def _price(self, state: FairState, config: Config) -> float:
         """Epoch-equivalents until a configuration with the leader's settings is judged first."""

@@ -17,10 +17,12 @@ class Curves(ABC):
     Attributes:
         space: What there is to choose.
         horizon: Fidelity of full training, in the curves' own unit.
+        lowest: The lowest fidelity at which there is a score.
     """
 
     space: SearchSpace
     horizon: float
+    lowest: float = 0.0
 
     @abstractmethod
     def score(self, config: Config, fidelity: float) -> float:
@@ -42,6 +44,10 @@ class Curves(ABC):
         """The lowest fidelity at which a configuration can be judged."""
         return 0.0
 
+    def failure(self, config: Config) -> tuple[str, str]:
+        """What kind of failure NaN is, and what is said of it."""
+        return "diverged", "the curve is NaN there"
+
     @abstractmethod
     def finals(self, count: int, seed: int) -> list[float]:
         """Scores at the horizon of configurations drawn at random, or of all there are if they are fewer."""
@@ -49,6 +55,8 @@ class Curves(ABC):
 
 class Stepped(Curves):
     """Curves with a score at whole numbers of fidelity only, from 1 to the horizon."""
+
+    lowest = 1.0
 
     def step(self, fidelity: float) -> int:
         """The one that a fidelity above 0 is rounded to."""

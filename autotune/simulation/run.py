@@ -1,11 +1,23 @@
-"""A search on curves: the decisions of a study, without its training and without waiting."""
+"""A study on curves: its decisions, without its training and without waiting."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from autotune.events import CONFIRM, SEARCH, Config, Event, Interrupted, Opened, Reported
+from autotune.errors import ConfigurationError
+from autotune.events import (
+    CONFIRM,
+    SEARCH,
+    VERDICT,
+    Config,
+    DriverStarted,
+    Event,
+    Interrupted,
+    Opened,
+    PhaseStarted,
+    Reported,
+)
 from autotune.history import History
 from autotune.simulation.curves import Curves
 from autotune.simulation.fleet import Fleet
@@ -34,18 +46,24 @@ class Leader:
 
 @dataclass(frozen=True)
 class Simulation:
-    """How a search would have gone.
+    """How a search would have gone, and the confirmation of its winner where that was asked for.
 
     Attributes:
-        leaders: Who was ahead, in order of time.
+        leaders: Who was ahead in the search, in order of time.
         config: Of the last of them; None when no trial has a score.
         fleet: What it ran on.
         seconds: Virtual time at the end.
+        searched: Virtual time at the end of the search.
         busy: Worker-seconds of work, what was lost included.
+        lost: Of those, what had to be done again.
+        held: Worker-seconds that are paid: of each worker from when it was needed until it was given back.
         spent: What all trials were charged, as the budget counts it.
-        trials: How many were started.
-        finished: How many reached the horizon.
+        trials: How many the search has started.
+        finished: How many of them reached the horizon.
+        trainings: How many full trainings the confirmation took.
         interrupted: How often a machine was lost under an assignment.
+        ended: Why the search ended.
+        cut: Why the confirmation did not get all its trainings; None when it did.
         history: Every trial.
     """
 
@@ -53,11 +71,17 @@ class Simulation:
     config: Config | None
     fleet: Fleet
     seconds: float
+    searched: float
     busy: float
+    lost: float
+    held: float
     spent: float
     trials: int
     finished: int
+    trainings: int
     interrupted: int
+    ended: str
+    cut: str | None
     history: History = field(repr=False)
 
     @property
@@ -67,13 +91,13 @@ class Simulation:
 
     @property
     def paid(self) -> float:
-        """For all workers from the beginning to the end."""
-        return self.fleet.workers * self.seconds / 3600 * self.fleet.price
+        """For all workers, as long as they were held."""
+        return self.held / 3600 * self.fleet.price
 
     @property
     def utilisation(self) -> float:
-        """Share of the workers' time that was work, in [0, 1]."""
-        return self.busy / (self.fleet.workers * self.seconds) if self.seconds else 1.0
+        """Share of what is paid that was work, in [0, 1]."""
+        return self.busy / self.held if self.held else 1.0
 
 
 class Unwritten:
@@ -83,27 +107,39 @@ class Unwritten:
         """Forget them."""
 
 
-def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0) -> Simulation:
-    """Search on `curves` as a study with this plan would, until its budget is spent; nothing is confirmed.
+def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0, confirm: bool = False) -> Simulation:
+    """Search on `curves` as a study with this plan would, until its budget is spent.
 
     Args:
         curves: What training shows and takes.
-        plan: Its budget is in the curves' unit of fidelity, and so are the scheduler's rungs.
+        plan: Its budget is in the curves' unit of fidelity, and so are the scheduler's rungs; limits in time
+            and money are of virtual time. In `ordered` mode as many trials run at once as there are workers.
         fleet: What it runs on.
         seed: Of stragglers and losses; the plan's own seeds the proposals.
+        confirm: Whether the winner is confirmed, too. Its test scores are not read.
+
+    Raises:
+        ConfigurationError: When the curves do not hold the plan's rungs, or a budget in money has no price.
     """
-    director = Director(plan, curves.space, entry=curves.entry, test=False)
+    check(curves, plan, fleet)
+    if plan.ordered_workers is not None:
+        plan = replace(plan, ordered_workers=fleet.workers)
+    arms = curves.space.options("policy") or ("full",)
+    director = Director(plan, curves.space, arms, entry=curves.entry, test=False)
     director.apply(Opened({"rungs": list(plan.scheduler.rungs), "plan": plan.to_json()}))
+    director.apply(DriverStarted(0, prices={"": fleet.price}))
     engine = fleet.engine(seed)
     engine.start(CurveWorkload(curves))
     leaders: list[Leader] = []
     aims = plan.aims
-    best, interrupted = (-math.inf, -1, -math.inf), 0
+    best, interrupted, searched = (-math.inf, -1, -math.inf), 0, math.nan
 
     def watch(history: History, event: Event) -> None:
-        nonlocal best, interrupted
+        nonlocal best, interrupted, searched
         interrupted += isinstance(event, Interrupted)
-        if not isinstance(event, Reported):
+        if isinstance(event, PhaseStarted) and event.phase == CONFIRM:
+            searched = engine.now
+        if not isinstance(event, Reported) or history.trials[event.trial].phase != SEARCH:
             return
         place = (-aims.violation(event.metrics), event.rung, event.score)
         if place > best:
@@ -111,18 +147,46 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0) -> Simulat
             final = curves.score(history.trials[event.trial].config, curves.horizon)
             leaders.append(Leader(engine.now, director.search_epochs(), event.trial, final))
 
-    Loop(director, Unwritten(), engine, plan, watch).run(until=CONFIRM)
-    trials = director.history.of_phase(SEARCH)
+    Loop(director, Unwritten(), engine, plan, watch).run(until=VERDICT if confirm else CONFIRM)
+    history = director.history
+    trials = history.of_phase(SEARCH)
     last = len(plan.scheduler.rungs) - 1
     return Simulation(
         tuple(leaders),
-        director.history.trials[leaders[-1].trial].config if leaders else None,
+        history.trials[leaders[-1].trial].config if leaders else None,
         fleet,
         engine.now,
+        searched,
         engine.busy,
+        engine.lost,
+        engine.held().machines[""],
         director.search_epochs(),
         len(trials),
         sum(last in trial.scores for trial in trials),
+        len(history.of_phase(CONFIRM)),
         interrupted,
-        director.history,
+        history.reasons[CONFIRM],
+        history.cut,
+        history,
     )
+
+
+def check(curves: Curves, plan: Plan, fleet: Fleet) -> None:
+    """Refuse what cannot be simulated.
+
+    Raises:
+        ConfigurationError: When the curves do not hold the plan's rungs, or a budget in money has no price.
+    """
+    lowest, horizon = plan.scheduler.rungs[0], plan.scheduler.rungs[-1]
+    if horizon > curves.horizon * (1 + 1e-9):
+        raise ConfigurationError(
+            f"the plan trains to {horizon:g}, but the curves end at {curves.horizon:g}; lower the horizon of "
+            "its scheduler"
+        )
+    if lowest < curves.lowest:
+        raise ConfigurationError(
+            f"the plan's lowest rung is {lowest:g}, but the curves begin at {curves.lowest:g}; set `lowest` "
+            f"of its scheduler to {curves.lowest:g}"
+        )
+    if plan.budget.usd is not None and fleet.price == 0:
+        raise ConfigurationError("a budget in money needs a price: give --price, or Fleet(price=...)")

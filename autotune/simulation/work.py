@@ -45,6 +45,6 @@ class _CurveWorker(Worker):
         ledger = Ledger({Label.TRAIN: spent})
         score = self._curves.score(a.config, a.until)
         if math.isnan(score):
-            return Failed(a.id, a.trial, a.rung, "diverged", "the curve is NaN there", ledger)
+            return Failed(a.id, a.trial, a.rung, *self._curves.failure(a.config), ledger)
         metrics = {"score": score, **self._curves.metrics(a.config, a.until)}
         return Reported(a.id, a.trial, a.rung, a.until, score, metrics, ledger)

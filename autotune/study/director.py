@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from autotune.errors import LogError
 from autotune.events import (
@@ -40,6 +40,7 @@ from autotune.study.purse import Purse
 logger = logging.getLogger(__name__)
 
 Entry: TypeAlias = Callable[[Config], float]  # fidelity below which a configuration cannot be judged
+PROPOSALS: Final = 4  # for a new trial, until one is not too dear
 DECISIONS = (Proposed, Assigned, PhaseStarted, Concluded)
 
 
@@ -102,24 +103,38 @@ class Director:
         if isinstance(decision, Promote):
             return [self._advance(self.history.trials[decision.trial], decision.rung)]
         if isinstance(decision, Start):
-            if self.history.in_flight and not self._purse.pays_for_any(decision.rung):
+            if self.history.in_flight and not self._purse.pays_for_any():
                 return []
             number = len(self.history.trials)
-            config = None
             if self.plan.budget.trials is None or number < self.plan.budget.trials:
-                config = self.plan.searcher.propose(self._searching, number, self.plan.seed)
-                reason = "the searcher has nothing left to try"
+                begun, reason = self._begin(number, decision.rung)
+                if begun:
+                    return begun
             else:
                 reason = f"all {number} trials of the budget were started"
-            if config is not None:
-                source = type(self.plan.searcher).__name__
-                trial, assigned = self._propose(config, source, SEARCH, None, number, decision.rung)
-                if number == 0 or self._purse.pays_to_begin(config, assigned.rung):
-                    return [trial, assigned]
-                reason = f"the budget of {self.plan.budget.epochs:g} epoch-equivalents is spent"
         if self.history.in_flight:
             return []
         return [PhaseStarted(CONFIRM, reason or "the scheduler has nothing left to do")]
+
+    def _begin(self, number: int, wanted: int) -> tuple[list[Event], str]:
+        """A new trial that the rest of the budget pays for; nothing, and why, where there is none.
+
+        What is proposed first may be too dear, when another policy, a smaller model or a lower rung is not.
+        """
+        source, before = type(self.plan.searcher).__name__, None
+        for attempt in range(PROPOSALS):
+            seed = derive(self.plan.seed, "cheaper", attempt) if attempt else self.plan.seed
+            config = self.plan.searcher.propose(self._searching, number, seed)
+            if config is None:
+                return [], "the searcher has nothing left to try"
+            if config == before:
+                break  # it does not draw
+            for rung in range(wanted, -1, -1):
+                trial, assigned = self._propose(config, source, SEARCH, None, number, rung)
+                if number == 0 or self._purse.pays_to_begin(config, assigned.rung):
+                    return [trial, assigned], ""
+            before = config
+        return [], f"the budget of {self.plan.budget.epochs:g} epoch-equivalents is spent"
 
     def _confirm(self) -> list[Event]:
         if self.history.cut is not None:

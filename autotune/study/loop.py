@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Final, Protocol, TypeAlias, final
 
@@ -74,7 +73,7 @@ class Loop:
         self._workers = plan.ordered_workers
         self._asked = plan.aims.metrics
         self._plan = plan
-        self._began = time.monotonic()
+        self._began = self._engine.clock()
         self._driven_s = driven_s
         self._since: dict[int, float] = {}  # when each assignment in flight was submitted
         self._told = Held()  # of what the engine has held, that which is in the log
@@ -102,7 +101,7 @@ class Loop:
                 self._receive(outcome)
             while (ready := self._next_ready()) is not None:
                 self._react(_as_read(self._ready.pop(ready), self._history.phase))
-            if time.monotonic() - self._told_at >= HELD_S:
+            if self._engine.clock() - self._told_at >= HELD_S:
                 self._react(*self._newly_held())
 
     def _receive(self, outcome: Outcome) -> None:
@@ -147,23 +146,23 @@ class Loop:
             if isinstance(event, Reported | Failed | TestRead):
                 self._since.pop(event.assignment, None)
             elif isinstance(event, Interrupted):  # what it took so far is charged, and it begins again
-                self._since[event.assignment] = time.monotonic()
+                self._since[event.assignment] = self._engine.clock()
 
     def _submit(self, assigned: Assigned) -> None:
-        self._since[assigned.assignment] = time.monotonic()
+        self._since[assigned.assignment] = self._engine.clock()
         self._engine.submit(assignment_of(self._history, assigned))
 
     def _newly_held(self) -> list[Event]:
         """What the engine has held since this was last told."""
         held = self._engine.held()
-        news, self._told, self._told_at = held - self._told, held, time.monotonic()
+        news, self._told, self._told_at = held - self._told, held, self._engine.clock()
         return [news] if any(news.machines.values()) else []
 
     def _exceeded(self, decided: Sequence[Event], limit: int) -> str | None:
         """Why the budget does not cover what was decided; None when it does."""
         if not self._plan.budget.timed:
             return None
-        now = time.monotonic()
+        now = self._engine.clock()
         places = max(1, limit // self._engine.lanes)
         wall_s = self._driven_s + now - self._began
         clock = Clock(wall_s, self._running_s(now), places, self._engine.devices)

@@ -72,9 +72,10 @@ class Purse:
         step = self.rungs[promote.rung] - self.rungs[promote.rung - 1]
         return self.size(self.history.trials[promote.trial]) * step <= self.left
 
-    def pays_for_any(self, rung: int) -> bool:
+    def pays_for_any(self) -> bool:
         """Whether there may be a new trial that can be begun; where not, none need be proposed."""
-        return self.smallest * self.rungs[rung] <= self.left
+        size = self.smallest if self.policies else self.largest  # other settings may be as large as any
+        return size * self.rungs[0] <= self.left
 
     def pays_to_begin(self, config: Config, rung: int) -> bool:
         """Whether a new trial can be begun that is judged first at this rung."""

@@ -74,8 +74,7 @@ def _averaged(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from model.named_parameters(remove_duplicate=False)
     for prefix, module in model.named_modules():
         if isinstance(module, _NormBase) and module.track_running_stats:
-            for name, statistic in module.named_buffers(prefix, recurse=False):
-                yield name, statistic
+            yield from module.named_buffers(prefix, recurse=False)
 
 
 @contextmanager

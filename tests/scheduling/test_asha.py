@@ -12,6 +12,7 @@ from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA, Variant, judge
 from autotune.scheduling.base import Promote, Start
 from autotune.scheduling.full import FullTraining
+from autotune.scheduling.hyperband import Hyperband
 from autotune.scheduling.rung import Rung, geometric_rungs
 from autotune.testing.schedulers import SchedulerContract, drive
 
@@ -42,7 +43,7 @@ def test_promotion_takes_the_best_first_and_never_more_than_their_share(results)
     promoted = []
     for trial, score in enumerate(results):
         rung.record(score, trial)
-        while (best := rung.promotable(3)) is not None:
+        while (best := next(rung.promotable(3), None)) is not None:
             promoted.append(best)
             rung.promoted(best)
     finite = [score for score in results if math.isfinite(score)]
@@ -73,9 +74,9 @@ def test_a_rung_of_failures_promotes_its_only_success_once_it_earned_it():
     rung = Rung()
     rung.record(math.nan, 0)
     rung.record(math.nan, 1)
-    assert rung.promotable(3) is None
+    assert not list(rung.promotable(3))
     rung.record(-7.0, 2)
-    assert rung.promotable(3) == 2
+    assert list(rung.promotable(3)) == [2]
 
 
 def test_higher_rungs_come_first():
@@ -165,3 +166,24 @@ def test_settings_out_of_range_are_refused(arguments):
 def test_an_unknown_variant_is_told_the_nearest():
     with pytest.raises(ConfigurationError, match="unknown variant 'promoting'; did you mean 'promotion'"):
         ASHA(horizon=1.0, variant="promoting")
+
+
+@pytest.mark.parametrize("kind", [ASHA, AdaptiveASHA, Hyperband])
+def test_the_best_of_those_who_fit_goes_on_and_the_others_keep_waiting(kind):
+    scheduler, count = kind(9.0, 1.0), 12
+    state = scheduler.initial()
+    for trial in range(count):
+        for event in (
+            Proposed(trial, {}, 0, "test"),
+            Assigned(trial, trial, 0, 0.0, 1.0),
+            Reported(trial, trial, 0, 1.0, float(trial)),
+        ):
+            state = scheduler.apply(state, event)
+    best = scheduler.decide(state)
+    others = scheduler.decide(state, lambda going: going != best)
+    assert others.rung == best.rung == 1 and others.trial < best.trial
+    assert isinstance(scheduler.decide(state, lambda going: False), Start)
+    state = scheduler.apply(state, Assigned(count, others.trial, 1, 1.0, 3.0))
+    assert scheduler.decide(state) == best
+    third = scheduler.decide(state, lambda going: going != best)
+    assert third.trial < others.trial

@@ -137,8 +137,8 @@ def test_turns_take_no_more_than_their_share_of_the_budget(budget, expected):
 
 
 def test_turns_are_charged_at_the_size_of_the_leaders_model():
-    searcher = FairStart(RandomSearch(), settle=1, share=1 / 3)
-    given = {"rungs": RUNGS, "plan": {"budget": {"epochs": 30.0}}, "reference_flops": 100.0}
+    searcher = FairStart(RandomSearch(), settle=1, share=1 / 9)
+    given = {"rungs": RUNGS, "plan": {"budget": {"epochs": 90.0}}, "reference_flops": 100.0}
     for size, expected in ((1.0, {"el2n", "random"}), (2.0, {"el2n", "random"}), (4.0, {"random"})):
         state = begin(searcher, POLICIES, **given)
         config = searcher.propose(state, 0, 1)

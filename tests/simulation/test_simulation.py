@@ -12,7 +12,7 @@ from autotune.simulation.curves import Curves, Regret
 from autotune.simulation.fleet import Fleet
 from autotune.simulation.run import simulate
 from autotune.space import Float, SearchSpace
-from autotune.study.plan import Budget, Plan
+from autotune.study.plan import Budget, Confirm, Plan
 
 
 class Bowl(Curves):
@@ -79,6 +79,85 @@ def test_lost_machines_and_stragglers_cost_time_and_change_no_decision_of_one_wo
         assert (other.config, other.trials, other.spent) == (plain.config, plain.trials, plain.spent)
 
 
+def test_a_lost_machine_costs_what_was_not_saved():
+    """A full training takes 90 s, and a loss comes every two minutes."""
+    seldom, often = (simulate(Bowl(), PLAN, Fleet(losses=30.0, checkpoint=s)) for s in (1000.0, 1.0))
+    assert often.interrupted > 0
+    assert often.lost <= often.interrupted  # at most a second each
+    assert seldom.lost > 5 * seldom.interrupted
+    assert often.busy - often.lost == pytest.approx(10.0 * often.spent)
+
+
+def test_machines_boot_when_they_are_needed_first_and_for_lost_ones():
+    calm, booted = (simulate(Bowl(), PLAN, Fleet(workers=4, boot=boot, price=1.0)) for boot in (0.0, 50.0))
+    assert booted.seconds == pytest.approx(calm.seconds + 50.0)  # all four at once
+    assert booted.busy == calm.busy
+    assert booted.paid > calm.paid
+    lossy = [simulate(Bowl(), PLAN, Fleet(losses=30.0, boot=boot)) for boot in (0.0, 50.0)]
+    assert lossy[1].seconds == pytest.approx(lossy[0].seconds + 50.0 * (1 + lossy[0].interrupted))
+
+
+def test_idle_workers_are_given_back_and_boot_again():
+    plan = replace(PLAN, confirm=Confirm(leaders=1, seeds=2))
+    kept, given, eager = (
+        simulate(Bowl(), plan, Fleet(8, idle=idle, boot=5.0), confirm=True) for idle in (math.inf, 30.0, 0.0)
+    )
+    assert kept.held == pytest.approx(8 * kept.seconds)
+    assert given.busy < given.held < kept.held - 6 * 60  # six of eight have nothing to do for 90 s
+    assert eager.held < given.held
+    assert eager.seconds >= given.seconds >= kept.seconds
+
+
+def test_workers_that_are_never_needed_are_not_paid():
+    plan = replace(PLAN, budget=Budget(trials=3))
+    found = simulate(Bowl(), plan, Fleet(workers=50, price=3600.0))
+    assert found.paid == pytest.approx(3 * found.seconds)
+    assert found.paid <= 3 * 90.0
+
+
+def test_a_winner_may_be_confirmed_too():
+    plan = replace(PLAN, confirm=Confirm(leaders=2, seeds=3))
+    found = simulate(Bowl(), plan, Fleet(), confirm=True)
+    assert found.trainings == 6
+    assert found.seconds == pytest.approx(found.searched + 6 * 90.0)
+    alone = simulate(Bowl(), plan, Fleet())
+    assert (alone.seconds, alone.trainings) == (found.searched, 0)
+
+
+@pytest.mark.parametrize("workers", [1, 7])
+def test_a_budget_of_time_or_money_is_of_virtual_time(workers):
+    fleet, confirm = Fleet(workers, price=36.0, idle=0.0), Confirm(leaders=1, seeds=2)
+    hours = simulate(Bowl(), replace(PLAN, budget=Budget(hours=1.0)), fleet)
+    assert 3600 < hours.searched < 3600 + 90
+    assert hours.ended == "the hours of the budget are over"
+    for budget in (Budget(usd=36.0), Budget(gpu_hours=1.0), Budget(wall=1.0 / workers)):
+        found = simulate(Bowl(), replace(PLAN, budget=budget, confirm=confirm), fleet, confirm=True)
+        assert found.cut is None and found.trainings == 2
+        assert 2700 < found.held <= 3600 * 1.01
+
+
+def test_ordered_decisions_are_those_of_as_many_workers_as_there_are():
+    plan = replace(PLAN, ordered_workers=2)
+    alone, many = (simulate(Bowl(), plan, Fleet(workers)) for workers in (1, 8))
+    assert many.seconds < alone.seconds / 3
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ({"scheduler": ASHA(27.0, 1.0)}, "trains to 27, but the curves end at 9; lower the horizon"),
+        ({"scheduler": ASHA(9.0, 0.2)}, "lowest rung is 0.2, but the curves begin at 1; set `lowest`"),
+        ({"budget": Budget(usd=1.0)}, "a budget in money needs a price"),
+    ],
+)
+def test_what_cannot_be_simulated_is_said(plan, said):
+    class Whole(Bowl):
+        lowest = 1.0
+
+    with pytest.raises(ConfigurationError, match=said):
+        simulate(Whole(), replace(PLAN, **plan), Fleet())
+
+
 def test_nobody_is_ahead_where_everything_diverges():
     class Hopeless(Bowl):
         def score(self, config, fidelity):
@@ -105,6 +184,8 @@ def test_regret_is_nought_at_the_best_and_one_at_the_median_and_beyond():
         ("stragglers", 1.5, r"fleet.stragglers must be a share in \[0, 1\], got 1.5"),
         ("slowdown", 0.5, "fleet.slowdown must be finite and at least 1"),
         ("losses", math.inf, "fleet.losses must be finite"),
+        ("losses", 3600.0, r"3600 an hour are 60 until a trial has started and saved.*\(at most 10\)"),
+        ("boot", -1.0, "fleet.boot must be finite and at least 0"),
     ],
 )
 def test_fleets_that_cannot_be(argument, value, said):

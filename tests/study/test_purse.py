@@ -7,7 +7,16 @@ import pytest
 from autotune.events import Assigned, Failed, Interrupted, Opened, Proposed, Reported
 from autotune.history import History
 from autotune.ledger import Charge, Label, Ledger
+from autotune.scheduling.adaptive import AdaptiveASHA
+from autotune.scheduling.asha import ASHA
 from autotune.scheduling.base import Promote
+from autotune.scheduling.hyperband import Hyperband
+from autotune.searching import RandomSearch
+from autotune.simulation.curves import Curves
+from autotune.simulation.fleet import Fleet
+from autotune.simulation.run import simulate
+from autotune.space import Choice, Float, SearchSpace
+from autotune.study.plan import Budget, Plan
 from autotune.study.purse import Purse
 
 RUNGS = (1.0, 3.0, 9.0)
@@ -84,3 +93,31 @@ def test_without_a_limit_everything_is_paid_for():
     told = Told(limit=None)
     told.answer(told.begin(0, LARGE), 0, 0, size=1e9, step=1.0)
     assert told.purse.left == math.inf and told.purse.pays_for(Promote(0, 2))
+
+
+class Sized(Curves):
+    """Large models are better, and ten times as dear."""
+
+    space = SearchSpace({"large": Choice([0, 1]), "x": Float(0.0, 1.0)})
+    horizon = 9.0
+
+    def score(self, config, fidelity):
+        return 10.0 * config["large"] + config["x"] - 1 / fidelity
+
+    def seconds(self, config, since, until):
+        return self.cost(config, since, until)
+
+    def cost(self, config, since, until):
+        return (10.0 if config["large"] else 1.0) * (until - since)
+
+    def finals(self, count, seed):
+        return []
+
+
+@pytest.mark.parametrize("kind", [ASHA, AdaptiveASHA, Hyperband])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_rest_of_a_budget_goes_to_the_best_that_it_pays_for(kind, seed):
+    """Neither the best one that waits, which is too dear, nor a proposal that is ends the search."""
+    plan = Plan(Budget(epochs=300.0), kind(9.0, 1.0), RandomSearch(), seed=seed)
+    found = simulate(Sized(), plan, Fleet())
+    assert 290.0 < found.spent <= 300.0  # what has not been tried may be as large as any

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from itertools import count
-from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +20,7 @@ from autotune.simulation.fleet import Fleet
 from autotune.simulation.run import simulate
 from autotune.space import Choice, Float, SearchSpace
 from autotune.study import Budget, Confirm, Plan, Study
+from autotune.study.director import PROPOSALS
 from autotune.study.limits import Clock, confirmation_s, exceeded
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
@@ -207,7 +207,7 @@ def test_what_the_rest_cannot_pay_for_is_not_even_proposed(monkeypatch):
     monkeypatch.setattr(RandomSearch, "propose", lambda *told: asked.append(1) or propose(*told))
     plan = Plan(Budget(epochs=30.0), ASHA(9.0, 1.0), RandomSearch())
     trials = simulate(Rising(), plan, Fleet(20)).trials
-    assert 0 < len(asked) - trials <= 1
+    assert 0 < len(asked) - trials <= PROPOSALS
 
 
 class Booting(HourPerEpoch):
@@ -227,13 +227,15 @@ class Booting(HourPerEpoch):
     def capacity(self):
         return 2
 
+    def clock(self):
+        return self._clock[0]
+
     def held(self):
         return Held({"local": self._clock[0]}, {"local": 2 * self._seconds})
 
 
-def test_waiting_for_a_machine_is_no_work(tmp_path, monkeypatch):
+def test_waiting_for_a_machine_is_no_work(tmp_path):
     clock = [0.0]
-    monkeypatch.setattr("autotune.study.loop.time", SimpleNamespace(monotonic=lambda: clock[0]))
     plan = Plan(Budget(gpu_hours=40.0), ASHA(horizon=3.0, lowest=0.3), RandomSearch(), CONFIRM, seed=1)
     result = Study(FunctionWorkload(score), SPACE, tmp_path, plan, Booting(clock)).run()
     spent = sum(s for nodes in result.history.seconds.values() for s in nodes.values()) / HOUR
