@@ -270,14 +270,14 @@ def classification_metrics(outputs: Tensor, targets: Tensor) -> dict[str, float]
     present = counts > 0
     hits = torch.zeros(len(counts), dtype=torch.double, device=right.device)
     per_class = hits.index_add_(0, targets, right)[present] / counts[present]
-    finite = bool(torch.isfinite(outputs).all())  # argmax would take NaN for an answer
+    sound = not bool((outputs.isnan() | (outputs == math.inf)).any())  # argmax would take them for an answer
     values = {
         "accuracy": right.mean().item(),
         "balanced_accuracy": per_class.mean().item(),
         "worst_class": per_class.min().item(),
         "log_loss": F.cross_entropy(outputs.double(), targets).item(),
     }
-    return values if finite else dict.fromkeys(values, math.nan)
+    return values if sound else dict.fromkeys(values, math.nan)
 
 
 def regression_metrics(outputs: Tensor, targets: Tensor) -> dict[str, float]:

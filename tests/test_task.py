@@ -122,9 +122,16 @@ def test_metrics_by_hand():
     assert numbers["r2"] == pytest.approx(1 - 9 / 14)
 
 
-def test_a_prediction_that_is_not_a_number_has_no_accuracy():
-    outputs = torch.tensor([[0.0, 1.0], [math.nan, 1.0]])
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_a_prediction_that_is_not_a_number_has_no_accuracy(wrong):
+    outputs = torch.tensor([[0.0, 1.0], [wrong, 1.0]])
     assert all(math.isnan(value) for value in classification_metrics(outputs, torch.tensor([1, 1])).values())
+
+
+def test_a_class_that_a_model_rules_out_is_no_error():
+    outputs = torch.tensor([[-math.inf, 1.0, 0.0], [-math.inf, 0.0, 1.0]])
+    metrics = classification_metrics(outputs, torch.tensor([1, 1]))
+    assert metrics["accuracy"] == 0.5 and math.isfinite(metrics["log_loss"])
 
 
 @given(st.integers(1, 20), st.integers(2, 5), st.integers(0, 99))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from autotune.errors import (
+    CheckpointError,
     ConfigurationError,
     DataError,
     DivergedError,
@@ -19,6 +21,7 @@ from autotune.space import SearchSpace, tree
 from autotune.task import Batch, Classification, ModelTask, Regression, matched
 from autotune.training.audition import SAMPLES
 from autotune.training.measures import MEASURES
+from autotune.training.parts import ModelPart
 from autotune.training.room import Room
 from autotune.training.settings import TRAINING_NAMES, Settings
 from autotune.training.trial import Trial
@@ -81,6 +84,26 @@ def check_losses(room: Room, trial: Trial) -> None:
                 f"the losses of an untrained model are {losses.tolist()}; look for NaN or huge values in the "
                 "inputs, and scale them"
             )
+
+
+def check_saves(trial: Trial) -> None:
+    """Refuse a model that no checkpoint can hold, before its first rung is paid for.
+
+    Raises:
+        ConfigurationError: Naming what cannot be saved.
+    """
+    try:
+        state, _ = ModelPart(trial.model).capture()
+    except CheckpointError as error:
+        raise ConfigurationError(f"a checkpoint cannot hold the model: {error}") from error
+    for name, value in state.items():
+        try:
+            save({name: value.detach().reshape(-1)[:0].cpu()})
+        except Exception as error:  # whatever safetensors or torch raises for a kind that it does not know
+            raise ConfigurationError(
+                f"a checkpoint cannot hold the model's {name!r}, of {value.dtype} and {value.layout}; make it "
+                "a dense tensor of real numbers, or register it as not persistent"
+            ) from error
 
 
 def _check_outputs(task: ModelTask, trial: Trial, batch: Batch, asked: Iterable[str]) -> None:

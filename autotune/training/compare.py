@@ -47,15 +47,21 @@ class Average(Judged):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self._steps = 0
-        live = {name: value for name, value in _averaged(model) if value.is_floating_point()}
-        self.weights = {name: value.detach().clone() for name, value in live.items()}
-        self._pair = (list(self.weights.values()), list(live.values()))
+        live = {n: value for n, value in _averaged(model) if value.is_floating_point() or value.is_complex()}
+        self.weights = {name: value.detach().to(_wide(value), copy=True) for name, value in live.items()}
+        pairs = [(self.weights[name], value) for name, value in live.items()]
+        alike = [(own, value) for own, value in pairs if own.dtype == value.dtype]
+        self._alike = ([own for own, _ in alike], [value for _, value in alike])
+        self._narrow = [(own, value) for own, value in pairs if own.dtype != value.dtype]
 
     def step(self) -> None:
         """Take in the weights after a step."""
-        if self._pair[0]:
-            with torch.no_grad():
-                torch._foreach_lerp_(*self._pair, 1.0 / (1.0 + WINDOW * self._steps))
+        share = 1.0 / (1.0 + WINDOW * self._steps)
+        with torch.no_grad():
+            if self._alike[0]:
+                torch._foreach_lerp_(*self._alike, share)
+            for own, value in self._narrow:
+                own.lerp_(value.to(own.dtype), share)
         self._steps += 1
 
     def capture(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -69,9 +75,16 @@ class Average(Judged):
         self._steps = state["steps"]
 
 
+def _wide(value: Tensor) -> torch.dtype:
+    """Small steps of an average are lost in a number of half precision."""
+    return torch.float32 if value.dtype in (torch.float16, torch.bfloat16) else value.dtype
+
+
 def _averaged(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """All parameters, those that share one under each of its names, and statistics of normalisation."""
-    yield from model.named_parameters(remove_duplicate=False)
+    """What is trained, what is shared under each of its names, and statistics of normalisation."""
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if parameter.requires_grad:
+            yield name, parameter
     for prefix, module in model.named_modules():
         if isinstance(module, _NormBase) and module.track_running_stats:
             yield from module.named_buffers(prefix, recurse=False)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode, _FlopCounterMode
 
@@ -31,9 +32,20 @@ class _Eager(Optimizer):
 
 
 class SGD(_Eager, torch.optim.SGD):
-    """`torch.optim.SGD`."""
+    """`torch.optim.SGD`; fused, it also takes a parameter whose first gradient comes after the first step."""
 
     step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
+
+    def _init_group(
+        self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], buffers: list[Tensor | None]
+    ) -> bool:
+        sparse: bool = super()._init_group(group, params, grads, buffers)  # type: ignore[no-untyped-call]  # torch's
+        late = any(buffer is None for buffer in buffers) and any(buffer is not None for buffer in buffers)
+        if late and group["fused"] and group["dampening"] == 0:  # torch's kernel wants all buffers or none
+            for place, parameter in enumerate(params):
+                if buffers[place] is None:
+                    buffers[place] = torch.zeros_like(parameter)
+        return sparse
 
 
 class AdamW(_Eager, torch.optim.AdamW):

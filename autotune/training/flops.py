@@ -10,6 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from autotune.training.eager import flop_counter
 from autotune.training.modes import evaluating
@@ -37,6 +38,11 @@ def forward_flops(model: nn.Module, inputs: Tensor) -> float:
     if total > 0:
         return total / len(inputs)
     return 2.0 * max(1, sum(parameter.numel() for parameter in model.parameters()))
+
+
+def is_lazy(model: nn.Module) -> bool:
+    """Whether a part of it takes its shape from the first inputs that it sees."""
+    return any(isinstance(module, LazyModuleMixin) for module in model.modules())
 
 
 @contextmanager

@@ -119,6 +119,16 @@ class OptimizerPart:
             group |= {key: tuple(group[key]) for key, value in live.items() if isinstance(value, tuple)}
         groups = [whole["groups"][index] for index in range(len(whole["groups"]))]
         self._optimizer.load_state_dict({"state": whole["state"], "param_groups": groups})
+        for parameter, values in self._optimizer.state.items():
+            values |= {key: _laid_out(value, parameter) for key, value in values.items()}
+
+
+def _laid_out(value: Any, like: Tensor) -> Any:
+    """In the memory layout of its parameter: fused kernels read both from end to end, heedless of strides."""
+    alike = isinstance(value, Tensor) and value.shape == like.shape
+    if not alike or value.stride() == like.stride():
+        return value
+    return torch.empty_like(like, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def _plain(key: str, value: Any) -> Any:

@@ -19,7 +19,7 @@ from autotune.policy import Policy
 from autotune.space import SearchSpace
 from autotune.task import CustomLoop, ModelTask
 from autotune.training.audition import check_policy
-from autotune.training.checks import check_losses, check_settings, check_targets
+from autotune.training.checks import check_losses, check_saves, check_settings, check_targets
 from autotune.training.failures import message_of
 from autotune.training.modes import evaluating
 from autotune.training.probe import probe, rehearse
@@ -96,6 +96,7 @@ def _try(room: Room, config: Config, shown: Config, beat: Beat) -> None:
         trial = probe(room, config, shown)
         with evaluating(trial.model):
             check_losses(room, trial)
+            check_saves(trial)
             check_policy(room, trial, Policy.from_config(config))
         if isinstance(room.task, CustomLoop):
             rehearse(room, config, shown, beat)

@@ -14,7 +14,7 @@ from autotune.events import Config
 from autotune.ledger import Label
 from autotune.task import Batch
 from autotune.training.compare import BRANCH_SHARE, wearing
-from autotune.training.flops import PassCost, forward_flops
+from autotune.training.flops import PassCost, forward_flops, is_lazy
 from autotune.training.measures import BATCH, MEASURES, measured
 from autotune.training.meter import Meter
 from autotune.training.modes import evaluating
@@ -159,10 +159,12 @@ class Session:
         if snapshot is None and self._ranks.leads:
             saved = room.store.latest(assignment.trial, self._beat)
             snapshot = None if saved is None else Snapshot(saved.fidelity, saved.tensors, saved.state)
+        if snapshot is None or is_lazy(
+            model
+        ):  # also to test what has lost its checkpoint: it is trained again
+            forward = forward_flops(model, room.samples.batch(room.train[:2].to(self.device)).inputs)
         if snapshot is not None:
             forward = float(snapshot.state["facts"]["forward"])
-        else:  # also to test what has lost its checkpoint: training it again gives the same model
-            forward = forward_flops(model, room.samples.batch(room.train[:2].to(self.device)).inputs)
         trial = Trial(room, assignment, model, optimizer, self._meter, PassCost(forward, len(room.train)))
         trial.beat = self._beat
         if snapshot is None:

@@ -104,6 +104,7 @@ class OptimizerSettings:
         """The optimizer of all parameters that ask for a gradient; fused, which is 2-3 times as fast."""
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
+        fused = fused and not any(getattr(module, "sparse", False) for module in model.modules())
         if self.name == "adamw":
             return AdamW(parameters, lr=self.lr, weight_decay=self.weight_decay, fused=fused)
         return SGD(

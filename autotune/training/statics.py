@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,10 @@ from autotune.training.modes import evaluating
 from autotune.training.probe import probe
 from autotune.training.room import Room
 from autotune.training.shared import Key
+from autotune.training.trial import Trial
 from autotune.work import Beat
+
+FEW: Final = 8  # samples whose losses tell which loss function it is
 
 
 def key(room: Room, signal: Signal) -> Key:
@@ -38,6 +42,7 @@ def _key(room: Room, signal: Signal) -> Key:
     if room.task.encoder is not None and signal is Signal.FEATURES:
         return Key(signal.value, facts | {"encoder": fingerprint(room.task.encoder)})
     config = plain(room.reference)
+    trial = probe(room, config)
     return Key(
         signal.value,
         facts
@@ -46,9 +51,20 @@ def _key(room: Room, signal: Signal) -> Key:
             "config": dict(config),
             "seed": room.seed,
             "epochs": [EPOCHS, PATIENCE],
-            "model": fingerprint(probe(room, config).model),
+            "model": fingerprint(trial.model),
+            "loss": _sample_loss(room, trial),
         },
     )
+
+
+def _sample_loss(room: Room, trial: Trial) -> str:
+    """What tells one loss function from another: the mean over a few samples, to three digits."""
+    losses = trial.source.collector.losses
+    if losses is None:
+        return ""
+    batch = room.samples.batch(room.train[:FEW].to(room.samples.device))
+    with evaluating(trial.model), torch.no_grad():
+        return f"{losses(trial.model, batch).mean().item():.3g}"
 
 
 def order_key(room: Room, policy: Policy) -> Key:

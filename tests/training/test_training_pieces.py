@@ -1,6 +1,7 @@
 """The small parts of a trial, each by its law."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from autotune.errors import CheckpointError, ConfigurationError, SelectorError
 from autotune.ledger import Label
 from autotune.training.attempts import Attempts
 from autotune.training.compare import WINDOW, Average, wearing
+from autotune.training.eager import SGD, AdamW
 from autotune.training.flops import forward_flops
 from autotune.training.meter import COUNTED, Meter
 from autotune.training.parts import ModelPart, OptimizerPart, capture, restore
@@ -165,6 +167,18 @@ def test_a_model_without_arithmetic_is_charged_by_its_parameters():
     assert forward_flops(Scale(), torch.ones(2, 5)) == 10
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sparse_gradients_are_taken(momentum):
+    model = nn.EmbeddingBag(5, 2, sparse=True)
+    optimizer = Settings.from_config({"lr": 0.1, "momentum": momentum}).optimizer.build(model)
+    before = model.weight.detach().clone()
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(torch.tensor([[1, 3]])).sum().backward()
+        optimizer.step()
+    assert (model.weight != before).any(1).tolist() == [False, True, False, True, False]
+
+
 # average
 
 
@@ -218,6 +232,27 @@ def test_the_average_has_each_name_of_a_weight_that_two_modules_share():
     assert torch.equal(other[1].weight, average.weights["0.weight"])
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.complex64])
+def test_the_average_of_any_kind_of_number_follows_the_weights(dtype):
+    """A step of an average is a thousandth of it, which half precision would round to nothing."""
+    model = nn.Module()
+    model.weight = nn.Parameter(torch.zeros(1, dtype=dtype))
+    average, wanted = Average(model), 0.0
+    for step in range(3000):
+        with torch.no_grad():
+            model.weight.fill_(1.0 if step > 1000 else 0.0)
+        average.step()
+        wanted += ((step > 1000) - wanted) / (1 + WINDOW * step)
+    assert average.weights["weight"].real.item() == pytest.approx(wanted, rel=1e-3)
+    with wearing(model, average.weights):
+        assert model.weight.dtype is dtype and model.weight.real.item() == pytest.approx(wanted, rel=1e-2)
+
+
+def test_what_is_not_trained_is_not_averaged():
+    model = nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 2))
+    assert set(Average(model).weights) == {"1.weight", "1.bias"}
+
+
 def test_wearing_other_weights_is_undone():
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -266,6 +301,46 @@ def test_any_optimizer_goes_on_bitwise(make):
     steps(model, optimizer, 2, seed=2)
     assert torch.equal(model.weight, other.weight)
     assert type(its_optimizer.param_groups[0].get("betas", ())) is tuple
+
+
+@pytest.mark.parametrize("make", [partial(SGD, momentum=0.9), AdamW])
+def test_the_memory_layout_of_a_parameter_is_that_of_its_state(make):
+    """Fused kernels walk both from end to end: with other strides momentum would go to other weights."""
+
+    def fresh():
+        torch.manual_seed(0)
+        model = nn.Conv2d(2, 4, 3).to(memory_format=torch.channels_last)
+        return model, make(model.parameters(), lr=0.1, fused=True)
+
+    def train(model, optimizer, seed):
+        inputs = torch.randn(3, 2, 5, 5, generator=torch.Generator().manual_seed(seed))
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(inputs).square().mean().backward()
+            optimizer.step()
+
+    model, optimizer = fresh()
+    train(model, optimizer, 1)
+    taken = capture({"model": ModelPart(model), "optimizer": OptimizerPart(optimizer)}, 0.5)
+    other, its_optimizer = fresh()
+    restore({"model": ModelPart(other), "optimizer": OptimizerPart(its_optimizer)}, taken)
+    train(model, optimizer, 2)
+    train(other, its_optimizer, 2)
+    assert torch.equal(model.weight, other.weight)
+
+
+def test_a_parameter_may_have_its_first_gradient_late():
+    def trained(fused):
+        torch.manual_seed(0)
+        parts = nn.ModuleList([nn.Linear(3, 2), nn.Linear(3, 2)])
+        optimizer = SGD(parts.parameters(), lr=0.1, momentum=0.9, fused=fused)
+        for step in range(4):
+            optimizer.zero_grad()
+            sum(part(torch.ones(1, 3)).square().sum() for part in parts[: 1 + step // 2]).backward()
+            optimizer.step()
+        return [parameter.detach() for parameter in parts.parameters()]
+
+    assert all(torch.allclose(one, other) for one, other in zip(trained(True), trained(False), strict=True))
 
 
 def test_a_state_that_is_no_tensor_and_no_scalar_is_refused():

@@ -56,6 +56,33 @@ def test_what_works_passes_and_leaves_nothing(workload, tmp_path):
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
+class Extra(nn.Linear):
+    def get_extra_state(self):
+        return {"calls": 3}
+
+    def set_extra_state(self, state):
+        pass
+
+
+def with_buffer(buffer):
+    model = build({"width": 8})
+    model.register_buffer("table", buffer)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (lambda config: nn.Sequential(Extra(8, 3)), "hold the model: .*'0._extra_state' must be a tensor"),
+        (lambda config: with_buffer(torch.zeros(2, dtype=torch.complex128)), "'table', of torch.complex128"),
+        (lambda config: with_buffer(torch.eye(2).to_sparse()), "'table', .*sparse_coo; make it a dense"),
+    ],
+)
+def test_a_model_that_no_checkpoint_holds_is_found_before_its_first_rung(workload, model, said):
+    with pytest.raises(ConfigurationError, match=said):
+        check(workload(model), SearchSpace({"lr": Float(1e-3, 1.0)}))
+
+
 def test_every_option_is_tried(workload):
     tried = [config.get("policy") for config in representatives(SPACE)]
     assert set(tried) == set(POLICIES.values)

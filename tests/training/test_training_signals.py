@@ -392,6 +392,11 @@ def test_an_order_of_what_changes_is_each_trials_own(blobs, workload):
         assert Label.SHARED not in ledger.charges
 
 
+def focal_loss(model, batch):
+    losses = nn.functional.cross_entropy(model(batch.inputs), batch.targets, reduction="none")
+    return (1 - (-losses).exp()) ** 2 * losses
+
+
 def generous(blobs):
     return Splits.make(blobs, target=0.3, validation=0.2, test=0.2, seed=0)
 
@@ -424,6 +429,10 @@ def test_reference_losses_are_those_of_a_model_of_the_target_split(blobs, worklo
     in_common = replace(made, path=tmp_path / "later", shared=tmp_path / "elsewhere" / "shared")
     assert Label.SHARED not in run(in_common, config).ledger.charges
     assert torch.equal(SEEN[0][Signal.REFERENCE_LOSS], losses)
+    SEEN.clear()
+    focal = replace(in_common, path=tmp_path / "focal", task=replace(made.task, loss=focal_loss))
+    assert Label.SHARED in run(focal, config).ledger.charges  # another loss, another hold-out model
+    assert not torch.equal(SEEN[0][Signal.REFERENCE_LOSS], losses)
     SEEN.clear()
     other_seed = replace(in_common, path=tmp_path / "other", seed=4)
     assert Label.SHARED in run(other_seed, config).ledger.charges

@@ -206,6 +206,17 @@ def frozen():
     return model
 
 
+class Half16(nn.Module):
+    """Weights of which a step counter cannot get past 256."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3)).bfloat16()
+
+    def forward(self, inputs):
+        return self.layers(inputs.bfloat16()).float()
+
+
 ALONE = {
     "dropout": lambda: nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.5), nn.Linear(16, 3)),
     "batch norm": lambda: nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.Linear(16, 3)),
@@ -214,6 +225,7 @@ ALONE = {
     "a branch on values": lambda: Branching(8, 3),
     "idle weights": Half,
     "frozen weights": frozen,
+    "half precision": lambda: Half16(),
 }
 
 

@@ -108,6 +108,21 @@ class TestOwnLoop(WorkloadContract):
         return lambda path: TrainingWorkload(CustomLoop(blobs, own_loop), splits, rules, path)
 
 
+def shapeless(config):
+    """Takes its shapes from what it sees first."""
+    return nn.Sequential(nn.LazyLinear(16), nn.LazyBatchNorm1d(), nn.ReLU(), nn.LazyLinear(3))
+
+
+class TestLazyModel(WorkloadContract):
+    @pytest.fixture
+    def config(self):
+        return BASE
+
+    @pytest.fixture
+    def make(self, blobs, splits, rules):
+        return lambda path: TrainingWorkload(Classification(blobs, shapeless), splits, rules, path)
+
+
 class TestRegression(WorkloadContract):
     @pytest.fixture
     def config(self):
