@@ -101,8 +101,8 @@ def check_saves(trial: Trial) -> None:
             save({name: value.detach().reshape(-1)[:0].cpu()})
         except Exception as error:  # whatever safetensors or torch raises for a kind that it does not know
             raise ConfigurationError(
-                f"a checkpoint cannot hold the model's {name!r}, of {value.dtype} and {value.layout}; make it "
-                "a dense tensor of real numbers, or register it as not persistent"
+                f"a checkpoint cannot hold the model's {name!r}, of {value.dtype} and {value.layout}; make "
+                "it a dense tensor of real numbers, or register it as not persistent"
             ) from error
 
 
