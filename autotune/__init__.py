@@ -1,8 +1,8 @@
 """autotune searches training settings and data-selection policy together, and counts every cost.
 
-The whole public surface is below; concrete selectors are in `autotune.selectors`, ready spaces in
-`autotune.search_spaces`. Names are imported when they are first used, so that a worker which only trains
-does not load what only searches.
+What most programs need is below; docs/api.md says where the rest is: selectors, ready spaces, further
+searchers and schedulers, the Ray engine, errors. Names are imported when they are first used, so that a
+worker which only trains does not load what only searches.
 """
 
 from __future__ import annotations

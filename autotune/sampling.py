@@ -65,6 +65,10 @@ def pick(
             skip = 0.0  # done there: what is set aside must not be covered
         case Sampler.SOFTMAX:
             wanted = standardised(scores) / temperature + gumbel(len(scores), generator, scores.device)
+            wanted[_aside(scores, budget, skip)] = torch.nan
+            skip = (
+                0.0  # done there: what is set aside are the highest scores, and not those that chance favours
+            )
     return top_by_score(wanted, budget, skip=skip, groups=groups)
 
 
@@ -87,6 +91,12 @@ def _middle(scores: Tensor) -> float:
     return (int(torch.isfinite(scores).sum()) - 1) / 2
 
 
+def _aside(scores: Tensor, budget: int, skip: float) -> Tensor:
+    """Positions of the highest scores that are set aside, fewer where the budget could not be met."""
+    finite = int(torch.isfinite(scores).sum())
+    return rank(scores)[: min(int(skip * len(scores)), max(0, finite - budget))]
+
+
 def _covering(scores: Tensor, budget: int, skip: float, draws: Tensor) -> Tensor:
     """Scores whose top `budget` cover every range of the given ones alike; small ranges are taken whole.
 
@@ -94,7 +104,7 @@ def _covering(scores: Tensor, budget: int, skip: float, draws: Tensor) -> Tensor
     what a range lacks goes to the others. It is the published filling, smallest range first, in one sort.
     """
     finite = torch.isfinite(scores)
-    aside = rank(scores)[: min(int(skip * len(scores)), max(0, int(finite.sum()) - budget))]
+    aside = _aside(scores, budget, skip)
     kept = finite.clone()
     kept[aside] = False
     wanted = scores.new_full(scores.shape, torch.nan)

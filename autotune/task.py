@@ -75,7 +75,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def mode(self) -> str:
-        """Whether the metric is to be large (`max`) or small (`min`)."""
+        """The direction of optimisation: `max` or `min`."""
 
     def score(self, metrics: Mapping[str, float]) -> float:
         """The metric as a score: higher is better, whatever its mode.

@@ -98,7 +98,7 @@ def test_a_study_with_a_secret_in_it_is_not_run(folder, capsys):
 def test_show_space_says_what_is_searched(folder, capsys):
     (folder / "cli_task.py").unlink()  # it needs no task
     assert cli.main(["show-space", "study.yaml"]) == 0
-    assert "lr      number from 0.0001 to 1, by ratio" in capsys.readouterr().out
+    assert "lr      float in [0.0001, 1], log scale" in capsys.readouterr().out
     assert cli.main(["show-space", "study.yaml", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["dimensions"] == 2
 
@@ -121,6 +121,16 @@ def test_the_documented_file_can_be_read(tmp_path):
     (tmp_path / "study.yaml").write_text(text)
     assert read_study(tmp_path / "study.yaml").prices == {"local": 1.8}
     assert all(f"{key}:" in text for key in KEYS)
+
+
+def test_an_error_is_a_document_where_one_is_wanted(tmp_path, capsys):
+    assert cli.main(["status", str(tmp_path / "none"), "--json"]) == 4
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert (document["kind"], document["exit_code"]) == ("FolderError", 4)
+    assert document["error"] in printed.err
+    assert cli.main(["status", str(tmp_path / "none")]) == 4
+    assert capsys.readouterr().out == ""
 
 
 def test_version(capsys):
@@ -202,7 +212,7 @@ def model(config):
     ("old", "new", "place", "text"),
     [
         ("1e-3", "-1", "4:3", "'lr' can be -1.0: lr must be a finite number above 0"),
-        ("  width: 8", "  width: 8\n  widht: 16", "6:3", "nobody reads parameter 'widht'"),
+        ("  width: 8", "  width: 8\n  widht: 16", "6:3", "parameter 'widht' is never read"),
         (
             "{metric: accuracy}",
             "{metric: acuracy}",

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,10 +87,12 @@ def test_coverage_takes_alike_from_every_range_and_small_ranges_whole():
     assert STRATA > 3  # so that the three values are ranges of their own
 
 
-def test_coverage_never_takes_what_is_set_aside_while_others_are_left():
+@pytest.mark.parametrize("sampler", [Sampler.COVERAGE, Sampler.SOFTMAX])
+@pytest.mark.parametrize("groups", [None, torch.arange(100) % 3])
+def test_what_is_set_aside_is_never_taken_while_others_are_left(sampler, groups):
     scores = torch.arange(100.0)
-    assert max(drawn(scores, 50, Sampler.COVERAGE, skip=0.3)) < 70
-    assert len(drawn(scores, 90, Sampler.COVERAGE, skip=0.3)) == 90
+    assert max(drawn(scores, 50, sampler, skip=0.3, groups=groups)) < 70
+    assert len(set(drawn(scores, 90, sampler, skip=0.3, groups=groups))) == 90
 
 
 def test_softmax_draws_in_proportion_and_cold_is_top():

@@ -43,17 +43,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return DONE
     if given.command is None:
         top.error("a command is missing; see autotune --help")
+    as_json = getattr(given, "json", False)
     try:
         return int(given.act(given))
     except (LockedError, StorageError, ClusterError, DeviceLostError) as error:
-        return say(error, RETRY)
+        return say(error, RETRY, as_json)
     except ConfigurationError as error:
-        return say(error, CONFIGURATION)
+        return say(error, CONFIGURATION, as_json)
     except AutotuneError as error:
-        return say(error, FAILED)
+        return say(error, FAILED, as_json)
     except BrokenPipeError:  # the reader of our output has gone
         sys.stderr.close()
         return DONE
-    except Exception:
+    except Exception as error:
         traceback.print_exc()
-        return FAILED
+        return say(error, FAILED, as_json)

@@ -37,9 +37,12 @@ def aside(wanted: bool) -> contextlib.AbstractContextManager[Any]:
     return contextlib.redirect_stdout(sys.stderr) if wanted else contextlib.nullcontext()
 
 
-def say(error: BaseException, code: int) -> int:
-    """Print an error on one line; the exit code comes back."""
+def say(error: BaseException | str, code: int, as_json: bool = False) -> int:
+    """Print in a line why a command has no answer, as a document where one is wanted; return the code."""
     print(f"autotune: {error}", file=sys.stderr)
+    if as_json:
+        kind = type(error).__name__ if isinstance(error, BaseException) else "Stopped"
+        print_json({"error": str(error), "kind": kind, "exit_code": code})
     return code
 
 
@@ -70,8 +73,7 @@ def answer(work: Callable[[], tuple[Any, str]], as_json: bool, stopped: str = "n
         with aside(as_json), stoppable():
             document, said = work()
     except (KeyboardInterrupt, Stopped):
-        print(f"autotune: stopped; {stopped}", file=sys.stderr)
-        return RETRY
+        return say(f"stopped; {stopped}", RETRY, as_json)
     if as_json:
         print_json(document)
     else:

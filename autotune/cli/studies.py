@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from autotune.cli.output import Stopped, aside, print_json, stoppable
+from autotune.cli.output import Stopped, aside, print_json, say, stoppable
 from autotune.cli.parsing import BUDGET, DONE, FAILED, RETRY, Commands
 from autotune.storage.location import locate
 
@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
         one.add_argument("--address", metavar="A", help="the Ray cluster to join: auto, HOST:PORT, or local")
         lanes = "trials that a worker trains side by side, or auto; the file's when absent"
         one.add_argument("--lanes", metavar="N", type=lanes_of, help=lanes)
-        trial = "what a trial occupies where the file does not say, such as CPU=4,GPU=0.5"
+        trial = "resources per trial where the file does not say, such as CPU=4,GPU=0.5"
         one.add_argument("--trial", metavar="NAME=N,...", type=amounts_of, help=trial)
         prices = "per hour by type of machine where the file has none, such as head=0.1,spot=0.4"
         one.add_argument("--prices", metavar="NAME=N,...", type=amounts_of, help=prices)
@@ -97,13 +97,11 @@ def _launch(given: argparse.Namespace) -> Launch:
 
 
 def _drive(load: Callable[[], Study], given: argparse.Namespace) -> int:
-    with aside(given.json):
-        try:
-            with stoppable():
-                code, document, said = _driven(load, given.quiet)
-        except (KeyboardInterrupt, Stopped, SystemExit):  # Ray turns SIGTERM into SystemExit
-            print("autotune: stopped; nothing is lost, run or resume it again to continue", file=sys.stderr)
-            return RETRY
+    try:
+        with aside(given.json), stoppable():
+            code, document, said = _driven(load, given.quiet)
+    except (KeyboardInterrupt, Stopped, SystemExit):  # Ray turns SIGTERM into SystemExit
+        return say("stopped; nothing is lost, run or resume it again to continue", RETRY, given.json)
     if given.json:
         print_json(document)
     else:
@@ -192,8 +190,8 @@ def _described(dimension: Dimension) -> str:
     from autotune.space import Choice, Float, Int
 
     if isinstance(dimension, Float | Int):
-        kind = "number" if isinstance(dimension, Float) else "whole number"
-        return f"{kind} from {dimension.low:g} to {dimension.high:g}{', by ratio' if dimension.log else ''}"
+        kind = "float" if isinstance(dimension, Float) else "integer"
+        return f"{kind} in [{dimension.low:g}, {dimension.high:g}]{', log scale' if dimension.log else ''}"
     if isinstance(dimension, Choice):
         return f"one of {', '.join(str(value) for value in dimension.values)}"
     return f"fixed at {dimension.value}"

@@ -156,17 +156,19 @@ def mattered(view: StudyView) -> Markup:
     found = importances(view)
     sub = "Which parameters tell good trials from the rest; needs a dozen results at one rung."
     if found is None:
-        return section("What mattered", sub)
+        return section("Parameter importance", sub)
     sub = (
         f"PED-ANOVA over {found.results} trials at {epochs(view.rungs[found.rung])}: which parameters tell "
         "the best quarter from the rest, beyond what shuffled results would."
     )
     rows = [(name, part, share(part)) for name, part in list(found.shares.items())[:10]]
     drawn = (
-        bars("Importance of each parameter", rows) if rows else tag("p", escape("None did."), class_="empty")
+        bars("Importance of each parameter", rows)
+        if rows
+        else tag("p", escape("No parameter stands out."), class_="empty")
     )
     note = f"No more than chance: {', '.join(found.chance)}." if found.chance else ""
-    return section("What mattered", sub, drawn, tag("p", escape(note), class_="sub") if note else None)
+    return section("Parameter importance", sub, drawn, tag("p", escape(note), class_="sub") if note else None)
 
 
 def front(view: StudyView, colours: Mapping[str, str]) -> Markup | None:
@@ -180,7 +182,7 @@ def front(view: StudyView, colours: Mapping[str, str]) -> Markup | None:
         "the line joins the confirmed front. Values are means over seeds."
     )
     shown = tag("div", *drawn, class_="halves") if drawn else None
-    return section("Score and what else was wanted", sub, shown, front_table(view))
+    return section("Objectives and constraints", sub, shown, front_table(view))
 
 
 def spending(view: StudyView) -> Markup:

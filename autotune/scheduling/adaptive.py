@@ -25,6 +25,7 @@ from autotune.scheduling.rung import Place, Rung, best_first, check_rungs, geome
 
 RECENT: Final = 100  # pairs of scores that a rung is judged by: what is proposed changes as a search goes on
 LEAST: Final = 8  # such pairs, before which a rung is taken at its word
+WATCHED: Final = 0.1  # of a budget in epoch-equivalents, which is the most that may go into looking
 CONFIDENCE: Final = 0.8  # with which the best trial is to be among those that are kept
 
 
@@ -58,6 +59,7 @@ class AdaptiveState:
             fair sample; None for those that have competed.
         unearned: Trials on their way to a rung that their rank did not earn them; they compete there, and
             count only if they do well.
+        watching: Epoch-equivalents that may still go into trials that are exempt.
         began: Search trials that were assigned.
         lowest: The lowest rung that one of them began at; -1 before any did.
         arms: How far each has come.
@@ -68,6 +70,7 @@ class AdaptiveState:
     first: int = 0
     witness: dict[int, float | None] = field(default_factory=dict)
     unearned: set[int] = field(default_factory=set)
+    watching: float = math.inf
     began: set[int] = field(default_factory=set)
     lowest: int = -1
 
@@ -92,7 +95,8 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
         lowest: Fidelity of the first rung; may be below 1.
         reduction: The lowest eliminating rung keeps between 1/reduction**2 and 1/reduction, those above
             1/reduction; rungs are about as many times as high as the one below. At least 2.
-        probation: Trials that are exempt at first, at least 0; with 0 and no share this is ASHA.
+        probation: Trials that are exempt at first, at least 0; with 0 and no share this is ASHA. They may
+            take a tenth of a budget in epoch-equivalents: where that is small, fewer are.
         share: Of all trials there that are exempt, where that is more, in [0, 1].
         trusted: Least rank correlation with the next rung at which a rung eliminates, in [-1, 1].
         lent: Share of the compute that representatives of arms may take, in [0, 1]; 0 for none.
@@ -134,6 +138,9 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
         if isinstance(state, AshaState):
             return self._plain.apply(state, event)
         match event:
+            case Opened():
+                budget = event.study.get("plan", {}).get("budget", {}).get("epochs")
+                state.watching = math.inf if budget is None else WATCHED * budget
             case Proposed(phase=phase) if phase == SEARCH:
                 state.witness[event.trial] = None
                 state.arms.arm[event.trial] = str(event.config.get(POLICY))
@@ -193,12 +200,15 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
         if exempt:
             heapq.heappush(level.exempt, (-score, trial))
             level.exempted += 1
+            state.watching -= self.rungs[rung + 1] - self.rungs[rung]
 
     def _exempts(self, state: AdaptiveState, rung: int, score: float) -> bool:
         level = state.levels[rung]
         enough = max(self.probation, self.share * level.results.count)
         wanted = rung < state.first or (rung == state.first and level.exempted < enough)
-        return wanted and rung < len(state.levels) - 1 and math.isfinite(score)
+        if not wanted or rung == len(state.levels) - 1 or not math.isfinite(score):
+            return False
+        return rung < state.first or self.rungs[rung + 1] - self.rungs[rung] <= state.watching
 
     def _learn(self, state: AdaptiveState, rung: int, pair: tuple[float, float]) -> None:
         level = state.levels[rung]

@@ -113,6 +113,6 @@ def _package() -> Any:
         import cmaes
     except ImportError as error:
         raise ConfigurationError(
-            "the searcher CMAES needs the package cmaes; install it: pip install 'autotune[cmaes]'"
+            "the searcher CMAES needs the package cmaes; install it: pip install cmaes"
         ) from error
     return cmaes

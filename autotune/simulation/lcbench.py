@@ -52,7 +52,7 @@ class LCBench(Stepped):
             import onnxruntime
         except ImportError as error:
             raise ConfigurationError(
-                "the surrogate of LCBench needs onnxruntime; pip install 'autotune[simulation]'"
+                "the surrogate of LCBench needs onnxruntime; pip install onnxruntime"
             ) from error
         try:
             tasks = json.loads((folder / "encoding.json").read_text())["OpenML_task_id"]

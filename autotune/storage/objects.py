@@ -151,7 +151,7 @@ def _open(place: Remote) -> Any:
         from obstore.store import from_url
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"{place} needs obstore, which speaks to object stores: pip install 'autotune[storage]'"
+            f"{place} needs obstore, which speaks to object stores: pip install obstore"
         ) from error
     options = dict(place.options)
     client: dict[str, Any] = {

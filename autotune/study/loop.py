@@ -96,7 +96,9 @@ class Loop:
         self._react(*([chosen] if chosen else []))
         while self._history.phase not in self._ends:
             if not self._history.in_flight:
-                raise StudyError("nothing is in flight and nothing was decided; please report it")
+                raise StudyError(
+                    "internal error: no trial is running and none was decided on; please report it"
+                )
             for outcome in self._engine.poll(POLL_S):
                 self._receive(outcome)
             while (ready := self._next_ready()) is not None:
@@ -225,7 +227,7 @@ def _stop_if_all_fail_alike(history: History) -> None:
     if len(first) == ALIKE and _alike(first):
         kind, message = first[0].failure or ("error", "")
         raise StudyFailedError(
-            f"all of the first {ALIKE} trials failed alike ({kind}): {message}; mend the task and start a "
+            f"all of the first {ALIKE} trials failed alike ({kind}): {message}; fix the task and start a "
             "new study, or look at one trial with engine='inprocess'"
         )
     if history.phase != CONFIRM:

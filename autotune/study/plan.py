@@ -31,8 +31,9 @@ class Budget:
         trials: Configurations tried.
         hours: Wall-clock hours, those of all drivers together where the study was continued.
         usd: Money, in the currency of the study's prices, idle machines included where the engine knows them.
-        gpu_hours: Hours of what a trial occupies, be it a GPU or a core, summed over the trials.
-        wall: The same, for the whole study.
+        gpu_hours: Hours that processes of trials run, each counted in full whatever its share of a GPU, and
+            on a CPU too.
+        wall: Wall-clock hours, as `hours`, but of the whole study.
     """
 
     epochs: float | None = None
@@ -101,14 +102,14 @@ class Plan:
 
     Attributes:
         budget: When the search ends.
-        scheduler: Who is advanced next, and the rungs.
-        searcher: Which configuration comes next.
-        confirm: How the winner is made sure of.
+        scheduler: Decides which trial is promoted next; it has the rungs.
+        searcher: Proposes configurations.
+        confirm: How the winner is confirmed.
         seed: Seeds everything.
         ordered_workers: With a number, work is given to that many workers and results are committed in the
             order of declared compute, so that any engine takes the same decisions; costs waiting for
             stragglers. None commits results as they arrive.
-        objectives: What else is to be large or small, beside the task's metric.
+        objectives: Further objectives to optimise, besides the task's metric.
         constraints: What the winner must keep; trials that do not rank below all that do.
     """
 

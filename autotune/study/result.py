@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
+from autotune.errors import FolderError
 from autotune.events import DONE, Config
 from autotune.history import History
 from autotune.ledger import Ledger
 from autotune.log import no_study, read_events
 from autotune.report.account import Bill, bill
 from autotune.storage.location import Location, Remote, locate
+from autotune.storage.opening import store_at
+from autotune.storage.patient import OPENING_S, Patient
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @final
@@ -88,6 +94,29 @@ class Result:
     def bill(self) -> Bill | None:
         """What the seconds cost at the prices that were given to the study; None without prices."""
         return bill(self.history)
+
+    def summary(self) -> str:
+        """The whole story in words: who won, beside what, and what was not better than random."""
+        from autotune.report.words import summary
+
+        return summary(self.path)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The winner's state dict as it was judged, on the CPU, for `model.load_state_dict`.
+
+        Raises:
+            FolderError: When there is none: the study is not done, nobody won, or trials kept no checkpoints.
+            StorageError: When it cannot be read.
+        """
+        from safetensors.torch import load
+
+        folder = self.path / "result"
+        content = Patient(store_at(folder), patience_s=OPENING_S).get("model.safetensors")
+        if content is None:
+            raise FolderError(
+                f"{folder} holds no model; a study has one once it is done and a winner was confirmed"
+            )
+        return load(content)
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain data, for a pipeline."""

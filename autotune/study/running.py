@@ -97,7 +97,7 @@ class RunningCluster:
             path = path or str(locate(self.spec.storage.path) / Path(study).stem)
         if path is None:
             raise ConfigurationError(
-                "--path is missing; name the study's folder, on storage that all nodes reach"
+                "the study's folder is missing: give a path (--path) on storage that all nodes reach"
             )
         return submit(study, path, self.jobs, trial, prices)
 

@@ -220,7 +220,7 @@ def _engine(found: StudyFile, launch: Launch) -> str | Engine:
     for option, value in (("address", launch.address), ("trial", launch.trial)):
         if value is not None and name != "ray":
             raise ConfigurationError(
-                f"{option} is of a Ray cluster, and the engine is {name}; add --engine ray"
+                f"--{option} needs the Ray engine, but the engine is {name}; add --engine ray"
             )
     if launch.address is not None:
         options["address"] = launch.address

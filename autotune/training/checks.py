@@ -110,7 +110,8 @@ def _check_outputs(task: ModelTask, trial: Trial, batch: Batch, asked: Iterable[
     outputs = trial.model(batch.inputs)
     if not isinstance(outputs, Tensor):
         raise ConfigurationError(
-            f"the model must return one tensor, got {type(outputs).__name__}; wrap it, or bring an own loop"
+            f"the model must return one tensor, got {type(outputs).__name__}; wrap it, or write a loop of "
+            "your own (at.CustomLoop)"
         )
     if isinstance(task, Classification):
         classes = task.data.classes

@@ -79,7 +79,7 @@ def check(workload: TrainingWorkload, space: SearchSpace, beat: Beat = lambda: N
         if len(refused) == len(configs):
             raise ConfigurationError(
                 f"{len(configs)} of {len(configs)} configurations that were tried cannot be trained; the "
-                f"reference, {dict(configs[0])}, for {message_of(refused[0])}; mend the task, or the middles "
+                f"reference, {dict(configs[0])}, for {message_of(refused[0])}; fix the task, or the middles "
                 "of the ranges and the first options, which make the reference"
             ) from refused[0]
         check_names(space, offered, read, _ADVICE[isinstance(room.task, CustomLoop)])

@@ -38,7 +38,7 @@ class TrialRules:
             so are projected gradients throughout. None is float32: picks are the same on every device.
     """
 
-    horizon: float
+    horizon: float = 1.0
     compare: str = EMA
     checkpoint_share: float = 0.05
     checkpoint_s: float = 60.0

@@ -1,4 +1,4 @@
-"""What a training loop sees of its trial: the same door for our own loop and for a user's."""
+"""What a training loop sees of its trial: one interface for the built-in loop and for loops of users."""
 
 from __future__ import annotations
 

@@ -89,4 +89,4 @@ def check_names(space: SearchSpace, offered: Set[str], read: Set[str], advice: s
     for name, key, _ in space.places():
         if name in offered - read and name != "policy" and not name.startswith("policy."):
             hint = unknown("parameter", name, read).split("; ", 1)[1]
-            raise SpaceError(f"nobody reads parameter {name!r}; {hint}; correct it, {advice}", path(key))
+            raise SpaceError(f"parameter {name!r} is never read; {hint}; correct it, {advice}", path(key))

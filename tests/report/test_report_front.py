@@ -41,7 +41,7 @@ def test_the_front_is_drawn_told_and_listed(mode):
     view = StudyView.of(wanting(mode, objectives=OBJECTIVES, constraints=CONSTRAINTS))
     text = page(view)
     checked(text)
-    assert "Score and what else was wanted" in text
+    assert "Objectives and constraints" in text
     assert "latency_ms &lt;= 50" in text
     origin, shown = view.verdict["winner"]["origin"], "0.9" if mode == "max" else "−0.9"
     front, kept = front_words(view)

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from autotune.errors import ConfigurationError
-from autotune.events import Assigned, Proposed, Reported
+from autotune.events import Assigned, Opened, Proposed, Reported
 from autotune.scheduling.adaptive import AdaptiveASHA, kept_share, rank_correlation
 from autotune.scheduling.asha import ASHA
 from autotune.scheduling.base import Promote, Start
@@ -105,6 +105,20 @@ def test_without_exempt_trials_it_is_asha():
     plain = AdaptiveASHA(horizon=27.0, lowest=1.0, probation=0, share=0.0)
     for seed in range(5):
         assert drive(plain, 4, 60, seed) == drive(ASHA(horizon=27.0, lowest=1.0), 4, 60, seed)
+
+
+@pytest.mark.parametrize(("epochs", "exempt"), [(None, 10), (1000.0, 10), (80.0, 4), (15.0, 0)])
+def test_looking_takes_a_tenth_of_the_budget_at_most(epochs, exempt):
+    """From the first rung to the second it is two epoch-equivalents."""
+    state = SCHEDULER.apply(SCHEDULER.initial(), Opened({"plan": {"budget": {"epochs": epochs}}}))
+    for trial in range(30):
+        for event in (
+            Proposed(trial, {}, 0, "test"),
+            Assigned(trial, trial, 0, 0.0, 1.0),
+            Reported(trial, trial, 0, 1.0, quality(trial)),
+        ):
+            state = SCHEDULER.apply(state, event)
+    assert state.levels[0].exempted == exempt
 
 
 def test_whoever_was_only_watched_raises_nobody_elses_quota():

@@ -63,7 +63,7 @@ def test_a_study_finds_a_front_within_its_constraints_and_replays(tmp_path):
     said = summary(tmp_path)
     assert "On the front of score and latency_ms (min), after confirmation: trial" in said
     assert "Constraints: latency_ms <= 12" in said
-    assert "Score and what else was wanted" in page(StudyView.load(tmp_path))
+    assert "Objectives and constraints" in page(StudyView.load(tmp_path))
 
 
 def test_nobody_wins_who_breaks_a_constraint(tmp_path):

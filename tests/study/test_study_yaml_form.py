@@ -253,7 +253,7 @@ def test_what_a_cluster_gives_a_trial_and_costs_holds_where_the_file_does_not_sa
     said = file(YAML + "engine: {ray: {resources_per_trial: {CPU: 3}}}\n")
     assert load_study(said, tmp_path / "other", launch)._engine._footprint.each == {"CPU": 3}
     assert load_study(said, tmp_path / "other", launch)._prices == {"local": 2}
-    with pytest.raises(ConfigurationError, match="trial is of a Ray cluster, and the engine is inprocess"):
+    with pytest.raises(ConfigurationError, match="--trial needs the Ray engine, but the engine is inprocess"):
         load_study(file(), tmp_path / "third", Launch(trial={"CPU": 2.0}))
 
 
