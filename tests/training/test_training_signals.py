@@ -464,6 +464,19 @@ def test_a_hold_out_model_that_fails_says_so(blobs, workload):
     )
 
 
+def test_a_hold_out_model_needs_no_score(blobs, workload):
+    """Few samples judge it, and where their targets are all alike, no variance can be explained."""
+    splits, targets = generous(blobs), blobs.inputs[:, 0].copy()
+    targets[splits.target] = 0.0
+    data = Dataset.from_arrays(blobs.inputs, targets)
+    task = Regression(data, lambda config: nn.Sequential(nn.Linear(8, 1), nn.Flatten(0)), metric="r2")
+    made = replace(workload(task, splits=splits), reference={"lr": 0.01})
+    trying(made, reads(Signal.REFERENCE_LOSS))
+    outcome = run(made, reads(Signal.REFERENCE_LOSS))
+    assert SEEN[-1][Signal.REFERENCE_LOSS].isfinite().all()
+    assert outcome.ledger[Label.SHARED].flops > 0
+
+
 def test_a_hold_out_model_needs_a_target_split_and_losses(blobs, workload):
     config = reads(Signal.REFERENCE_LOSS)
     small = workload(splits=Splits.make(blobs, target=0.06, validation=0.2, test=0.2))
