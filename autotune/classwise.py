@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -12,12 +14,24 @@ from autotune.selection import Subset
 from autotune.signals import Signal, Signals
 
 Choice = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+MOST: Final = (
+    4096  # picks at once: rules hold a number for each two of them, and take the cube of them in time
+)
 
 
 def weighted_by_class(
-    signals: Signals, usable: Tensor, budget: int, choose: Choice, *, together: bool = False
+    signals: Signals,
+    usable: Tensor,
+    budget: int,
+    choose: Choice,
+    *,
+    together: bool = False,
+    at_once: int = MOST,
 ) -> Subset:
     """Let every class choose its proportional share, and put the choices together.
+
+    A class that is to choose more than `at_once` is cut into as many parts as that takes, each a class by
+    itself.
 
     Args:
         signals: Of the candidates, their targets among them.
@@ -28,6 +42,7 @@ def weighted_by_class(
             as places among them, and with which weights >= 0. Where no weight is above 0 the choices count
             alike, and sum to the size of the class.
         together: All classes are one.
+        at_once: How many may be chosen in one call, at least 1.
 
     Returns:
         Class by class, each in the order chosen; weights of mean 1 over all.
@@ -39,8 +54,13 @@ def weighted_by_class(
     parts = [rows] if classes is None else _by_class(rows, classes)
     size = min(budget, len(rows))
     picks, weights = [rows[:0]], [torch.ones(0, dtype=torch.double, device=rows.device)]
-    shares = proportional(torch.tensor([len(part) for part in parts]), size) if size else torch.zeros(0)
-    for part, share in zip(parts, shares.tolist(), strict=False):
+    if size:
+        parts = [
+            piece
+            for part, share in zip(parts, _shares(parts, size), strict=True)
+            for piece in _interleaved(part, math.ceil(share / at_once))
+        ]
+    for part, share in zip(parts, _shares(parts, size), strict=True):
         if share:
             places, found = choose(part, share)
             picks.append(part[places])
@@ -50,6 +70,17 @@ def weighted_by_class(
     spare = chosen.mean() if size else chosen.new_ones(())
     filled = torch.cat([chosen, spare.expand(budget - size)])
     return Subset.weighted(signals.ids[torch.cat([*picks, rest[: budget - size]])], filled)
+
+
+def _shares(parts: list[Tensor], size: int) -> list[int]:
+    if not size:
+        return [0] * len(parts)
+    shares: list[int] = proportional(torch.tensor([len(part) for part in parts]), size).tolist()
+    return shares
+
+
+def _interleaved(rows: Tensor, count: int) -> list[Tensor]:
+    return [rows[start :: max(count, 1)] for start in range(max(count, 1))]
 
 
 def _by_class(rows: Tensor, classes: Tensor) -> list[Tensor]:

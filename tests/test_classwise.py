@@ -16,12 +16,17 @@ def signals(targets):
     return Signals(10 * torch.arange(len(targets)), {Signal.TARGETS: torch.tensor(targets)})
 
 
-@given(targets=st.lists(st.integers(0, 3), min_size=1, max_size=30), data=st.data(), together=st.booleans())
-def test_the_budget_is_met_and_what_cannot_be_judged_comes_last(targets, data, together):
+@given(
+    targets=st.lists(st.integers(0, 3), min_size=1, max_size=30),
+    data=st.data(),
+    together=st.booleans(),
+    at_once=st.integers(1, 30),
+)
+def test_the_budget_is_met_and_what_cannot_be_judged_comes_last(targets, data, together, at_once):
     n = len(targets)
     usable = torch.tensor(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     budget = data.draw(st.integers(1, n))
-    subset = weighted_by_class(signals(targets), usable, budget, first, together=together)
+    subset = weighted_by_class(signals(targets), usable, budget, first, together=together, at_once=at_once)
     assert len(set(subset.ids.tolist())) == len(subset) == budget
     assert float(subset.weights.mean()) == pytest.approx(1, rel=1e-5)
     assert int((~usable[subset.ids // 10]).sum()) == max(0, budget - int(usable.sum()))
@@ -53,3 +58,17 @@ def test_targets_that_are_no_classes_are_one_class():
     readings = {Signal.TARGETS: torch.tensor([0.5, 0.1, 0.7])}
     subset = weighted_by_class(Signals(torch.arange(3), readings), torch.ones(3, dtype=torch.bool), 2, first)
     assert subset.ids.tolist() == [0, 1]
+
+
+def test_a_large_class_chooses_in_parts():
+    asked = []
+
+    def noted(rows, count):
+        asked.append((rows.tolist(), count))
+        return first(rows, count)
+
+    usable = torch.ones(12, dtype=torch.bool)
+    subset = weighted_by_class(signals([0] * 10 + [1] * 2), usable, 6, noted, at_once=2)
+    assert [count for _, count in asked] == [2, 2, 1, 1]
+    assert asked[0][0] == [0, 3, 6, 9]
+    assert len(set(subset.ids.tolist())) == 6

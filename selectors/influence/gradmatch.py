@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autotune.classwise import weighted_by_class
+from autotune.classwise import MOST, weighted_by_class
 from autotune.errors import SelectorError
 from autotune.numerics.influence import alignment_cost, at_least_single, finite_factors
 from autotune.numerics.pursuit import LastLayer, Rows, matching_pursuit
@@ -69,13 +69,20 @@ class GradMatch(Selector):
             return order[places], weights
 
         usable, by_batch = finite_factors(embeddings, errors), self.batch > 1
-        return weighted_by_class(signals, usable, budget, batches if by_batch else samples, together=by_batch)
+        choose = batches if by_batch else samples
+        return weighted_by_class(
+            signals, usable, budget, choose, together=by_batch, at_once=MOST * self.batch
+        )
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """A product with all candidates in each round, 2 n o (d + 2), and k^2 (d + rounds) to fit k picks."""
+        """A product with all candidates in each round, 2 n o (d + 2), and k^2 (d + rounds) to fit k picks.
+
+        More picks than `classwise.MOST` are fitted in parts of so many.
+        """
         picks = math.ceil(budget / self.batch)
         rounds = min(self.rounds, picks)
-        return alignment_cost(n, width) * rounds / self.batch + float(picks) ** 2 * (width + rounds)
+        fitting = float(picks) * min(picks, MOST) * (width + rounds)
+        return alignment_cost(n, width) * rounds / self.batch + fitting
 
 
 def match_batches(
