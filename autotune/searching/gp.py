@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class GP(Modelled):
     """Propose where a Gaussian process expects the greatest improvement (Snoek et al., 2012).
 
-    For few, expensive trials of mostly real parameters; a proposal takes seconds where TPE's takes
+    For few, expensive trials of mostly real parameters; a proposal takes a quarter of a second, TPE's some
     milliseconds. Failures are left out of the model; Optuna's would expect of them what it expects of trials
     that run, and propose elsewhere what it thinks they will find.
     """
