@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -14,9 +13,6 @@ from autotune.selection import Subset
 from autotune.signals import Signal, Signals
 
 Choice = Callable[[Tensor, int], tuple[Tensor, Tensor]]
-MOST: Final = (
-    4096  # picks at once: rules hold a number for each two of them, and take the cube of them in time
-)
 
 
 def weighted_by_class(
@@ -26,7 +22,7 @@ def weighted_by_class(
     choose: Choice,
     *,
     together: bool = False,
-    at_once: int = MOST,
+    at_once: float = math.inf,
 ) -> Subset:
     """Let every class choose its proportional share, and put the choices together.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autotune.cli.output import answer, print_json
+from autotune.cli.output import Stopped, answer, print_json, say, stoppable
 from autotune.cli.parsing import CONFIGURATION, DONE, RETRY, Commands
 
 if TYPE_CHECKING:
@@ -115,7 +115,11 @@ def _cluster(given: argparse.Namespace) -> RunningCluster:
 
 def _stand(handle: Handle, given: argparse.Namespace) -> int:
     """Print where a job stands, having waited if asked to; its exit code when it has ended."""
-    standing = handle.wait() if getattr(given, "wait", False) else handle.poll()
+    try:
+        with stoppable():
+            standing = handle.wait() if getattr(given, "wait", False) else handle.poll()
+    except (KeyboardInterrupt, Stopped):
+        return say("stopped waiting; the job goes on, ask for it again", RETRY, given.json)
     document = {
         "job": handle.id,
         "path": handle.path,

@@ -191,6 +191,7 @@ def _row(found: list[Simulation]) -> dict[str, Any]:
         "trainings": median(one.trainings for one in found),
         "interrupted": fmean(one.interrupted for one in found),
         "ended": found[0].ended,
+        "cut": next((one.cut for one in found if one.cut), None),
         "score": median(one.final for one in found),
     }
 
@@ -209,10 +210,12 @@ def _table(rows: list[dict[str, Any]], fleet: Fleet) -> str:
             + f"  {row['interrupted']:4.3g}"
             + (f"  {row['score']:8.5g}" if scored else "")
         )
+    last = rows[-1]
+    until = f"it has been idle for {fleet.idle:g} s" if math.isfinite(fleet.idle) else "the end"
+    cut = f" ({last['cut']})" if last["cut"] else ""
     lines += [
-        "busy: share of the paid time that was work; a worker is paid from when it is needed until it has "
-        f"been idle for {fleet.idle:g} s",
-        f"the search ends because {rows[-1]['ended']}; {rows[-1]['trainings']:g} full trainings confirm its "
-        "winner",
+        f"busy: share of the paid time that was work; a worker is paid from when it is needed until {until}",
+        f"search ended: {last['ended']}",
+        f"confirmation: {last['trainings']:g} full trainings{cut}",
     ]
     return "\n".join([*lines, "score: at the horizon, of who was ahead at the end"] if scored else lines)

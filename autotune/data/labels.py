@@ -82,7 +82,7 @@ def _refuse_new(known: set[Any], found: set[Any], name: str) -> None:
         raise DataError(
             f"target {name!r} has classes {sorted(found - known)[:5]} in the test files only; the training "
             "files have "
-            f"{sorted(known)[:20]}: drop these rows or mend their labels"
+            f"{sorted(known)[:20]}: drop these rows or fix their labels"
         )
 
 

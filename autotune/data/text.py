@@ -106,7 +106,7 @@ def _lines(path: Path) -> list[tuple[str, str]]:
         label, _, text = line.strip().partition(" ")
         if not text.strip():
             raise DataError(
-                f"{path}, line {number}: expected `label text`, got {line.strip()[:60]!r}; mend the line"
+                f"{path}, line {number}: expected `label text`, got {line.strip()[:60]!r}; fix the line"
             )
         pairs.append((label, text))
     if not pairs:

@@ -7,12 +7,13 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, final
 
 from autotune.engines.base import Engine
 from autotune.errors import ConfigurationError
 from autotune.events import Held, Interrupted, Outcome
+from autotune.ledger import Charge, Label, Ledger
 from autotune.work import Assignment, Worker, Workload
 
 Duration: TypeAlias = Callable[[Assignment, Outcome], float]
@@ -54,6 +55,7 @@ class Simulated(Engine):
             and their machines with them.
         boot: Virtual time from when a machine is wanted, at first or for a lost one, to when it is there.
         idle: Virtual time after which a machine with nothing to do is given back.
+        charged: Whether virtual time is in seconds, all of which trials are charged.
 
     Attributes:
         now: Virtual time.
@@ -70,6 +72,7 @@ class Simulated(Engine):
         attempts: Attempts = undisturbed,
         boot: float = 0.0,
         idle: float = math.inf,
+        charged: bool = False,
     ) -> None:
         if workers < 1:
             raise ConfigurationError(f"workers must be at least 1, got {workers}")
@@ -85,6 +88,7 @@ class Simulated(Engine):
         self._attempts = attempts
         self._boot = boot
         self._idle = idle
+        self._charged = charged
         self._machines: list[_Machine] = []  # the first is used first
         self._queue: deque[Assignment] = deque()
         self._running: set[int] = set()
@@ -127,7 +131,7 @@ class Simulated(Engine):
 
     def held(self) -> Held:
         """Each machine from when it was wanted to when it was given back."""
-        seconds = {"": sum(machine.held(self.now, self._idle) for machine in self._machines)}
+        seconds = {"local": sum(machine.held(self.now, self._idle) for machine in self._machines)}
         return Held(seconds, seconds)
 
     def close(self) -> None:
@@ -138,6 +142,10 @@ class Simulated(Engine):
         if self._worker is not None:
             self._worker.close()
             self._worker = None
+
+    def _interrupted(self, assignment: Assignment, seconds: float) -> Interrupted:
+        spent = Ledger({Label.OVERHEAD: Charge(0.0, seconds)}) if self._charged else Ledger()
+        return Interrupted(assignment.id, assignment.trial, "simulated crash", spent)
 
     def _free(self, assignment: int) -> None:
         """An assignment is over: one machine fewer is needed."""
@@ -170,9 +178,18 @@ class Simulated(Engine):
                 lost.append(self._random.random() * duration)
             for length in lost:
                 begins += length
-                gone = Interrupted(assignment.id, assignment.trial, "simulated crash")
-                heapq.heappush(self._events, (begins, assignment.id, 0, gone))
+                heapq.heappush(
+                    self._events, (begins, assignment.id, 0, self._interrupted(assignment, length))
+                )
                 begins += self._boot
+            if self._charged and not isinstance(outcome, Interrupted):
+                outcome = replace(outcome, ledger=_lasting(outcome.ledger, last))
             self.busy += sum(lost) + last
             self.lost += sum(lost) + last - duration
             heapq.heappush(self._events, (begins + last, assignment.id, 1, outcome))
+
+
+def _lasting(ledger: Ledger, seconds: float) -> Ledger:
+    """The account of what took so long; what it lacks is overhead, below 0 where part was done before."""
+    more = seconds - ledger.total.seconds
+    return ledger if more == 0.0 else ledger + Ledger({Label.OVERHEAD: Charge(0.0, more)})

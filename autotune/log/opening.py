@@ -38,7 +38,7 @@ def no_study(path: Location) -> FolderError:
     """What to say of a study's folder whose log has not begun."""
     return FolderError(
         f"{path} holds no study: give the folder that `autotune run` or `Study(path=...)` made; a first "
-        "start that failed leaves none, so mend what it complained of and run it again"
+        "start that failed leaves none, so fix what it complained of and run it again"
     )
 
 

@@ -25,7 +25,7 @@ from autotune.scheduling.rung import Place, Rung, best_first, check_rungs, geome
 
 RECENT: Final = 100  # pairs of scores that a rung is judged by: what is proposed changes as a search goes on
 LEAST: Final = 8  # such pairs, before which a rung is taken at its word
-WATCHED: Final = 0.1  # of a budget in epoch-equivalents, which is the most that may go into looking
+WATCHED: Final = 0.1  # of a budget in epoch-equivalents: the most that looking at a rung may take
 CONFIDENCE: Final = 0.8  # with which the best trial is to be among those that are kept
 
 
@@ -59,7 +59,7 @@ class AdaptiveState:
             fair sample; None for those that have competed.
         unearned: Trials on their way to a rung that their rank did not earn them; they compete there, and
             count only if they do well.
-        watching: Epoch-equivalents that may still go into trials that are exempt.
+        watching: Epoch-equivalents that looking at a rung may take.
         began: Search trials that were assigned.
         lowest: The lowest rung that one of them began at; -1 before any did.
         arms: How far each has come.
@@ -95,8 +95,9 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
         lowest: Fidelity of the first rung; may be below 1.
         reduction: The lowest eliminating rung keeps between 1/reduction**2 and 1/reduction, those above
             1/reduction; rungs are about as many times as high as the one below. At least 2.
-        probation: Trials that are exempt at first, at least 0; with 0 and no share this is ASHA. They may
-            take a tenth of a budget in epoch-equivalents: where that is small, fewer are.
+        probation: Trials that are exempt at first, at least 0; with 0 and no share this is ASHA. With models
+            of the reference's size they take a tenth of a budget in epoch-equivalents at most; a rung where
+            that is too little to tell ranks apart is taken at its word.
         share: Of all trials there that are exempt, where that is more, in [0, 1].
         trusted: Least rank correlation with the next rung at which a rung eliminates, in [-1, 1].
         lent: Share of the compute that representatives of arms may take, in [0, 1]; 0 for none.
@@ -200,15 +201,15 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
         if exempt:
             heapq.heappush(level.exempt, (-score, trial))
             level.exempted += 1
-            state.watching -= self.rungs[rung + 1] - self.rungs[rung]
 
     def _exempts(self, state: AdaptiveState, rung: int, score: float) -> bool:
         level = state.levels[rung]
-        enough = max(self.probation, self.share * level.results.count)
-        wanted = rung < state.first or (rung == state.first and level.exempted < enough)
-        if not wanted or rung == len(state.levels) - 1 or not math.isfinite(score):
+        if rung == len(state.levels) - 1 or rung > state.first or not math.isfinite(score):
             return False
-        return rung < state.first or self.rungs[rung + 1] - self.rungs[rung] <= state.watching
+        affordable = state.watching / (self.rungs[rung + 1] - self.rungs[rung])
+        enough = max(self.probation, self.share * level.results.count)
+        looked = affordable >= LEAST and level.exempted < min(enough, affordable)
+        return rung < state.first or looked
 
     def _learn(self, state: AdaptiveState, rung: int, pair: tuple[float, float]) -> None:
         level = state.levels[rung]

@@ -51,15 +51,18 @@ class Fleet:
         least = {"workers": 1, "slowdown": 1}
         for one in fields(self):
             value, bound = getattr(self, one.name), least.get(one.name, 0)
-            if not (value >= bound and (math.isfinite(value) or one.name == "idle")):
-                raise ConfigurationError(f"fleet.{one.name} must be finite and at least {bound}, got {value}")
+            endless = one.name == "idle"
+            if not (value >= bound and (math.isfinite(value) or endless)):
+                finite = "" if endless else "finite and "
+                raise ConfigurationError(f"fleet.{one.name} must be {finite}at least {bound}, got {value}")
         if self.stragglers > 1:
             raise ConfigurationError(f"fleet.stragglers must be a share in [0, 1], got {self.stragglers}")
         expected = self.losses / 3600 * (self.startup + self.checkpoint)
         if expected > CERTAIN:
             raise ConfigurationError(
-                f"fleet.losses={self.losses:g} an hour are {expected:.3g} until a trial has started and "
-                f"saved: it would never get on (at most {CERTAIN:g}); lower losses, startup or checkpoint"
+                f"fleet.losses={self.losses:g} per worker and hour: {expected:.3g} losses are expected "
+                f"before a trial's first checkpoint (at most {CERTAIN:g}), and none would make progress; "
+                "lower losses, startup or checkpoint"
             )
 
     def engine(self, seed: int) -> Simulated:
@@ -79,7 +82,9 @@ class Fleet:
                 duration -= self._saved(lost - self.startup)
             return [*found, duration]
 
-        return Simulated(self.workers, duration, attempts=attempts, boot=self.boot, idle=self.idle)
+        return Simulated(
+            self.workers, duration, attempts=attempts, boot=self.boot, idle=self.idle, charged=True
+        )
 
     def _saved(self, trained: float) -> float:
         """Of so many seconds of training, those that a checkpoint holds."""

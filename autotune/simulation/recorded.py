@@ -42,6 +42,11 @@ class _Curve:
     seconds: list[float] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
 
+    @property
+    def worth(self) -> tuple[bool, float]:
+        """How much is known: whether it ended well, and how far it came."""
+        return math.isfinite(self.scores[-1]), self.fidelities[-1]
+
     def place(self, fidelity: float) -> int:
         """Of the lowest rung that is no lower; beyond the last where there is none."""
         return bisect_left(self.fidelities, fidelity * (1 - SAME))
@@ -105,7 +110,8 @@ class Recorded(Curves):
         self.configs = [config for config in self.configs if _name(config) in self._curves]
         if not self.configs:
             raise ConfigurationError(f"the search of {path} has no result yet; wait, or give another study")
-        self._alike = {_name(settings_of(config)): self._curves[_name(config)] for config in self.configs}
+        curves = [(_name(settings_of(config)), self._curves[_name(config)]) for config in self.configs]
+        self._alike = dict(sorted(curves, key=lambda pair: pair[1].worth))  # of several, the best known
         self.study = study
         self.rungs: list[float] = [float(rung) for rung in study["rungs"]]
         self.space, self.horizon = SearchSpace.from_yaml(study["space"]), self.rungs[-1]

@@ -126,8 +126,9 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0, confirm: b
         plan = replace(plan, ordered_workers=fleet.workers)
     arms = curves.space.options("policy") or ("full",)
     director = Director(plan, curves.space, arms, entry=curves.entry, test=False)
-    director.apply(Opened({"rungs": list(plan.scheduler.rungs), "plan": plan.to_json()}))
-    director.apply(DriverStarted(0, prices={"": fleet.price}))
+    identity = {"rungs": list(plan.scheduler.rungs), "plan": plan.to_json(), "reference_flops": 1.0}
+    director.apply(Opened(identity))
+    director.apply(DriverStarted(0, prices={"local": fleet.price}))
     engine = fleet.engine(seed)
     engine.start(CurveWorkload(curves))
     leaders: list[Leader] = []
@@ -159,7 +160,7 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0, confirm: b
         searched,
         engine.busy,
         engine.lost,
-        engine.held().machines[""],
+        engine.held().machines["local"],
         director.search_epochs(),
         len(trials),
         sum(last in trial.scores for trial in trials),

@@ -119,21 +119,19 @@ class Director:
     def _begin(self, number: int, wanted: int) -> tuple[list[Event], str]:
         """A new trial that the rest of the budget pays for; nothing, and why, where there is none.
 
-        What is proposed first may be too dear, when another policy, a smaller model or a lower rung is not.
+        What is proposed first may be too dear, when another draw, of a cheaper policy or a smaller model, or
+        a lower rung is not.
         """
-        source, before = type(self.plan.searcher).__name__, None
+        source = type(self.plan.searcher).__name__
         for attempt in range(PROPOSALS):
             seed = derive(self.plan.seed, "cheaper", attempt) if attempt else self.plan.seed
             config = self.plan.searcher.propose(self._searching, number, seed)
             if config is None:
                 return [], "the searcher has nothing left to try"
-            if config == before:
-                break  # it does not draw
             for rung in range(wanted, -1, -1):
                 trial, assigned = self._propose(config, source, SEARCH, None, number, rung)
                 if number == 0 or self._purse.pays_to_begin(config, assigned.rung):
                     return [trial, assigned], ""
-            before = config
         return [], f"the budget of {self.plan.budget.epochs:g} epoch-equivalents is spent"
 
     def _confirm(self) -> list[Event]:

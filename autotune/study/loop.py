@@ -99,12 +99,13 @@ class Loop:
                 raise StudyError(
                     "internal error: no trial is running and none was decided on; please report it"
                 )
-            for outcome in self._engine.poll(POLL_S):
+            outcomes = self._engine.poll(POLL_S)
+            if self._engine.clock() - self._told_at >= HELD_S:
+                self._react(*self._newly_held())
+            for outcome in outcomes:
                 self._receive(outcome)
             while (ready := self._next_ready()) is not None:
                 self._react(_as_read(self._ready.pop(ready), self._history.phase))
-            if self._engine.clock() - self._told_at >= HELD_S:
-                self._react(*self._newly_held())
 
     def _receive(self, outcome: Outcome) -> None:
         if outcome.assignment not in self._history.in_flight:
@@ -237,7 +238,7 @@ def _stop_if_all_fail_alike(history: History) -> None:
         kind, message = ended[-1].failure or ("error", "")
         raise StudyFailedError(
             f"{ALIKE_CONFIRMING} confirmations in a row failed alike ({kind}): {message}; their settings "
-            "worked in the search, so look for what has changed since (code, data, disk), mend it and run it "
+            "worked in the search, so look for what has changed since (code, data, disk), fix it and run it "
             "again: it goes on with the remaining confirmations"
         )
 

@@ -57,8 +57,8 @@ class Study:
         engine: `inprocess`, `ray`, or an engine.
         rules: How a trial trains; its horizon is the scheduler's last rung whatever it says.
         prices: Price per hour by type of machine (`local`, or what the autoscaler calls it), in any
-            currency; adds a bill. They decide nothing and may change: the last ones given hold for all that
-            was spent. None leaves what an earlier run said.
+            currency; adds a bill. They decide nothing but when a budget in `usd` is spent, and may change:
+            the last ones given hold for all that was spent. None leaves what an earlier run said.
         shared: Folder of what is computed once for all trials (features of an encoder, losses of a hold-out
             model), which studies may have in common; None takes one in the study's own folder.
 

@@ -85,7 +85,7 @@ def _averaged(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for name, parameter in model.named_parameters(remove_duplicate=False):
         if parameter.requires_grad:
             yield name, parameter
-    for prefix, module in model.named_modules():
+    for prefix, module in model.named_modules(remove_duplicate=False):
         if isinstance(module, _NormBase) and module.track_running_stats:
             yield from module.named_buffers(prefix, recurse=False)
 

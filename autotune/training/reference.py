@@ -23,6 +23,6 @@ def reference_flops(room: Room, config: Config) -> float:
         raise
     except Exception as error:
         raise ConfigurationError(
-            f"the reference configuration {dict(config)} gives no model: {message_of(error)}; mend the model "
+            f"the reference configuration {dict(config)} gives no model: {message_of(error)}; fix the model "
             "factory, or change the middle of the ranges and the first options, which make the reference"
         ) from error

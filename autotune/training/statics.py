@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from autotune.errors import SelectorError
 from autotune.policy import Policy
+from autotune.seeds import derive
 from autotune.signals import Signal
 from autotune.task import Batch
 from autotune.training.buffer import RowBuffer
@@ -18,6 +19,7 @@ from autotune.training.flops import forward_flops
 from autotune.training.holdout import EPOCHS, PATIENCE, plain, reference_losses
 from autotune.training.modes import evaluating
 from autotune.training.probe import probe
+from autotune.training.randomness import GlobalGenerators
 from autotune.training.room import Room
 from autotune.training.shared import Key
 from autotune.training.trial import Trial
@@ -64,6 +66,7 @@ def _sample_loss(room: Room, trial: Trial) -> str:
         return ""
     batch = room.samples.batch(room.train[:FEW].to(room.samples.device))
     with evaluating(trial.model), torch.no_grad():
+        GlobalGenerators(room.samples.device).seed(derive(room.seed, "loss"))  # a loss may draw
         return f"{losses(trial.model, batch).mean().item():.3g}"
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autotune.classwise import MOST, weighted_by_class
+from autotune.classwise import weighted_by_class
 from autotune.errors import SelectorError
 from autotune.numerics.influence import alignment_cost, at_least_single, finite_factors
 from autotune.numerics.pursuit import LastLayer, Rows, matching_pursuit
 from autotune.sampling import observed
 from autotune.selection import Selector, Subset, check_positive, register
 from autotune.signals import Signal, Signals
+
+MOST: Final = (
+    4096  # picks that are fitted together: there is a number for each two, and the time is their cube
+)
 
 
 @final
@@ -25,7 +29,8 @@ from autotune.signals import Signal, Signals
 class GradMatch(Selector):
     """Pick samples, and weights for them, whose last-layer gradients add up to that of all candidates.
 
-    Each labelled class is matched by itself and gets its proportional share. A sample has weight 0 where the
+    Each labelled class is matched by itself and gets its proportional share, in parts where it is to pick
+    thousands. A sample has weight 0 where the
     others say it all. Where a class has nothing to match, its picks count alike.
 
     Reference: Killamsetty et al., "GRAD-MATCH: Gradient Matching based Data Subset Selection for Efficient
@@ -77,7 +82,7 @@ class GradMatch(Selector):
     def cost(self, n: int, budget: int, width: int) -> float:
         """A product with all candidates in each round, 2 n o (d + 2), and k^2 (d + rounds) to fit k picks.
 
-        More picks than `classwise.MOST` are fitted in parts of so many.
+        More picks than `MOST` are fitted in parts of so many.
         """
         picks = math.ceil(budget / self.batch)
         rounds = min(self.rounds, picks)

@@ -31,9 +31,11 @@ class TestDistrustful(SchedulerContract):
         return AdaptiveASHA(horizon=27.0, lowest=1.0, share=0.5, trusted=1.0)
 
 
-def searched(scheduler, score, trials):
+def searched(scheduler, score, trials, begun=()):
     """Trials at each rung, and the final state, with one worker and `score(trial, rung)`."""
     state, counts, number, reached = scheduler.initial(), [0] * len(scheduler.rungs), 0, {}
+    for event in begun:
+        state = scheduler.apply(state, event)
     while True:
         decision = scheduler.decide(state)
         if isinstance(decision, Start):
@@ -107,7 +109,7 @@ def test_without_exempt_trials_it_is_asha():
         assert drive(plain, 4, 60, seed) == drive(ASHA(horizon=27.0, lowest=1.0), 4, 60, seed)
 
 
-@pytest.mark.parametrize(("epochs", "exempt"), [(None, 10), (1000.0, 10), (80.0, 4), (15.0, 0)])
+@pytest.mark.parametrize(("epochs", "exempt"), [(None, 10), (1000.0, 10), (180.0, 9), (80.0, 0)])
 def test_looking_takes_a_tenth_of_the_budget_at_most(epochs, exempt):
     """From the first rung to the second it is two epoch-equivalents."""
     state = SCHEDULER.apply(SCHEDULER.initial(), Opened({"plan": {"budget": {"epochs": epochs}}}))
@@ -119,6 +121,13 @@ def test_looking_takes_a_tenth_of_the_budget_at_most(epochs, exempt):
         ):
             state = SCHEDULER.apply(state, event)
     assert state.levels[0].exempted == exempt
+
+
+def test_a_rung_that_no_longer_eliminates_takes_nothing_from_the_next():
+    begun = [Opened({"plan": {"budget": {"epochs": 1000.0}}})]
+    _, state = searched(SCHEDULER, misled, 60, begun)
+    assert state.first == 1
+    assert state.levels[1].exempted == 10
 
 
 def test_whoever_was_only_watched_raises_nobody_elses_quota():

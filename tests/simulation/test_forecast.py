@@ -49,7 +49,7 @@ def test_it_is_near_what_the_study_then_takes(study):
     assert expected.spent == pytest.approx(spent, rel=0.35)
     assert expected.searched == pytest.approx(10.0 * expected.spent)
     trainings = len([trial for trial in history.trials.values() if trial.phase != SEARCH])
-    assert abs(trainings - expected.trainings) <= 4  # who leads, and so how many rivals there are, is chance
+    assert {trainings, expected.trainings} <= {4, 6}  # who leads, and so how many rivals there are, is chance
     assert expected.seconds > expected.searched + 30.0 * expected.trainings
 
 

@@ -126,14 +126,16 @@ def test_a_winner_may_be_confirmed_too():
 
 @pytest.mark.parametrize("workers", [1, 7])
 def test_a_budget_of_time_or_money_is_of_virtual_time(workers):
-    fleet, confirm = Fleet(workers, price=36.0, idle=0.0), Confirm(leaders=1, seeds=2)
+    """All machines are slow, which what they are charged tells."""
+    fleet = Fleet(workers, price=36.0, idle=0.0, stragglers=1.0, slowdown=2.0)
+    confirm = Confirm(leaders=1, seeds=2)
     hours = simulate(Bowl(), replace(PLAN, budget=Budget(hours=1.0)), fleet)
-    assert 3600 < hours.searched < 3600 + 90
+    assert 3600 < hours.searched < 3600 + 180
     assert hours.ended == "the hours of the budget are over"
     for budget in (Budget(usd=36.0), Budget(gpu_hours=1.0), Budget(wall=1.0 / workers)):
         found = simulate(Bowl(), replace(PLAN, budget=budget, confirm=confirm), fleet, confirm=True)
         assert found.cut is None and found.trainings == 2
-        assert 2700 < found.held <= 3600 * 1.01
+        assert 2000 < found.held <= 3600 * 1.01  # seven wait for the last one, twice
 
 
 def test_ordered_decisions_are_those_of_as_many_workers_as_there_are():
@@ -184,7 +186,11 @@ def test_regret_is_nought_at_the_best_and_one_at_the_median_and_beyond():
         ("stragglers", 1.5, r"fleet.stragglers must be a share in \[0, 1\], got 1.5"),
         ("slowdown", 0.5, "fleet.slowdown must be finite and at least 1"),
         ("losses", math.inf, "fleet.losses must be finite"),
-        ("losses", 3600.0, r"3600 an hour are 60 until a trial has started and saved.*\(at most 10\)"),
+        (
+            "losses",
+            3600.0,
+            r"3600 per worker and hour: 60 losses are expected before",
+        ),
         ("boot", -1.0, "fleet.boot must be finite and at least 0"),
     ],
 )

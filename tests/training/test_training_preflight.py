@@ -383,7 +383,7 @@ space:
         (
             {"1.5": "0.9", "cosinus": "cosine", "target_alignment": "random"},
             "13:3",
-            "parameter 'w",
+            "parameter 'w.*' is never read",
         ),
         (
             {"1.5": "0.9", "[1e-3": "[-1", ", log: true": ""},

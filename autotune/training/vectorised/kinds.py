@@ -127,7 +127,7 @@ def unfit(step: Step) -> str:
     if not parameters or not all(p.requires_grad for p in parameters):
         return "the model has parameters that are not trained"
     if any(p.dtype not in (torch.float32, torch.float64) for p in parameters):
-        return "the model has weights of less than single precision"  # which cannot count steps either
+        return "the model has weights that are neither float32 nor float64"  # which cannot count steps either
     if len({(p.dtype, p.device) for p in parameters}) > 1:
         return "the model has parameters of several types or devices"
     if any(getattr(m, h) for m in modules for h in HOOKS) or any(p._backward_hooks for p in parameters):
