@@ -7,10 +7,11 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias, final
 
 from autotune.engines.base import Engine
+from autotune.engines.machines import Machines
 from autotune.errors import ConfigurationError
 from autotune.events import Held, Interrupted, Outcome
 from autotune.ledger import Charge, Label, Ledger
@@ -28,18 +29,6 @@ def declared(assignment: Assignment, outcome: Outcome) -> float:
 def undisturbed(duration: float) -> list[float]:
     """The first attempt gets through."""
     return [duration]
-
-
-@dataclass
-class _Machine:
-    """One that is held since some time, has been idle since another, and was held so long before."""
-
-    since: float
-    idle_since: float = math.inf
-    before: float = 0.0
-
-    def held(self, now: float, idle: float) -> float:
-        return self.before + min(now, self.idle_since + idle) - self.since
 
 
 @final
@@ -87,9 +76,8 @@ class Simulated(Engine):
         self._random = random.Random(seed)
         self._attempts = attempts
         self._boot = boot
-        self._idle = idle
         self._charged = charged
-        self._machines: list[_Machine] = []  # the first is used first
+        self._machines = Machines(idle)
         self._queue: deque[Assignment] = deque()
         self._running: set[int] = set()
         self._events: list[tuple[float, int, int, Outcome]] = []
@@ -131,7 +119,7 @@ class Simulated(Engine):
 
     def held(self) -> Held:
         """Each machine from when it was wanted to when it was given back."""
-        seconds = {"local": sum(machine.held(self.now, self._idle) for machine in self._machines)}
+        seconds = {"local": self._machines.held(self.now)}
         return Held(seconds, seconds)
 
     def close(self) -> None:
@@ -150,29 +138,16 @@ class Simulated(Engine):
     def _free(self, assignment: int) -> None:
         """An assignment is over: one machine fewer is needed."""
         self._running.discard(assignment)
-        self._machines[len(self._running)].idle_since = self.now
+        self._machines.leave(len(self._running), self.now)
         self._fill()
-
-    def _wants_machine(self) -> bool:
-        """Occupy one machine more; whether it has to boot first."""
-        place = len(self._running) - 1
-        if place == len(self._machines):
-            self._machines.append(_Machine(self.now))
-            return True
-        machine = self._machines[place]
-        gone = self.now - machine.idle_since > self._idle
-        if gone:
-            machine.before, machine.since = machine.held(self.now, self._idle), self.now
-        machine.idle_since = math.inf
-        return gone
 
     def _fill(self) -> None:
         while self._queue and len(self._running) < self._workers and self._worker is not None:
             assignment = self._queue.popleft()
             outcome = self._worker.advance(assignment, lambda: None)
             duration = self._duration(assignment, outcome)
+            begins = self.now + self._boot * self._machines.occupy(len(self._running), self.now)
             self._running.add(assignment.id)
-            begins = self.now + self._boot * self._wants_machine()
             *lost, last = self._attempts(duration)
             if self._random.random() < self._crash_rate:
                 lost.append(self._random.random() * duration)
