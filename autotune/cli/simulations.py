@@ -218,4 +218,4 @@ def _table(rows: list[dict[str, Any]], fleet: Fleet) -> str:
         f"search ended: {last['ended']}",
         f"confirmation: {last['trainings']:g} full trainings{cut}",
     ]
-    return "\n".join([*lines, "score: at the horizon, of who was ahead at the end"] if scored else lines)
+    return "\n".join([*lines, "score: at the horizon, of the winner"] if scored else lines)

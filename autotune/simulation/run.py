@@ -50,7 +50,8 @@ class Simulation:
 
     Attributes:
         leaders: Who was ahead in the search, in order of time.
-        config: Of the last of them; None when no trial has a score.
+        config: Of the last of them, or who the confirmation makes the winner; None when no trial has a score.
+        final: Its score at the horizon; minus infinity when there is none.
         fleet: What it ran on.
         seconds: Virtual time at the end.
         searched: Virtual time at the end of the search.
@@ -69,6 +70,7 @@ class Simulation:
 
     leaders: tuple[Leader, ...]
     config: Config | None
+    final: float
     fleet: Fleet
     seconds: float
     searched: float
@@ -83,11 +85,6 @@ class Simulation:
     ended: str
     cut: str | None
     history: History = field(repr=False)
-
-    @property
-    def final(self) -> float:
-        """Score at the horizon of who is ahead at the end; minus infinity when nobody is."""
-        return self.leaders[-1].final if self.leaders else -math.inf
 
     @property
     def paid(self) -> float:
@@ -152,9 +149,17 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0, confirm: b
     history = director.history
     trials = history.of_phase(SEARCH)
     last = len(plan.scheduler.rungs) - 1
+    ahead = [history.trials[leaders[-1].trial].config] if leaders else []
+    ends = [(curves.score(one, curves.horizon), one) for one in ahead]
+    if confirm:
+        ends = [(curves.score(one.config, curves.horizon), one.config) for one in director.chosen()]
+    final, config = max(
+        (end for end in ends if math.isfinite(end[0])), key=lambda end: end[0], default=(-math.inf, None)
+    )
     return Simulation(
         tuple(leaders),
-        history.trials[leaders[-1].trial].config if leaders else None,
+        config,
+        final,
         fleet,
         engine.now,
         searched,

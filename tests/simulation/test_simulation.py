@@ -120,6 +120,8 @@ def test_a_winner_may_be_confirmed_too():
     found = simulate(Bowl(), plan, Fleet(), confirm=True)
     assert found.trainings == 6
     assert found.seconds == pytest.approx(found.searched + 6 * 90.0)
+    chosen = {str(trial.config): trial.score for trial in found.history.of_phase("confirm")}
+    assert found.final == max(chosen.values()) == chosen[str(found.config)]
     alone = simulate(Bowl(), plan, Fleet())
     assert (alone.seconds, alone.trainings) == (found.searched, 0)
 
