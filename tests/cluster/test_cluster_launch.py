@@ -295,4 +295,4 @@ def test_a_path_is_asked_for_where_no_spec_says_one(home, capsys):
         "task: a.b:c\nspace: {lr: {float: [0.1, 1.0]}}\nplan: {budget: {trials: 1}}\n"
     )
     assert cli.main(["submit", "s.yaml"]) == 4
-    assert "--path is missing" in capsys.readouterr().err
+    assert "the study's folder is missing" in capsys.readouterr().err

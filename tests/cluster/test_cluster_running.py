@@ -100,7 +100,7 @@ def test_what_leads_to_a_cluster_is_not_lost_between_two_calls(home, reached):
 def test_a_cluster_of_somebody_else_needs_a_folder_and_takes_another_token(home, reached):
     there = Access("http://10.0.0.7:8265", open_to_all=True)
     cluster = RunningCluster(there, home / "token")
-    with pytest.raises(ConfigurationError, match="--path is missing"):
+    with pytest.raises(ConfigurationError, match="the study's folder is missing"):
         cluster.submit(home / "study.yaml")
     assert cluster.submit(home / "study.yaml", "/shared/a").path == "/shared/a"
     assert reached.told == [Access(there.address, home / "token", open_to_all=True)]
