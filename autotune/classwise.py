@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -50,13 +50,7 @@ def weighted_by_class(
     parts = [rows] if classes is None else _by_class(rows, classes)
     size = min(budget, len(rows))
     picks, weights = [rows[:0]], [torch.ones(0, dtype=torch.double, device=rows.device)]
-    if size:
-        parts = [
-            piece
-            for part, share in zip(parts, _shares(parts, size), strict=True)
-            for piece in _interleaved(part, math.ceil(share / at_once))
-        ]
-    for part, share in zip(parts, _shares(parts, size), strict=True):
+    for part, share in _allotted(parts, size, at_once) if size else ():
         if share:
             places, found = choose(part, share)
             picks.append(part[places])
@@ -68,15 +62,16 @@ def weighted_by_class(
     return Subset.weighted(signals.ids[torch.cat([*picks, rest[: budget - size]])], filled)
 
 
+def _allotted(parts: list[Tensor], size: int, at_once: float) -> Iterator[tuple[Tensor, int]]:
+    """Each part with its share of the size, those of a larger share than `at_once` cut into several."""
+    cuts = [max(1, math.ceil(share / at_once)) for share in _shares(parts, size)]
+    parts = [part[start::cut] for part, cut in zip(parts, cuts, strict=True) for start in range(cut)]
+    return zip(parts, _shares(parts, size), strict=True)
+
+
 def _shares(parts: list[Tensor], size: int) -> list[int]:
-    if not size:
-        return [0] * len(parts)
     shares: list[int] = proportional(torch.tensor([len(part) for part in parts]), size).tolist()
     return shares
-
-
-def _interleaved(rows: Tensor, count: int) -> list[Tensor]:
-    return [rows[start :: max(count, 1)] for start in range(max(count, 1))]
 
 
 def _by_class(rows: Tensor, classes: Tensor) -> list[Tensor]:

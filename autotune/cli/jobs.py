@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from autotune.cli.output import Stopped, answer, print_json, say, stoppable
+from autotune.cli.output import answer, conclude
 from autotune.cli.parsing import CONFIGURATION, DONE, RETRY, Commands
 
 if TYPE_CHECKING:
@@ -115,24 +115,22 @@ def _cluster(given: argparse.Namespace) -> RunningCluster:
 
 def _stand(handle: Handle, given: argparse.Namespace) -> int:
     """Print where a job stands, having waited if asked to; its exit code when it has ended."""
-    try:
-        with stoppable():
-            standing = handle.wait() if getattr(given, "wait", False) else handle.poll()
-    except (KeyboardInterrupt, Stopped):
-        return say("stopped waiting; the job goes on, ask for it again", RETRY, given.json)
-    document = {
-        "job": handle.id,
-        "path": handle.path,
-        "state": standing.state.value,
-        "exit_code": standing.exit_code,
-        "message": standing.message,
-    }
-    if given.json:
-        print_json(document)
-    else:
-        code = "" if standing.exit_code is None else f" with exit code {standing.exit_code}"
-        print(f"{handle.id}: {standing.state.value}{code}; {standing.message}".rstrip("; "))
-    return code_of(standing) if getattr(given, "wait", False) else DONE
+    waits = getattr(given, "wait", False)
+
+    def standing() -> tuple[int, dict[str, Any], str]:
+        found = handle.wait() if waits else handle.poll()
+        document = {
+            "job": handle.id,
+            "path": handle.path,
+            "state": found.state.value,
+            "exit_code": found.exit_code,
+            "message": found.message,
+        }
+        code = "" if found.exit_code is None else f" with exit code {found.exit_code}"
+        said = f"{handle.id}: {found.state.value}{code}; {found.message}".rstrip("; ")
+        return code_of(found) if waits else DONE, document, said
+
+    return conclude(standing, given.json, "the job goes on, ask for it again")
 
 
 def code_of(standing: Standing) -> int:

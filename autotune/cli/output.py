@@ -69,13 +69,30 @@ def answer(work: Callable[[], tuple[Any, str]], as_json: bool, stopped: str = "n
         as_json: Which one is wanted.
         stopped: How things stand when it was interrupted.
     """
+    return conclude(lambda: (DONE, *work()), as_json, stopped)
+
+
+def conclude(
+    work: Callable[[], tuple[int, Any, str]],
+    as_json: bool,
+    stopped: str,
+    interrupts: tuple[type[BaseException], ...] = (KeyboardInterrupt, Stopped),
+) -> int:
+    """Do as `answer` does, with work that says which exit code it ends with.
+
+    Args:
+        work: Returns the code, a document, and words for people.
+        as_json: Which of the two is wanted.
+        stopped: How things stand when it was interrupted.
+        interrupts: What an interruption may arrive as.
+    """
     try:
         with aside(as_json), stoppable():
-            document, said = work()
-    except (KeyboardInterrupt, Stopped):
+            code, document, said = work()
+    except interrupts:
         return say(f"stopped; {stopped}", RETRY, as_json)
     if as_json:
         print_json(document)
     else:
         print(said)
-    return DONE
+    return code

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from autotune.cli.output import Stopped, aside, print_json, say, stoppable
-from autotune.cli.parsing import BUDGET, DONE, FAILED, RETRY, Commands
+from autotune.cli.output import Stopped, conclude, print_json
+from autotune.cli.parsing import BUDGET, DONE, FAILED, Commands
 from autotune.storage.location import locate
 
 if TYPE_CHECKING:
@@ -97,16 +97,9 @@ def _launch(given: argparse.Namespace) -> Launch:
 
 
 def _drive(load: Callable[[], Study], given: argparse.Namespace) -> int:
-    try:
-        with aside(given.json), stoppable():
-            code, document, said = _driven(load, given.quiet)
-    except (KeyboardInterrupt, Stopped, SystemExit):  # Ray turns SIGTERM into SystemExit
-        return say("stopped; nothing is lost, run or resume it again to continue", RETRY, given.json)
-    if given.json:
-        print_json(document)
-    else:
-        print(said)
-    return code
+    interrupts = (KeyboardInterrupt, Stopped, SystemExit)  # Ray turns SIGTERM into the last
+    stopped = "nothing is lost, run or resume it again to continue"
+    return conclude(lambda: _driven(load, given.quiet), given.json, stopped, interrupts)
 
 
 def _driven(load: Callable[[], Study], quiet: bool) -> tuple[int, dict[str, Any], str]:

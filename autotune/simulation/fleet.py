@@ -13,9 +13,7 @@ from autotune.events import Interrupted, Outcome
 from autotune.seeds import derive
 from autotune.work import Assignment
 
-CERTAIN: Final = (
-    10.0  # losses expected before anything is saved, from which on nothing would ever get through
-)
+CERTAIN: Final = 10.0  # losses expected before anything is saved: with more nothing would get through
 
 
 @final

@@ -149,10 +149,9 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0, confirm: b
     history = director.history
     trials = history.of_phase(SEARCH)
     last = len(plan.scheduler.rungs) - 1
-    ahead = [history.trials[leaders[-1].trial].config] if leaders else []
-    ends = [(curves.score(one, curves.horizon), one) for one in ahead]
-    if confirm:
-        ends = [(curves.score(one.config, curves.horizon), one.config) for one in director.chosen()]
+    ahead = [history.trials[one.trial].config for one in leaders[-1:]]
+    chosen = [one.config for one in director.chosen()] if confirm else ahead
+    ends = [(curves.score(one, curves.horizon), one) for one in chosen]
     final, config = max(
         (end for end in ends if math.isfinite(end[0])), key=lambda end: end[0], default=(-math.inf, None)
     )

@@ -69,5 +69,14 @@ def read_text(place: Location) -> str | None:
     Raises:
         StorageError: When the store cannot be read.
     """
-    content = Patient(store_at(place.parent), patience_s=OPENING_S).get(place.name)
+    content = read_bytes(place)
     return None if content is None else content.decode()
+
+
+def read_bytes(place: Location) -> bytes | None:
+    """What is kept at a place; None when there is nothing.
+
+    Raises:
+        StorageError: When the store cannot be read.
+    """
+    return Patient(store_at(place.parent), patience_s=OPENING_S).get(place.name)

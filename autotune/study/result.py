@@ -14,8 +14,7 @@ from autotune.ledger import Ledger
 from autotune.log import no_study, read_events
 from autotune.report.account import Bill, bill
 from autotune.storage.location import Location, Remote, locate
-from autotune.storage.opening import store_at
-from autotune.storage.patient import OPENING_S, Patient
+from autotune.storage.opening import read_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,7 +110,7 @@ class Result:
         from safetensors.torch import load
 
         folder = self.path / "result"
-        content = Patient(store_at(folder), patience_s=OPENING_S).get("model.safetensors")
+        content = read_bytes(folder / "model.safetensors")
         if content is None:
             raise FolderError(
                 f"{folder} holds no model; a study has one once it is done and a winner was confirmed"
