@@ -249,9 +249,11 @@ def test_a_node_stays_when_its_end_is_only_likely_unless_told_otherwise():
 
 @pytest.fixture
 def raylet():
-    """A process whose command line is a raylet's."""
-    sleep = ["-c", "import sys; sys.stdin.read()", "--node_id=ab12", "--gcs-address=10.0.0.1:6379"]
-    with subprocess.Popen([sys.executable, *sleep], stdin=subprocess.PIPE) as process:
+    """A process whose command line is a raylet's; the kernel shows none for a moment after its start."""
+    code = "import sys; print('here', flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", code, "--node_id=ab12", "--gcs-address=10.0.0.1:6379"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"here\n"
         yield process
         process.kill()
 
