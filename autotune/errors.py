@@ -10,8 +10,8 @@ AutotuneError
 │   └── FolderError                      a folder of another study, of none, or of a newer format
 ├── StudyError (RuntimeError)            a study that cannot go on; CLI exit code 1
 │   ├── LogError                         a trial log that is damaged
-│   ├── LockedError                      another driver owns the study; CLI exit code 3
 │   └── StudyFailedError                 every one of the first trials failed alike
+├── LockedError (RuntimeError)           another driver owns the study; CLI exit code 3
 ├── ClusterError (ConnectionError)       a cluster that cannot be reached; CLI exit code 3
 ├── StorageError (OSError)               a path that cannot be read or written; CLI exit code 3
 │   └── RefusedError                     a store that answers, and says no
@@ -78,12 +78,12 @@ class LogError(StudyError):
     """A trial log is damaged, or decides otherwise when it is replayed."""
 
 
-class LockedError(StudyError):
-    """Another driver owns the study."""
-
-
 class StudyFailedError(StudyError):
     """Every one of the first trials failed in the same way."""
+
+
+class LockedError(AutotuneError, RuntimeError):
+    """Another driver owns the study; once that has ended, the same call continues it."""
 
 
 class ClusterError(AutotuneError, ConnectionError):

@@ -17,6 +17,7 @@ SEARCH: Final = "search"
 CONFIRM: Final = "confirm"
 VERDICT: Final = "verdict"
 DONE: Final = "done"
+NOT_FINITE: Final = ("nan", "inf", "-inf")  # as a log writes them
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Proposed:
         trial: Its number, counted from 0 over the whole study.
         config: Its settings and policy.
         seed: Seeds its initial weights, data order and draws.
-        source: What proposed it: a searcher's name, `given`, or `confirm`.
+        source: What proposed it: a searcher's name, or `confirm`.
         phase: `search`, or `confirm` for a leader trained again.
         origin: In the confirm phase, the search trial it repeats; else None.
     """
@@ -245,15 +246,17 @@ def from_json(body: Mapping[str, Any]) -> Event:
     cls = _KINDS.get(str(kind))
     if cls is None:
         raise FolderError(f"unknown event {kind!r}: the log is of a newer autotune; upgrade to read it")
-    if "ledger" in fields:
-        fields["ledger"] = Ledger.from_json(fields["ledger"])
-    if "score" in fields:
-        fields["score"] = float(fields["score"])
-    if "metrics" in fields:
-        fields["metrics"] = {name: float(value) for name, value in fields["metrics"].items()}
     try:
+        if "ledger" in fields:
+            fields["ledger"] = Ledger.from_json(fields["ledger"])
+        if "score" in fields:
+            fields["score"] = float(fields["score"])
+        if "metrics" in fields:
+            fields["metrics"] = {name: float(value) for name, value in fields["metrics"].items()}
+        if "verdict" in fields:
+            fields["verdict"] = _numbers(fields["verdict"])
         event: Event = cls(**fields)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise FolderError(
             f"event {kind!r} is of another version of autotune ({error}); read it with that one"
         ) from error
@@ -268,6 +271,17 @@ def strict(value: Any) -> Any:
         return {str(key): strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [strict(item) for item in value]
+    return value
+
+
+def _numbers(value: Any) -> Any:
+    """Undo `strict` where text is no setting."""
+    if isinstance(value, str) and value in NOT_FINITE:
+        return float(value)
+    if isinstance(value, Mapping):
+        return {key: item if key == "config" else _numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
     return value
 
 

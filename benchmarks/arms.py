@@ -13,10 +13,16 @@ from ray import tune
 
 from autotune.cluster.engine import RayEngine
 from autotune.engines.function import FunctionWorkload
-from autotune.events import Event, PhaseStarted, Reported
+from autotune.events import SEARCH, Event, PhaseStarted, Reported
 from autotune.history import History
+from autotune.scheduling.adaptive import AdaptiveASHA
+from autotune.scheduling.extrapolating import Extrapolating
 from autotune.scheduling.full import FullTraining
+from autotune.search_spaces.policies import policies
+from autotune.searching import TPE, FairStart
 from autotune.searching.base import Searcher
+from autotune.searching.cost import CostAware
+from autotune.searching.prior import Prior
 from autotune.space import Float, SearchSpace
 from autotune.study import Budget, Plan, Study
 from autotune.work import Assignment
@@ -125,6 +131,26 @@ def run_engine(trials: int, seed: int) -> Clock:
                 flying -= 1
                 clock.tick()
     engine.close()
+    return clock
+
+
+def run_everything(trials: int, seed: int, folder: str) -> Clock:
+    """The same with all that a search can have switched on; few trials go to the end, so a tick is a report."""
+    clock = Clock()
+    scheduler = Extrapolating(AdaptiveASHA(float(REPORTS), 1.0, lent=0.25))
+    searcher = FairStart(CostAware(Prior({"x": 0.9}, TPE())))
+    plan = Plan(Budget(trials=trials), scheduler, searcher, seed=seed)
+
+    def observe(history: History, event: Event) -> None:
+        if isinstance(event, Reported) and history.phase == SEARCH:
+            clock.tick()
+        elif isinstance(event, PhaseStarted):
+            raise KeyboardInterrupt
+
+    space = SPACE | {"policy": policies()}
+    study = Study(FunctionWorkload(score), space, Path(folder, "study"), plan, RayEngine())
+    with contextlib.suppress(KeyboardInterrupt):
+        study.run(observe)
     return clock
 
 

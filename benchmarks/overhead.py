@@ -27,11 +27,24 @@ import ray
 
 from autotune.cluster.connection import start_local, switches
 from autotune.events import Proposed, Reported
+from autotune.search_spaces.policies import policies
 from autotune.searching.base import Searcher
 from autotune.searching.random import RandomSearch
 from autotune.searching.tpe import TPE
-from benchmarks.arms import REPORTS, SPACE, Clock, Reporting, reporting, run_engine, run_stock, run_study
+from autotune.space import SearchSpace
+from benchmarks.arms import (
+    REPORTS,
+    SPACE,
+    Clock,
+    Reporting,
+    reporting,
+    run_engine,
+    run_everything,
+    run_stock,
+    run_study,
+)
 from benchmarks.figures import begin, write
+from benchmarks.recipes import RECIPES
 
 BARS = {"seconds": 0.06, "share_of_stock": 1 / 20, "growth_kb": 60.0, "report_ms": 5.0, "ask_ms": 20.0}
 ASKED = (200, 2_000, 10_000)  # trials before a proposal
@@ -42,6 +55,7 @@ ARMS = {
     "engine": "ours, the engine alone",
     "study": "ours, a whole study, random search",
     "tpe": "ours, a whole study, TPE",
+    "all": "ours, everything on, per ten reports",
 }
 SLOW = ("stock", "reuse")
 
@@ -59,15 +73,17 @@ def measure(arm: str, trials: int, seed: int) -> dict[str, float]:
             "engine": lambda: run_engine(trials, seed),
             "study": lambda: run_study(trials, seed, folder, RandomSearch()),
             "tpe": lambda: run_study(trials, seed, folder, TPE()),
+            "all": lambda: run_everything(trials, seed, folder),
         }
         with switches(bare if arm == "bare" else {}):
             clock = runs[arm]()
         ray.shutdown()
-    if len(clock.done) != trials:
+    if arm != "all" and len(clock.done) != trials:
         raise RuntimeError(f"{arm}: {len(clock.done)} of {trials} trials ended")
+    units = len(clock.done) / REPORTS if arm == "all" else trials
     late = np.array(clock.done)[len(clock.done) // 5 :]  # after the first fifth, what grows, grows
     growth = float(np.polyfit(np.arange(len(late)), late[:, 1], 1)[0])
-    return {"trials": trials, "seconds": clock.done[-1][0] / trials, "growth_kb": growth}
+    return {"trials": trials, "seconds": clock.done[-1][0] / units, "growth_kb": growth}
 
 
 def measured(arm: str, trials: int, seed: int) -> dict[str, float]:
@@ -85,14 +101,14 @@ def measured(arm: str, trials: int, seed: int) -> dict[str, float]:
     return found
 
 
-def proposal_ms(searcher: Searcher[Any], trials: int) -> float:
+def proposal_ms(searcher: Searcher[Any], trials: int, space: SearchSpace) -> float:
     """Time of one proposal after so many finished trials."""
-    state = searcher.initial(SPACE)
+    state = searcher.initial(space)
     generator = np.random.default_rng(0)
     for trial in range(trials):
-        config = SPACE.sample(generator)
+        config = space.sample(generator)
         state = searcher.apply(state, Proposed(trial, config, 0, "benchmark"))
-        state = searcher.apply(state, Reported(trial, trial, 0, 1.0, float(config["x"])))
+        state = searcher.apply(state, Reported(trial, trial, 0, 1.0, float(generator.random())))
     times = []
     for trial in range(trials, trials + 5):
         began = time.perf_counter()
@@ -101,12 +117,19 @@ def proposal_ms(searcher: Searcher[Any], trials: int) -> float:
     return 1e3 * median(times)
 
 
-def verdicts(seconds: dict[str, float], growth: dict[str, float], asks: dict[int, float]) -> dict[str, bool]:
-    """Which bars were reached."""
-    report_ms = 1e3 * (seconds["study"] - seconds["bare"]) / REPORTS
+def verdicts(
+    seconds: dict[str, float],
+    growth: dict[str, float],
+    asks: dict[int, float],
+    asks_joint: dict[int, float],
+) -> dict[str, bool]:
+    """Which bars were reached; proposals are in what everything takes, and no report of the engine's."""
+    report_ms = {arm: 1e3 * (seconds[arm] - seconds["bare"]) / REPORTS for arm in ("study", "all")}
+    most, last = BARS["report_ms"], ASKED[-1]
     return {
-        f"<= {BARS['report_ms']:g} ms of ours per report": report_ms <= BARS["report_ms"],
-        f"<= {BARS['ask_ms']:g} ms for a proposal at {ASKED[-1]:,} trials": asks[ASKED[-1]] <= BARS["ask_ms"],
+        **{f"<= {most:g} ms of ours per report, {ARMS[arm]}": ms <= most for arm, ms in report_ms.items()},
+        f"<= {BARS['ask_ms']:g} ms for a proposal at {last:,} trials": asks[last] <= BARS["ask_ms"],
+        "the same with eight policies and six settings": asks_joint[last] <= BARS["ask_ms"],
         f"<= {BARS['seconds']} s per trial": seconds["study"] <= BARS["seconds"],
         "<= 1/20 of stock": seconds["study"] <= BARS["share_of_stock"] * seconds["stock"],
         f"<= {BARS['growth_kb']:g} KB per trial": growth["study"] <= BARS["growth_kb"],
@@ -145,7 +168,9 @@ def main() -> None:
         "bare": measured("bare", given.memory_trials, 0)["growth_kb"],
         "reuse": measured("reuse", given.stock_memory_trials, 0)["growth_kb"],
     }
-    asks = {n: proposal_ms(TPE(), n) for n in ASKED}
+    asks = {n: proposal_ms(TPE(), n, SPACE) for n in ASKED}
+    joint = RECIPES["letter"].space(policy=policies())
+    asks_joint = {n: proposal_ms(TPE(), n, joint) for n in ASKED}
     print(f"\n| arm | s per trial of {REPORTS} reports | of stock | all seeds | KB per trial |")
     print("|---|---|---|---|---|")
     for arm, text in ARMS.items():
@@ -154,9 +179,14 @@ def main() -> None:
         print(f"| {text} | {seconds[arm]:.4f} | {seconds[arm] / seconds['stock']:.4f} | {each} | {kb} |")
     each = ", ".join(f"{ms:.1f} ms at {n:,} trials" for n, ms in asks.items())
     print(f"\nTPE's own time per proposal: {each}")
-    reached = verdicts(seconds, growth, asks)
+    reached = verdicts(seconds, growth, asks, asks_joint)
     print("\n".join(f"{'reached' if met else 'MISSED'}: {bar}" for bar, met in reached.items()))
-    result |= {"growth_kb": growth, "tpe_proposal_ms": asks, "reached": reached}
+    result |= {
+        "growth_kb": growth,
+        "tpe_proposal_ms": asks,
+        "in_the_joint_space": asks_joint,
+        "reached": reached,
+    }
     write(result | {"runs": runs, "seconds": seconds}, given.json)
 
 

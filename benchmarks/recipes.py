@@ -135,6 +135,13 @@ def _text(data: at.Dataset, splits: at.Splits) -> at.Classification:
     return at.Classification(data=data, model=Text(data.classes))
 
 
+def _any(data: at.Dataset, splits: at.Splits) -> at.Classification:
+    """By the shape of a sample: an image, token ids, or a row of numbers."""
+    if data.inputs.ndim == 4:
+        return _images(data, splits)
+    return _text(data, splits) if data.inputs.dtype.kind in "iu" else _table(data, splits)
+
+
 _FASHION: Final = Recipe("fashion-mnist", _images, fashion_mnist.settings(), 9)
 RECIPES: Final[Mapping[str, Recipe]] = {
     "letter": Recipe("tabular/letter", _table, {**SETTINGS, "width": at.Int(64, 256, log=True)}, 27, "lettr"),
@@ -144,3 +151,12 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "fashion-mnist, pair flips": dataclasses.replace(_FASHION, wrong=0.4, pairs=True),
     "fashion-mnist, any wrong": dataclasses.replace(_FASHION, wrong=0.4),
 }
+
+
+def recipe(name: str) -> Recipe:
+    """One of `RECIPES`; else of any data below the data directory, `FOLDER` or `FOLDER:COLUMN` to predict."""
+    if name in RECIPES:
+        return RECIPES[name]
+    folder, _, target = name.partition(":")
+    settings = {**SETTINGS, "width": at.Int(16, 128, log=True)}
+    return Recipe(folder, _any, settings, 9, target or None)

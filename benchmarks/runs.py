@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TypeVar
+
+from benchmarks.machine import machine
 
 R = TypeVar("R")
 
@@ -27,10 +30,11 @@ def kept(file: Path, kind: type[R]) -> dict[R, dict[str, Any]]:
 
 
 def keep(file: Path, row: Mapping[str, Any]) -> None:
-    """Add the row of a finished run."""
+    """Add the row of a finished run, with the day and the processor: rows of one file may differ in them."""
     file.parent.mkdir(parents=True, exist_ok=True)
+    where = {"day": time.strftime("%Y-%m-%d"), "processor": machine()["processor"]}
     with file.open("a") as out:
-        out.write(json.dumps(row, default=str) + "\n")
+        out.write(json.dumps({**row, **where}, default=str) + "\n")
 
 
 def measure(

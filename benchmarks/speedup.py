@@ -40,6 +40,7 @@ from benchmarks import stock
 from benchmarks.figures import begin, options, write
 from benchmarks.finals import bound, cluster, final_ours, final_stock, noted, unpacked
 from benchmarks.recipes import RECIPES
+from benchmarks.recipes import recipe as recipe_of
 from benchmarks.runs import keep, kept
 from benchmarks.systems import ALL, STOCK, SYSTEMS
 
@@ -57,13 +58,14 @@ class Cell:
 
 def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[str, Any]:
     """A study up to its confirmation; then its leader, trained as the study would."""
-    recipe, system = RECIPES[cell.task], ALL[cell.system]
+    recipe, system = recipe_of(cell.task), ALL[cell.system]
     task, splits = recipe.load(arguments.data_dir)
     task = dataclasses.replace(task, splits=splits)
     space = system.space(recipe)
     plan = system.plan(recipe, epochs, arguments.trials, cell.seed)
     rules = TrialRules(float(recipe.horizon), **system.rules)
-    path = arguments.out / f"{cell.task}-{cell.system}-{cell.seed}".translate(str.maketrans(" ,%", "-__"))
+    name = f"{cell.task}-{cell.system}-{cell.seed}".translate(str.maketrans(" ,%/:", "-____"))
+    path = arguments.out / name
     shutil.rmtree(path, ignore_errors=True)  # of a cell that was interrupted: its clock would be wrong
     seen: list[History] = []
 
@@ -116,7 +118,7 @@ def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[s
 
 def run_stock(cell: Cell, arguments: argparse.Namespace) -> dict[str, Any]:
     """Stock Ray Tune; then its best configuration, trained by a plain loop."""
-    recipe = RECIPES[cell.task]
+    recipe = recipe_of(cell.task)
     task, splits = recipe.load(arguments.data_dir)
     space = recipe.space()
     with cluster(arguments.workers, arguments.ready):
@@ -221,7 +223,8 @@ def markdown(table: Sequence[Mapping[str, Any]]) -> str:
 def main() -> None:
     """Run the cells that are missing, print the table, write the JSON."""
     parser = options(__doc__)
-    parser.add_argument("--datasets", nargs="+", default=list(RECIPES), choices=list(RECIPES), metavar="NAME")
+    others = f"{', '.join(RECIPES)}, or any other FOLDER[:COLUMN] below the data directory"
+    parser.add_argument("--datasets", nargs="+", default=list(RECIPES), metavar="NAME", help=others)
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=list(ALL), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=5, help="searches of each system")
     parser.add_argument("--first-seed", type=int, default=0)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import autotune as at
 from autotune.policy import BASELINES
 from autotune.scheduling.base import Scheduler
+from autotune.scheduling.extrapolating import Extrapolating
 from autotune.search_spaces.policies import policies
 from autotune.searching.base import Searcher
 from benchmarks.recipes import Recipe
@@ -87,6 +88,8 @@ ABLATIONS: Final[Mapping[str, System]] = {
     "random proposals": System(every, at.FairStart(at.RandomSearch())),
     "first rung of one epoch": System(every, scheduler=partial(at.AdaptiveASHA, lowest=1.0)),
     "rungs that do not learn": System(every, scheduler=at.ASHA),
+    "extrapolated curves": System(every, scheduler=lambda end: Extrapolating(at.AdaptiveASHA(end))),
+    "representatives of every arm": System(every, scheduler=partial(at.AdaptiveASHA, lent=0.25)),
     "all validation samples at every rung": System(every, rules={"eval_share": math.inf}),
 }
 ALL: Final[Mapping[str, System]] = {

@@ -25,13 +25,14 @@ from autotune.cluster.spares import Kept, plain_processes
 from autotune.cluster.trainable import AssignmentTrainable
 from autotune.engines.base import AUTO, Engine, check_lanes
 from autotune.engines.watchdog import PATIENCE_S, check_limit
-from autotune.errors import ConfigurationError, StudyError
+from autotune.errors import ClusterError, ConfigurationError
 from autotune.events import Held, LanesChosen, Outcome
 from autotune.storage.location import Location
 from autotune.work import Assignment, Workload
 
 _PENDING: Final = 10_000  # Tune's own limit; ours is `capacity`
 _CLOSE_S: Final = 30.0
+_AGAIN: Final = "run the study again, it continues; Ray's logs are in /tmp/ray"
 _TUNE: Final = {  # Ray's own switches, which have no arguments
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # no snapshots: the trial log is the only truth
@@ -103,7 +104,8 @@ class RayEngine(Engine):
         Raises:
             ConfigurationError: When a node does not see the workload's storage, or it cannot be sent.
             StorageError: When the driver cannot write there.
-            StudyError: When there is no cluster.
+            StudyError: When no cluster can be started here.
+            ClusterError: When the one to join does not answer.
         """
         if self._footprint.processes > 1 and not workload.divisible:
             raise ConfigurationError(
@@ -151,7 +153,8 @@ class RayEngine(Engine):
 
         Raises:
             StorageError, CheckpointError: What a worker could not save, read or continue; no trial is failed.
-            StudyError: When Ray Tune itself has failed.
+            ClusterError: When Ray Tune itself has failed.
+            StudyError: When actors never start.
         """
         return self._exchange.collect(timeout_s)
 
@@ -267,11 +270,9 @@ class RayEngine(Engine):
             with plain_processes():
                 tuner.fit()
             if not self._exchange.closed:
-                self._exchange.fail(
-                    StudyError("Ray Tune ended before the study did; see Ray's logs in /tmp/ray")
-                )
+                self._exchange.fail(ClusterError(f"Ray Tune ended before the study did; {_AGAIN}"))
         except BaseException as error:
-            failure = StudyError(f"Ray Tune failed: {type(error).__name__}: {error}")
+            failure = ClusterError(f"Ray Tune failed: {type(error).__name__}: {error}; {_AGAIN}")
             failure.__cause__ = error
             self._exchange.fail(failure)
         finally:

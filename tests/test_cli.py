@@ -302,3 +302,16 @@ def test_a_study_is_forecast_before_it_begins(capsys):
     assert not found["measured"]
     assert cli.main(line) == 0
     assert re.search(r"confirmation: \d+ full trainings", capsys.readouterr().out)
+
+
+def test_a_forecast_shows_what_fits_its_budget_and_fails_where_nothing_does(tmp_path, capsys):
+    example = Path(__file__).parents[1] / "examples/study.yaml"
+    line = ["forecast", "", "--epoch-seconds", "60", "--price", "1"]
+    for wall, code in ((0.75, 0), (0.05, 4)):
+        line[1] = str(tmp_path / f"{wall}.yaml")
+        text = re.sub(r"budget:.*", f"budget: {{wall: {wall}}}", example.read_text())
+        (tmp_path / "digits.py").write_text((example.parent / "digits.py").read_text())
+        Path(line[1]).write_text(text)
+        assert cli.main([*line, "--workers", "1", "8"]) == code
+        said = capsys.readouterr()
+    assert "covers the confirmation with none of these workers" in said.err

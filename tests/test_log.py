@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import autotune.log.form
 from autotune.errors import FolderError, LockedError, LogError, StorageError
-from autotune.events import Assigned, DriverStarted, Opened, Proposed, Reported, from_json, to_json
+from autotune.events import Assigned, Concluded, DriverStarted, Opened, Proposed, Reported, from_json, to_json
 from autotune.ledger import Charge, Label, Ledger
 from autotune.log import TrialLog, read_events
 from autotune.testing.logs import TrialLogContract
@@ -250,3 +250,16 @@ def test_a_new_driver_builds_on_what_is_on_the_disk(tmp_path, monkeypatch):
     assert synchronised[0] == earlier.stat().st_ino
     assert synchronised.count(earlier.stat().st_ino) == 1
     assert synchronised[1:].count(later.stat().st_ino) == 2
+
+
+@pytest.mark.parametrize("change", [{"ledger": {"napping": [1.0, 1.0]}}, {"score": "high"}, {"more": 1}])
+def test_events_of_another_version_are_refused_in_words(change):
+    with pytest.raises(FolderError, match="another version of autotune"):
+        from_json(to_json(reported(0)) | change)
+
+
+def test_a_verdict_has_numbers_wherever_it_is_read():
+    verdict = {"comparisons": [{"mean": math.nan}], "winner": {"config": {"mode": "nan"}, "test": [math.inf]}}
+    back = from_json(to_json(Concluded(3, verdict))).verdict
+    assert math.isnan(back["comparisons"][0]["mean"])
+    assert back["winner"] == verdict["winner"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 from autotune.cli.parsing import DONE, RETRY
+from autotune.report.numbers import plain
 
 
 class Stopped(BaseException):
@@ -48,17 +48,7 @@ def say(error: BaseException | str, code: int, as_json: bool = False) -> int:
 
 def print_json(document: Any) -> None:
     """Print a document to standard output; numbers that are not finite become null."""
-    print(json.dumps(_strict(document), indent=2, allow_nan=False))
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): _strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    return value
+    print(json.dumps(plain(document), indent=2, allow_nan=False))
 
 
 def answer(work: Callable[[], tuple[Any, str]], as_json: bool, stopped: str = "nothing was written") -> int:

@@ -18,10 +18,11 @@ BUDGET: Final = 5
 CODES: Final = """\
 exit codes:
   0  done
-  1  the study failed: all of its first trials failed alike, nothing could be confirmed, a damaged log
+  1  the study failed: all of its first trials failed alike, nothing could be confirmed, a damaged log; or
+     autotune itself broke, and a traceback says where
   2  usage: an unknown command or option
   3  try again: another driver owns the study, it was interrupted (SIGINT, SIGTERM), storage refused,
-     a cluster did not answer
+     a cluster did not answer, Ray broke
   4  configuration: the file of the study or of the cluster, the task or the data cannot work, or the folder
      holds another study, none, or one of a newer format; nothing was spent
   5  the budget was reached before the winner was confirmed with all seeds; the report tells what is known

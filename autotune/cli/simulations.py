@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,7 @@ def _fleets(given: argparse.Namespace) -> list[Fleet]:
 
 
 def _forecast(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from autotune.errors import ConfigurationError
     from autotune.simulation.forecast import forecast, pace_of
     from autotune.study.yaml_form import load_study
 
@@ -113,6 +115,11 @@ def _forecast(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     rows = [_row([forecast(study, pace, fleet, seed) for seed in range(given.seeds)]) for fleet in fleets]
     for row in rows:  # drawn: they say nothing
         del row["score"]
+    if all(row["cut"] for row in rows):
+        raise ConfigurationError(
+            f"the budget covers the confirmation with none of these workers ({rows[-1]['cut']}); raise it, "
+            "or lower confirm.leaders, confirm.seeds or the horizon"
+        )
     measured = given.epoch_seconds is None
     said = f"an epoch-equivalent takes {pace.epoch_s:.3g} s" + (
         ", measured here on one thread" if measured else ""
@@ -210,12 +217,28 @@ def _table(rows: list[dict[str, Any]], fleet: Fleet) -> str:
             + f"  {row['interrupted']:4.3g}"
             + (f"  {row['score']:8.5g}" if scored else "")
         )
-    last = rows[-1]
     until = f"it has been idle for {fleet.idle:g} s" if math.isfinite(fleet.idle) else "the end"
-    cut = f" ({last['cut']})" if last["cut"] else ""
     lines += [
         f"busy: share of the paid time that was work; a worker is paid from when it is needed until {until}",
-        f"search ended: {last['ended']}",
-        f"confirmation: {last['trainings']:g} full trainings{cut}",
+        "spent: epoch-equivalents of the search; lost: machines, on average",
+        *_each("search ended", {row["workers"]: row["ended"] for row in rows}),
+        *_each("confirmation", {row["workers"]: f"{row['trainings']:g} full trainings" for row in rows}),
+        *_each("not confirmed", {row["workers"]: row["cut"] for row in rows if row["cut"]}),
     ]
     return "\n".join([*lines, "score: at the horizon, of the winner"] if scored else lines)
+
+
+def _each(what: str, said: Mapping[int, str]) -> list[str]:
+    """A line for each thing that is said of some numbers of workers, which are named where they differ.
+
+    >>> _each("search ended", {1: "spent", 2: "spent", 8: "tried"})
+    ['search ended, with 1, 2 workers: spent', 'search ended, with 8 workers: tried']
+    """
+    found: dict[str, list[str]] = {}
+    for workers, text in said.items():
+        found.setdefault(text, []).append(str(workers))
+    alike = len(found) == 1
+    return [
+        f"{what}: {text}" if alike else f"{what}, with {', '.join(numbers)} workers: {text}"
+        for text, numbers in found.items()
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from autotune.cli.output import Stopped, conclude, print_json
 from autotune.cli.parsing import BUDGET, DONE, FAILED, Commands
+from autotune.report.numbers import duration
 from autotune.storage.location import locate
 
 if TYPE_CHECKING:
@@ -130,9 +132,11 @@ def status(given: argparse.Namespace) -> int:
     view = StudyView.load(given.path)
     state = progress(view.history, view.metric, view.sign)
     if given.json:
-        print_json({**state.to_json(), "path": str(locate(given.path)), "done": view.done})
+        more = {"path": str(locate(given.path)), "done": view.done, "written_s": view.written_s}
+        print_json({**state.to_json(), **more})
         return DONE
-    print(line(state))
+    age = "" if view.done or view.written_s is None else f"; log written {ago(view.written_s)}"
+    print(f"{line(state)}{age}")
     print(summary(view))
     return DONE
 
@@ -188,3 +192,8 @@ def _described(dimension: Dimension) -> str:
     if isinstance(dimension, Choice):
         return f"one of {', '.join(str(value) for value in dimension.values)}"
     return f"fixed at {dimension.value}"
+
+
+def ago(at_s: float) -> str:
+    """How long ago something was, by this machine's clock; a driver that lives on Ray writes every 15 s."""
+    return f"{duration(max(0.0, time.time() - at_s))} ago"

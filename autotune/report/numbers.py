@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 MINUS: Final = "−"
@@ -99,3 +100,18 @@ def setting(value: Any) -> str:
     if isinstance(value, float):
         return number(value)
     return str(value)
+
+
+def plain(value: Any) -> Any:
+    """A value as strict JSON has it: numbers that are not finite become None.
+
+    >>> plain({"score": float("nan"), "config": {"lr": 0.1}})
+    {'score': None, 'config': {'lr': 0.1}}
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value

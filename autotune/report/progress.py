@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autotune.evaluation.weighing import weighed
+from autotune.evaluation.weighing import leaders
 from autotune.events import CONFIRM, SEARCH
 from autotune.history import History, Status, Trial
 from autotune.objectives import Aims
@@ -88,10 +87,7 @@ def progress(history: History, metric: str, sign: int, hours: float = 0.0) -> Pr
     flops = float(study.get("reference_flops") or 1.0)
     spent = {phase: ledger.epochs(flops) for phase, ledger in history.spent.items()}
     budget = limits(study)
-    finite = [trial for trial in search if math.isfinite(trial.score)]
-    best = max(finite, key=lambda trial: (trial.rung, trial.score, -trial.number), default=None)
-    if aims := Aims.of(study):
-        best = next(iter(weighed(finite, aims)), None)
+    best = next(iter(leaders(search, Aims.of(study))), None)
     rungs = [float(rung) for rung in study.get("rungs", ())]
     return Progress(
         name=str(study.get("name") or "study"),

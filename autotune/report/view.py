@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from autotune.errors import AutotuneError
-from autotune.evaluation.weighing import weighed
+from autotune.evaluation.weighing import leaders
 from autotune.events import DONE, SEARCH, Event, Reported
 from autotune.history import History, Trial
 from autotune.ledger import Ledger
@@ -40,12 +40,14 @@ class StudyView:
         history: Every trial and decision.
         points: Results of the search in the order in which they were committed.
         wall_s: Seconds that drivers have run, without the pauses between them; 0 when made from events alone.
+        written_s: When the log was last written to, in seconds since 1970; None when made from events alone.
         path: The study's folder; None when it was made from events alone.
     """
 
     history: History = field(default_factory=History)
     points: list[Point] = field(default_factory=list)
     wall_s: float = 0.0
+    written_s: float | None = None
     path: Location | None = None
 
     @classmethod
@@ -59,6 +61,7 @@ class StudyView:
         view, driven, place = cls(), Driven(), locate(path)
         for commit in read_commits(place / "log"):
             driven.add(commit)
+            view.written_s = commit.time_s
             for event in commit.events:
                 view.apply(event)
         if not view.history.study:
@@ -152,11 +155,8 @@ class StudyView:
         return found
 
     def leaders(self) -> list[Trial]:
-        """Search trials that may win: those trained longest first, and the better ones among them."""
-        finite = [trial for trial in self.search if trial.failure is None and math.isfinite(trial.score)]
-        if self.aims:
-            return weighed(finite, self.aims)
-        return sorted(finite, key=lambda trial: (-trial.rung, -trial.score, trial.number))
+        """Search trials that may win, best first, as a confirmation takes them."""
+        return leaders(self.search, self.aims)
 
     def best(self) -> list[Point]:
         """The results that were better than all before them, at whatever rung."""

@@ -177,6 +177,8 @@ def untried(view: StudyView) -> str:
 def removed(view: StudyView) -> str:
     """Which of the arms that every search should have it did not have."""
     missing = [arm for arm in ("full", "fresh_random") if view.arms and arm not in view.arms]
+    if view.space is not None and "policy" not in view.space.parameters:
+        return "Without a policy in its space the search was of settings alone, all on full data."
     if not missing:
         return ""
     return f"Removed from the space by the user: {' and '.join(missing)}. Nothing is claimed against them."

@@ -180,8 +180,8 @@ class AdaptiveASHA(Scheduler[AdaptiveState | AshaState]):
         """How many of the results at a rung go on."""
         level, above = state.levels[rung], len(state.levels) - 1 - rung
         count = level.results.count
-        if rung < state.first:
-            return count
+        if rung < state.first:  # it eliminates nobody, who began here or was only watched below included
+            return len(level.results.ranking)
         if rung > state.first or level.agreement is None:
             return count // self.reduction
         share = kept_share(max(level.agreement, 0.0) ** above, count)

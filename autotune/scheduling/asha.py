@@ -82,9 +82,9 @@ class ASHA(Scheduler[AshaState]):
                 state.began[event.trial] = -1
             case Reported() if event.trial in state.began:
                 rung = state.rungs[event.rung]
-                rung.record(event.score, event.trial, counts=_earned(state, event), metrics=event.metrics)
-                last = event.rung == len(state.rungs) - 1
-                stopping = self.variant == Variant.STOPPING
+                last, stopping = event.rung == len(state.rungs) - 1, self.variant == Variant.STOPPING
+                counts = _earned(state, event)
+                rung.record(event.score, event.trial, not stopping, counts, event.metrics)
                 if stopping and not last and judge(event.trial, event.score, rung, self.reduction):
                     state.going_on.append(Promote(event.trial, event.rung + 1))
             case Failed() if event.trial in state.began:

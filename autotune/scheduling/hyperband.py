@@ -23,12 +23,13 @@ class HyperbandState:
 
     Attributes:
         brackets: Results of its own trials only; a bracket has no results below its first rung.
-        started: Trials of each bracket.
+        turns: Compute of the trials that were begun in each bracket's turn, as `Hyperband` reckons it. Those
+            that cannot be judged as low are begun in a higher bracket, and the turn is over all the same.
         bracket: Of each search trial; -1 until it is assigned.
     """
 
     brackets: list[list[Ranked]]
-    started: list[int]
+    turns: list[float]
     bracket: dict[int, int] = field(default_factory=dict)
 
 
@@ -65,7 +66,7 @@ class Hyperband(Scheduler[HyperbandState]):
     def initial(self) -> HyperbandState:
         """Empty brackets."""
         count = len(self.rungs)
-        return HyperbandState([empty_rungs({}, count) for _ in range(count)], [0] * count)
+        return HyperbandState([empty_rungs({}, count) for _ in range(count)], [0.0] * count)
 
     def apply(self, state: HyperbandState, event: Event) -> HyperbandState:
         """A trial belongs to the bracket of the rung that it was assigned to first."""
@@ -76,7 +77,7 @@ class Hyperband(Scheduler[HyperbandState]):
                 own = state.bracket[event.trial]
                 if own < 0:
                     state.bracket[event.trial] = event.rung
-                    state.started[event.rung] += 1
+                    state.turns[_behind(state)] += self._costs[event.rung]
                 elif event.rung > own:
                     state.brackets[own][event.rung - 1].promoted(event.trial)
             case Reported() if event.trial in state.bracket:
@@ -97,11 +98,15 @@ class Hyperband(Scheduler[HyperbandState]):
                 for trial in bracket[rung].promotable(self.reduction):
                     if fits(going := Promote(trial, rung + 1)):
                         return going
-        behind = min(range(last + 1), key=lambda first: state.started[first] * self._costs[first])
-        return Start(behind)
+        return Start(_behind(state))
 
     @cached_property
     def _costs(self) -> tuple[float, ...]:
         """Of a trial in each bracket: about its first rung, and as much again at each of the later ones."""
         rungs = self.rungs
         return tuple(rung * (len(rungs) - first) for first, rung in enumerate(rungs))
+
+
+def _behind(state: HyperbandState) -> int:
+    """The bracket whose turn it is."""
+    return state.turns.index(min(state.turns))

@@ -111,8 +111,8 @@ def check_rungs(lowest: float, highest: float, reduction: int) -> None:
         raise ConfigurationError(f"horizon must be finite and above 0 epoch-equivalents, got {highest}")
     if not 0 < lowest <= highest:
         raise ConfigurationError(f"lowest must be in (0, horizon={highest}], got {lowest}")
-    if reduction < 2:
-        raise ConfigurationError(f"reduction must be at least 2, got {reduction}")
+    if not isinstance(reduction, int) or reduction < 2:
+        raise ConfigurationError(f"reduction must be a whole number of at least 2, got {reduction!r}")
 
 
 def geometric_rungs(lowest: float, highest: float, reduction: int) -> tuple[float, ...]:

@@ -31,7 +31,8 @@ class CostState:
         space: Where to search.
         inner: The searcher's state.
         features: Of each search trial, shape (d,); see `features_of`.
-        spent: FLOPs of each that has answered, without what all trials share, and its fidelity so far.
+        spent: FLOPs of each until it last reported, without what all trials share, and its fidelity then.
+        flops: Of all of them, and of those that failed.
         budget: Of the study in epochs and in trials; infinite where there is no such limit.
         reference: FLOPs of one reference epoch-equivalent.
     """
@@ -40,13 +41,14 @@ class CostState:
     inner: Any
     features: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     spent: dict[int, tuple[float, float]] = field(default_factory=dict)
+    flops: float = 0.0
     budget: tuple[float, float] = (math.inf, math.inf)
     reference: float = 1.0
 
     @property
     def used(self) -> float:
         """Share of the budget that is used up, in [0, 1]; 0 without a limit."""
-        epochs = math.fsum(flops for flops, _ in self.spent.values()) / self.reference
+        epochs = self.flops / self.reference
         return min(1.0, max(epochs / self.budget[0], len(self.features) / self.budget[1]))
 
 
@@ -101,9 +103,11 @@ class CostAware(Searcher[CostState]):
             case Proposed(phase=phase) if phase == SEARCH:
                 state.features[event.trial] = features_of(state.space, event.config)
             case Reported() | Failed() if event.trial in state.features:
-                flops, fidelity = state.spent.get(event.trial, (0.0, 0.0))
-                reached = event.fidelity if isinstance(event, Reported) else fidelity
-                state.spent[event.trial] = (flops + event.ledger.own.total.flops, reached)
+                taken = event.ledger.own.total.flops
+                state.flops += taken
+                if isinstance(event, Reported):  # how far a trial had come that failed is not known
+                    before, _ = state.spent.get(event.trial, (0.0, 0.0))
+                    state.spent[event.trial] = (before + taken, event.fidelity)
         state.inner = self.searcher.apply(state.inner, event)
         return state
 

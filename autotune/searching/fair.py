@@ -110,8 +110,9 @@ class FairStart(Searcher[FairState]):
 
     def initial(self, space: SearchSpace) -> FairState:
         """Whose turn it is in each trial of the start."""
-        options = space.options(self.choice) if self.choice in space.parameters else ()
-        narrowed = {option: space.fix({self.choice: option}) for option in options}
+        values = space.parameters[self.choice].extremes() if space.options(self.choice) else ()
+        narrowed = {str(value): space.fix({self.choice: value}) for value in values}
+        options = list(narrowed)
         first = [option for option in options if option in BASELINES] or list(options)
         settlers = tuple(first[trial % len(first)] for trial in range(self.settle if first else 0))
         others = [option for option in options if option not in BASELINES]
@@ -157,7 +158,7 @@ class FairStart(Searcher[FairState]):
             state.size = flops / state.reference / event.fidelity
 
     def _turn(self, state: FairState, config: Config) -> None:
-        option = config.get(self.choice)
+        option = str(config.get(self.choice))
         if option in state.waiting:
             state.waiting.remove(option)
             state.taken += 1
@@ -187,7 +188,7 @@ class FairStart(Searcher[FairState]):
             return config  # who rests need not be known
         resting = self.resting(state)
         awake = sorted(state.narrowed.keys() - resting)
-        if config[self.choice] not in resting or not awake:
+        if str(config[self.choice]) not in resting or not awake:
             return config
         drawing = np.random.default_rng(derive(seed, "awake", trial))
         drawn = state.narrowed[awake[drawing.integers(len(awake))]].sample(drawing)

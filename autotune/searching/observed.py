@@ -10,7 +10,8 @@ from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from heapq import merge
+from itertools import groupby, islice
 from typing import Any, Final
 
 from autotune.events import SEARCH, Assigned, Event, Failed, Opened, Proposed, Reported
@@ -67,6 +68,7 @@ class Observed:
         running: Those that were started or promoted, and have not answered.
         failed: Those that failed or diverged, ascending.
         ranked: By rung, (-score, trial) of all results there, best first.
+        ended: By rung, the trials that have a result there, ascending.
         standing: Trials that have not failed, by the first rung that they have a score at and each that they
             have one at.
         aims: Of the study besides its score.
@@ -78,6 +80,7 @@ class Observed:
     running: set[int] = field(default_factory=set)
     failed: list[int] = field(default_factory=list)
     ranked: dict[int, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
+    ended: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     standing: Counter[tuple[int, int]] = field(default_factory=Counter)
     aims: Aims = field(default_factory=Aims)
     orders: dict[int, Order] = field(default_factory=dict)
@@ -123,7 +126,8 @@ class Observed:
                 ones, the latest. At least twice `ELITE`.
         """
         best = self._elite(rung)
-        others = (n for n in reversed(self.trials) if n not in best and self._ended(n, rung))
+        latest = merge(reversed(self.ended[rung]), reversed(self.failed), reverse=True)
+        others = (number for number, _ in groupby(latest) if number not in best)
         recent = list(islice(others, limit - len(best)))
         running = sorted(number for number in self.running if not self._ended(number, rung))[-limit:]
         return [self._observation(number, rung) for number in sorted([*best, *recent, *running])]
@@ -134,7 +138,7 @@ class Observed:
 
     def _elite(self, rung: int) -> set[int]:
         """The best `ELITE` trials at a rung; by their scores, failures are the worst of them."""
-        by_order = self.orders[rung].first(len(self.trials)) if self.aims else ()
+        by_order = self.orders[rung].first(ELITE + len(self.failed)) if self.aims else ()
         ranked = by_order if self.aims else (trial for _, trial in self.ranked[rung])
         best = list(islice((trial for trial in ranked if not self.trials[trial].failed), ELITE))
         return set(best if self.aims else best + self.failed[: ELITE - len(best)])
@@ -151,6 +155,8 @@ class Observed:
         self._stand(seen, -1)
         if event.rung in seen.scores:
             del ranked[bisect_left(ranked, (-seen.scores[event.rung], event.trial))]
+        else:
+            insort(self.ended[event.rung], event.trial)
         seen.scores[event.rung] = event.score
         insort(ranked, (-event.score, event.trial))
         self._stand(seen, 1)

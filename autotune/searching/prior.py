@@ -79,9 +79,10 @@ class PriorState:
 class Prior(Searcher[PriorState]):
     """Draw some proposals from beliefs about single parameters; the others are the searcher's.
 
-    The first proposal is what is believed most likely. Afterwards beliefs and searcher take turns by chance,
-    in proportion to the share of good trials, the best third where they have come, among those near the
-    beliefs and among the others. Wrong beliefs so get ever fewer trials; right ones get up to three of four.
+    The first trial of a study, where this proposes it, is what is believed most likely; where a fair start or
+    starting points come first, all is drawn. Afterwards beliefs and searcher take turns by chance, in
+    proportion to the share of good trials, the best third where they have come, among those near the beliefs
+    and among the others. Wrong beliefs so get ever fewer trials; right ones get up to three of four.
     As in PriorBand (Mallik et al., NeurIPS 2023), from which this differs in having no brackets.
 
     Attributes:

@@ -56,7 +56,9 @@ class Standing:
                 self._move(event.trial, place)
                 insort(self.rankings.setdefault(event.rung, []), event.score)
                 self.excesses[event.trial] = past = self.aims.violation(event.metrics)
-                if (-past, *place) > (-self.past, *self.best):
+                if event.trial == self.leader:  # it may be past a constraint now
+                    self._follow()
+                elif (-past, *place) > (-self.past, *self.best):
                     self.best, self.leader, self.past = place, event.trial, past
                 if self.aims:
                     order = self.orders.setdefault(event.rung, Order())
@@ -87,7 +89,7 @@ class Standing:
         return found
 
     def _follow(self) -> None:
-        """The leader has failed: settings that work are those of the best who has not."""
+        """The leader has moved or failed: settings that work are those of the best who has not."""
         able = [trial for trial, place in self.reached.items() if math.isfinite(place[1])]
         places = {trial: (-self.excesses[trial], *self.reached[trial], -trial) for trial in able}
         self.leader = max(able, key=places.__getitem__, default=None)

@@ -30,25 +30,18 @@ def pace_of(study: Study, epoch_s: float | None = None) -> Pace:
 def forecast(study: Study, pace: Pace, fleet: Fleet, seed: int = 0) -> Simulation:
     """What a study will take with these machines, its confirmation included.
 
+    Where the budget does not cover the confirmation, `Simulation.cut` says why.
+
     Args:
         study: Of a task; it may have begun, which changes nothing.
         pace: What its training takes.
         fleet: Its machines; their price is that of one worker.
         seed: Of who wins, of stragglers and of losses.
-
-    Raises:
-        ConfigurationError: When its budget does not cover its confirmation.
     """
     curves = Drawn(study, _workload(study), pace, seed)
     # objectives beside the score would need curves of their own, and change who is promoted, not how many
     plan = replace(study.plan, objectives=(), constraints=())
-    found = simulate(curves, plan, fleet, seed, confirm=True)
-    if found.cut is not None:
-        raise ConfigurationError(
-            f"the budget does not cover its confirmation on {fleet.workers} workers ({found.cut}); raise it, "
-            "or lower confirm.leaders, confirm.seeds or the horizon"
-        )
-    return found
+    return simulate(curves, plan, fleet, seed, confirm=True)
 
 
 def _workload(study: Study) -> TrainingWorkload:

@@ -13,15 +13,17 @@ from autotune.events import (
     Config,
     DriverStarted,
     Event,
+    Failed,
     Interrupted,
     Opened,
     PhaseStarted,
     Reported,
 )
-from autotune.history import History
+from autotune.history import History, Trial
 from autotune.simulation.curves import Curves
 from autotune.simulation.fleet import Fleet
 from autotune.simulation.work import CurveWorkload
+from autotune.study.confirmation import confirmed, contest
 from autotune.study.director import Director
 from autotune.study.loop import Loop
 from autotune.study.plan import Plan
@@ -50,7 +52,7 @@ class Simulation:
 
     Attributes:
         leaders: Who was ahead in the search, in order of time.
-        config: Of the last of them, or who the confirmation makes the winner; None when no trial has a score.
+        config: Of who is ahead at the end, or whom the confirmation makes the winner; None when nobody is.
         final: Its score at the horizon; minus infinity when there is none.
         fleet: What it ran on.
         seconds: Virtual time at the end.
@@ -129,32 +131,41 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0, confirm: b
     engine = fleet.engine(seed)
     engine.start(CurveWorkload(curves))
     leaders: list[Leader] = []
-    aims = plan.aims
-    best, interrupted, searched = (-math.inf, -1, -math.inf), 0, math.nan
+    ahead: Trial | None = None
+    interrupted, searched = 0, math.nan
+
+    def place(trial: Trial) -> tuple[float, int, float]:
+        return (-plan.aims.violation(trial.metrics), trial.rung, trial.score)
+
+    def able(trial: Trial) -> bool:
+        return trial.failure is None and math.isfinite(trial.score)
 
     def watch(history: History, event: Event) -> None:
-        nonlocal best, interrupted, searched
+        nonlocal ahead, interrupted, searched
         interrupted += isinstance(event, Interrupted)
         if isinstance(event, PhaseStarted) and event.phase == CONFIRM:
             searched = engine.now
-        if not isinstance(event, Reported) or history.trials[event.trial].phase != SEARCH:
+        if not isinstance(event, Reported | Failed) or history.trials[event.trial].phase != SEARCH:
             return
-        place = (-aims.violation(event.metrics), event.rung, event.score)
-        if place > best:
-            best = place
-            final = curves.score(history.trials[event.trial].config, curves.horizon)
-            leaders.append(Leader(engine.now, director.search_epochs(), event.trial, final))
+        trial, before = history.trials[event.trial], ahead
+        if trial is ahead:  # it may have failed, or be past a constraint now
+            ahead = max(filter(able, history.trials.values()), key=place, default=None)
+        elif able(trial) and (ahead is None or place(trial) > place(ahead)):
+            ahead = trial
+        if ahead is not None and ahead is not before:
+            final = curves.score(ahead.config, curves.horizon)
+            leaders.append(Leader(engine.now, director.search_epochs(), ahead.number, final))
 
     Loop(director, Unwritten(), engine, plan, watch).run(until=VERDICT if confirm else CONFIRM)
     history = director.history
     trials = history.of_phase(SEARCH)
     last = len(plan.scheduler.rungs) - 1
-    ahead = [history.trials[one.trial].config for one in leaders[-1:]]
-    chosen = [one.config for one in director.chosen()] if confirm else ahead
-    ends = [(curves.score(one, curves.horizon), one) for one in chosen]
-    final, config = max(
-        (end for end in ends if math.isfinite(end[0])), key=lambda end: end[0], default=(-math.inf, None)
-    )
+    config = None if ahead is None else ahead.config
+    if confirm:
+        winner, _ = contest(confirmed(history, director.chosen()))
+        config = None if winner is None else winner.candidate.config
+    end = math.nan if config is None else curves.score(config, curves.horizon)
+    final = end if math.isfinite(end) else -math.inf
     return Simulation(
         tuple(leaders),
         config,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Final
 
 from autotune.evaluation.comparison import Answer, compare
-from autotune.evaluation.weighing import weighed
+from autotune.evaluation.weighing import leaders
 from autotune.events import CONFIRM, SEARCH, Config
 from autotune.history import History, Trial
 from autotune.objectives import Aims, Order
@@ -37,46 +36,23 @@ def candidates(history: History, confirm: Confirm, arms: Sequence[str]) -> list[
     under its policy: a searcher spends most trials where the leaders are, and a baseline hardly tuned
     would be beaten by default. What was left behind at a lower rung is no rival, and would cost as much.
     """
-    aims = Aims.of(history.study)
-    tried = [t for t in history.of_phase(SEARCH) if t.failure is None and math.isfinite(t.score)]
-    ranked = weighed(tried, aims) if aims else ranking(tried)
+    ranked = leaders(history.of_phase(SEARCH), Aims.of(history.study))
     distinct: dict[str, Trial] = {}
     for trial in ranked:
         distinct.setdefault(str(sorted(trial.config.items())), trial)
-    leaders = list(distinct.values())[: confirm.leaders]
-    chosen = [Candidate(trial.number, trial.config) for trial in leaders]
+    best = list(distinct.values())[: confirm.leaders]
+    chosen = [Candidate(trial.number, trial.config) for trial in best]
     for arm in BASELINES:
-        if arm not in arms or not leaders:
+        if arm not in arms or not best:
             continue
-        lowest = min(leader.rung for leader in leaders)
+        lowest = min(leader.rung for leader in best)
         judged = (trial for trial in ranked if trial.arm == arm and trial.rung >= lowest)
         tuned = [Candidate(trial.number, trial.config) for trial in judged][:1]
-        moved = [Candidate(None, _under(leaders[0].config, arm))] if leaders[0].arm != arm else []
+        moved = [Candidate(None, _under(best[0].config, arm))] if best[0].arm != arm else []
         for rival in tuned + moved:
             if all(rival.config != candidate.config for candidate in chosen):
                 chosen.append(rival)
     return chosen
-
-
-def ranking(trials: Iterable[Trial]) -> list[Trial]:
-    """Best first: by rung, then by score there; of equals the older.
-
-    A trial that waits one rung below the highest, when the budget ends, stands before those above that it
-    beat at its rung: who came first was promoted first, and that alone does not make it better.
-    """
-    ranked = sorted(trials, key=lambda trial: (-trial.rung, -trial.score, trial.number))
-    highest = ranked[0].rung if ranked else 0
-    waiting = deque(trial for trial in ranked if trial.rung == highest - 1)
-    placed: list[Trial] = []
-    for trial in (trial for trial in ranked if trial.rung == highest):
-        while waiting and _beats(waiting[0], trial):  # who does not is followed by worse ones
-            placed.append(waiting.popleft())
-        placed.append(trial)
-    return placed + list(waiting) + [trial for trial in ranked if trial.rung < highest - 1]
-
-
-def _beats(waiting: Trial, other: Trial) -> bool:
-    return waiting.score > other.scores.get(waiting.rung, math.inf)
 
 
 def _under(config: Config, arm: str) -> Config:

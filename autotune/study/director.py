@@ -150,7 +150,8 @@ class Director:
             return self._confirmation(self._finalists, further, FIRST)
         if self.history.in_flight:
             return []
-        best = f", the best {len(self._finalists)} of them {seeds} times" if seeds > FIRST else ""
+        again = len(self._finalists) if seeds > FIRST else 0
+        best = f", the best {again} of them {seeds} times" if again else ""
         return [PhaseStarted(VERDICT, f"{len(chosen)} candidates were trained {FIRST} times{best}")]
 
     def _confirmation(self, among: Sequence[Candidate], done: int, repetition: int) -> list[Event]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+
 from autotune.errors import ConfigurationError
 from autotune.objectives import Aims, Constraint, Objective
 from autotune.scheduling.adaptive import AdaptiveASHA
@@ -84,12 +86,12 @@ class Confirm:
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        if self.leaders < 1:
-            raise ConfigurationError(f"confirm.leaders must be at least 1, got {self.leaders}")
-        if self.seeds < 2:
-            raise ConfigurationError(
-                f"confirm.seeds must be at least 2 to give an interval, got {self.seeds}"
-            )
+        for name, least, why in (("leaders", 1, ""), ("seeds", 2, " to give an interval")):
+            given = getattr(self, name)
+            if not isinstance(given, int) or given < least:
+                raise ConfigurationError(
+                    f"confirm.{name} must be a whole number of at least {least}{why}, got {given!r}"
+                )
         if not self.margin >= 0:
             raise ConfigurationError(f"confirm.margin must be at least 0, got {self.margin}")
         if not 0 < self.confidence < 1:
@@ -177,4 +179,4 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value
+    return value.item() if isinstance(value, np.generic) else value

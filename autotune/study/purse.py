@@ -50,7 +50,8 @@ class Purse:
             case Reported() | Failed():
                 self.committed -= self.due.pop(event.assignment, 0.0)
                 trial = self.history.trials[event.trial]
-                if self.history.phase == SEARCH and trial.fidelity > 0:
+                # how far a trial had come that failed is not known, and so neither what an epoch of it took
+                if self.history.phase == SEARCH and isinstance(event, Reported) and trial.fidelity > 0:
                     size = self.size(trial)
                     self.largest, self.smallest = max(self.largest, size), min(self.smallest, size)
                     if self.policies:

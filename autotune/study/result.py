@@ -13,6 +13,7 @@ from autotune.history import History
 from autotune.ledger import Ledger
 from autotune.log import no_study, read_events
 from autotune.report.account import Bill, bill
+from autotune.report.numbers import plain
 from autotune.storage.location import Location, Remote, locate
 from autotune.storage.opening import read_bytes
 
@@ -118,7 +119,11 @@ class Result:
         return load(content)
 
     def to_json(self) -> dict[str, Any]:
-        """The result as plain data, for a pipeline."""
+        """The result as plain data, for a pipeline; None stands for numbers that are not finite."""
+        found: dict[str, Any] = plain(self._document())
+        return found
+
+    def _document(self) -> dict[str, Any]:
         return {
             "study": self.history.study.get("name"),
             "path": str(self.path),

@@ -207,6 +207,8 @@ class Study:
         """Replay the log, or begin it once everything was found to work."""
         past = log.read()
         opened = next(past, None)
+        if opened is None:
+            check_money(self.plan.budget, self._prices or {})
         with watched(self._engine.watchdog_s if isinstance(self._engine, Engine) else PATIENCE_S) as beat:
             if opened is None and isinstance(workload, TrainingWorkload):
                 check(workload, self.space, beat)

@@ -17,6 +17,7 @@ from autotune.study.result import Result
 
 _DIGEST: Final = "autotune_study"  # what a job's metadata call the digest of its study's file
 _PATH: Final = "autotune_path"
+_TOO_LARGE: Final = re.compile("status code 413|maximum size|maximum request body size", re.IGNORECASE)
 PRIVATE: Final = (  # as in a .gitignore
     *(".env", ".env.*", ".netrc", ".pgpass", ".aws/", ".ssh/", ".kube/", ".ray/", "*.pem", "*.key", "id_rsa"),
     *("id_ed25519", "auth_token", "credentials.json", "service-account*.json"),
@@ -107,8 +108,9 @@ def submit(
             return last
     job = f"{name}-{max(earlier, default=0) + 1}"
     command = ["python", "-m", "autotune", "run", file.name, "--path", path, "--engine", "ray"]
-    for option, amounts in (("--trial", trial), ("--prices", prices)):
-        command += [option, ",".join(f"{name}={n:g}" for name, n in amounts.items() if n)] if amounts else []
+    needed = {name: amount for name, amount in (trial or {}).items() if amount}
+    for option, amounts in (("--trial", needed), ("--prices", prices)):
+        command += [option, ",".join(f"{name}={n:.15g}" for name, n in amounts.items())] if amounts else []
     try:
         jobs.submit_job(
             entrypoint=shlex.join([*command, "--address", "auto", "--json"]),
@@ -116,7 +118,12 @@ def submit(
             runtime_env={"working_dir": str(file.parent), "excludes": list(PRIVATE)},
             metadata={_DIGEST: digest, _PATH: path},
         )
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
+        if _TOO_LARGE.search(str(error)):
+            raise ConfigurationError(
+                f"the folder of the study's file, {file.parent}, is too large to send: {error}; list data, "
+                "weights and results in a .gitignore or .rayignore there, or keep them elsewhere"
+            ) from error
         if job not in numbered(name, jobs).values():
             raise ClusterError(f"the cluster takes no job: {error}") from error
         # else somebody submitted the same study at the same moment

@@ -8,13 +8,12 @@ from typing import Any
 
 from autotune.data import Dataset
 from autotune.errors import ConfigurationError, SpaceError
-from autotune.evaluation.weighing import weighed
+from autotune.evaluation.weighing import leaders
 from autotune.events import SEARCH, Config
 from autotune.objectives import Aims
 from autotune.space import SearchSpace
 from autotune.space.dimensions import Dimension
 from autotune.space.values import Scalar
-from autotune.study.confirmation import ranking
 from autotune.study.result import Result
 
 
@@ -81,10 +80,9 @@ def adapted(config: Config, space: SearchSpace) -> dict[str, Any]:
 
 
 def _leaders(result: Result) -> list[Config]:
-    tried = [trial for trial in result.history.of_phase(SEARCH) if trial.scores and trial.failure is None]
+    ranked = leaders(result.history.of_phase(SEARCH), Aims.of(result.history.study))
     winner = [] if result.best_config is None else [result.best_config]
-    aims = Aims.of(result.history.study)
-    return [*winner, *(trial.config for trial in (weighed(tried, aims) if aims else ranking(tried)))]
+    return [*winner, *(trial.config for trial in ranked)]
 
 
 def _ratio(one: int, other: int) -> float:

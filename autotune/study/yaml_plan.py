@@ -73,11 +73,10 @@ def read_plan(node: Node, space: SearchSpace) -> Plan:
         given["objectives"] = tuple(_objective(*one) for one in parts["objectives"].items().items())
     if "constraints" in parts:
         given["constraints"] = tuple(_constraint(*one) for one in parts["constraints"].items().items())
+    extrapolates = "extrapolate" in parts and parts["extrapolate"].typed(bool)
     with node.here():
         plan = Plan(**given)
-    if "extrapolate" in parts and parts["extrapolate"].typed(bool):
-        return replace(plan, scheduler=Extrapolating(plan.scheduler))
-    return plan
+        return replace(plan, scheduler=Extrapolating(plan.scheduler)) if extrapolates else plan
 
 
 def _objective(metric: str, node: Node) -> Objective:

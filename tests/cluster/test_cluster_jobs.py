@@ -23,7 +23,7 @@ class FakeJobs:
 
     def submit_job(self, *, entrypoint, submission_id, runtime_env, metadata):
         if self.refuse or submission_id in self.known:
-            raise RuntimeError("Request failed with status code 500")
+            raise RuntimeError(f"Request failed with status code {self.refuse or 500}")
         self.known[submission_id] = SimpleNamespace(
             submission_id=submission_id, entrypoint=entrypoint, runtime_env=runtime_env, metadata=metadata,
             status="RUNNING", driver_exit_code=None, message="",
@@ -204,3 +204,20 @@ def test_a_study_that_did_not_end_well_has_no_result_but_a_reason(study, status,
 def test_a_result_is_not_waited_for_longer_than_asked(study):
     with pytest.raises(TimeoutError, match="is running after 0 s"):
         submit(study, "/shared/a", FakeJobs()).result(timeout_s=0.0)
+
+
+def test_amounts_travel_as_they_are_and_what_is_free_has_its_price(study):
+    jobs = FakeJobs()
+    submit(study, "s3://b/d", jobs, {"CPU": 2, "memory": 8589934592, "GPU": 0}, {"head": 0, "spot": 0.4})
+    [job] = jobs.known.values()
+    assert "--trial CPU=2,memory=8589934592 --prices head=0,spot=0.4 " in job.entrypoint
+
+
+def test_a_folder_that_is_too_large_is_not_to_be_sent_again(study):
+    jobs = FakeJobs()
+    jobs.refuse = "413: Maximum request body size 104857600 exceeded"
+    with pytest.raises(ConfigurationError, match="too large to send.*list data.*gitignore"):
+        submit(study, "s3://b/d", jobs)
+    jobs.refuse = "500"
+    with pytest.raises(ClusterError, match="takes no job"):
+        submit(study, "s3://b/d", jobs)

@@ -269,3 +269,23 @@ def test_who_enters_late_and_nearly_leads_is_not_dropped_for_good():
     top = [trial for trial, rung in promoted if rung == 2]
     assert top[:2] == [0, late]
     assert len(top) == state.levels[1].results.count // 3  # whom it came before, not beside
+
+
+def test_a_rung_that_stopped_eliminating_lets_everybody_go_who_began_there_too():
+    """Half of the trials begin at the second rung; no rung but the last two ranks anybody."""
+    scheduler, state, reached = AdaptiveASHA(27.0, 1.0), None, {}
+    state, number, assignments = scheduler.initial(), 0, 0
+    while True:
+        decision = scheduler.decide(state)
+        if isinstance(decision, Start):
+            if number == 120:
+                break
+            state = scheduler.apply(state, Proposed(number, {}, 0, "t"))
+            decision, number = Promote(number, number % 2), number + 1
+        trial, rung, assignments = decision.trial, decision.rung, assignments + 1
+        reached[trial] = rung
+        state = scheduler.apply(state, Assigned(assignments, trial, rung, 0.0, scheduler.rungs[rung]))
+        score = random.Random(f"{trial} {rung}").random()
+        state = scheduler.apply(state, Reported(assignments, trial, rung, scheduler.rungs[rung], score))
+    assert state.first == 2
+    assert [trial for trial, rung in reached.items() if rung < state.first] == []

@@ -51,7 +51,8 @@ def test_whoever_has_to_enter_later_belongs_to_the_later_bracket():
     state = hyperband.apply(hyperband.initial(), Proposed(0, {}, 0, "t"))
     assert hyperband.decide(state) == Start(0)
     state = hyperband.apply(state, Assigned(0, 0, 2, 0.0, 4.0))
-    assert state.started == [0, 0, 1]
+    assert state.bracket == {0: 2}
+    assert state.turns == [4.0, 0.0, 0.0]  # a training to the end, in the turn of the first
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,17 @@ def test_whoever_has_to_enter_later_belongs_to_the_later_bracket():
 def test_settings_out_of_range_are_refused(arguments):
     with pytest.raises(ConfigurationError, match="must be"):
         Hyperband(**arguments)
+
+
+def test_brackets_take_turns_where_nobody_can_begin_at_the_first():
+    hyperband = Hyperband(horizon=27.0, lowest=1.0)
+    state, wanted = hyperband.initial(), []
+    for trial in range(60):
+        start = hyperband.decide(state)
+        assert isinstance(start, Start)
+        wanted.append(start.rung)
+        state = hyperband.apply(state, Proposed(trial, {}, 0, "t"))
+        rung = max(1, start.rung)
+        state = hyperband.apply(state, Assigned(trial, trial, rung, 0.0, hyperband.rungs[rung]))
+    assert {0, 1, 2, 3} == set(wanted)
+    assert 3 <= wanted.count(3) <= wanted.count(1)

@@ -57,3 +57,14 @@ def test_who_is_least_past_the_constraints_leads():
         leaders.append(standing.leader)
     assert leaders == [0, 1, 1, 3]
     assert [standing.outstanding(group, 3) for group in "abcd"] == [0, 0, 1, 1]
+
+
+def test_a_leader_that_comes_to_be_past_a_constraint_leads_no_longer():
+    standing = Standing()
+    standing.apply(Opened(LOW))
+    for trial, cost in ((0, 0.2), (1, 0.3)):
+        standing.apply(Proposed(trial, {}, 0, "test"))
+        standing.apply(Reported(trial, trial, 0, 1.0, 0.9 - trial, {"cost": cost}))
+    assert standing.leader == 0
+    standing.apply(Reported(2, 0, 1, 3.0, 0.95, {"cost": 0.8}))
+    assert (standing.leader, standing.past, standing.best) == (1, 0.0, (0, pytest.approx(-0.1)))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from autotune.errors import ConfigurationError
-from autotune.events import Assigned, Opened, Proposed, Reported
+from autotune.events import Assigned, Failed, Opened, Proposed, Reported
 from autotune.ledger import Charge, Label, Ledger
 from autotune.searching import GridSearch, RandomSearch
 from autotune.searching.cost import LEAST, CostAware, features_of, fitted
@@ -53,7 +53,7 @@ def test_cheap_settings_are_proposed_more_often_until_the_budget_is_used_up():
     searcher, state = after(20)
     usual = median_width(searcher.searcher, state.inner)
     assert median_width(searcher, state) < usual / 2
-    spent = sum(flops for flops, _ in state.spent.values()) / 32.0
+    spent = state.flops / 32.0
     assert median_width(*after(20, epochs=spent)) == usual
     assert median_width(searcher, state) < median_width(*after(20, epochs=2 * spent)) < usual
 
@@ -89,3 +89,12 @@ def test_every_configuration_has_as_many_features():
 def test_what_cannot_be_says_why(wrong, said):
     with pytest.raises(ConfigurationError, match=said):
         wrong()
+
+
+def test_what_a_trial_failed_with_is_spent_and_says_nothing_of_what_an_epoch_takes():
+    searcher, state = after(3, epochs=100.0)
+    used, rates = state.used, dict(state.spent)
+    ledger = Ledger({Label.TRAIN: Charge(320.0, 1.0)})
+    state = searcher.apply(state, Failed(3, 0, 1, "memory", "", ledger))
+    assert state.used == pytest.approx(used + 0.1)
+    assert state.spent == rates

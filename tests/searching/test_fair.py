@@ -254,3 +254,17 @@ def test_settings_that_came_to_fail_are_handed_to_nobody():
     assert standing.leader == 1
     standing.apply(Failed(6, 1, 1, "error", "an error"))
     assert (standing.leader, standing.best) == (None, NOWHERE)
+
+
+def test_options_may_be_numbers():
+    space = SearchSpace({"lr": Float(0.0, 1.0), "width": Choice([16, 32, 64])})
+    searcher = FairStart(RandomSearch(), settle=3, choice="width")
+    state, tried = begin(searcher, space), []
+    for trial in range(12):
+        config = searcher.propose(state, trial, 1)
+        assert space.validate(config) == config
+        _, state = answered(searcher, state, trial, score=-config["width"] - trial / 100)
+        tried.append(config["width"])
+    assert tried[:3] == [16, 32, 64]
+    assert searcher.resting(state) >= {"32", "64"}
+    assert 16 in tried[3:]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from autotune.errors import ConfigurationError
+from autotune.objectives import Constraint
 from autotune.scheduling.asha import ASHA
 from autotune.searching import RandomSearch
 from autotune.simulation.curves import Curves, Regret
@@ -199,3 +200,38 @@ def test_regret_is_nought_at_the_best_and_one_at_the_median_and_beyond():
 def test_fleets_that_cannot_be(argument, value, said):
     with pytest.raises(ConfigurationError, match=said):
         Fleet(**{argument: value})
+
+
+class Breaks(Bowl):
+    """Configurations that are near the best diverge after the first rung."""
+
+    def score(self, config, fidelity):
+        if fidelity > 1.0 and abs(config["x"] - 0.3) < 0.25:
+            return math.nan
+        return super().score(config, fidelity)
+
+
+def test_who_fails_leads_no_longer():
+    found = simulate(Breaks(), replace(PLAN, budget=Budget(trials=30)), Fleet())
+    failed = {trial.number for trial in found.history.trials.values() if trial.failure}
+    assert failed & {one.trial for one in found.leaders[:-1]}
+    assert found.leaders[-1].trial not in failed
+    assert found.config == found.history.trials[found.leaders[-1].trial].config
+    end = Breaks().score(found.config, Bowl.horizon)
+    assert found.final == (end if math.isfinite(end) else -math.inf)
+
+
+class Sized(Bowl):
+    """The score rises with what a constraint bounds."""
+
+    def score(self, config, fidelity):
+        return config["x"] - 1 / fidelity
+
+    def metrics(self, config, fidelity):
+        return {"size": config["x"]}
+
+
+@pytest.mark.parametrize("confirm", [False, True])
+def test_the_winner_keeps_the_constraints(confirm):
+    plan = replace(PLAN, constraints=(Constraint("size", at_most=0.4),), confirm=Confirm(3, seeds=2))
+    assert 0.2 < simulate(Sized(), plan, Fleet(), confirm=confirm).config["x"] <= 0.4

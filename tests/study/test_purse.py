@@ -121,3 +121,11 @@ def test_the_rest_of_a_budget_goes_to_the_best_that_it_pays_for(kind, seed):
     plan = Plan(Budget(epochs=300.0), kind(9.0, 1.0), RandomSearch(), seed=seed)
     found = simulate(Sized(), plan, Fleet())
     assert 290.0 < found.spent <= 300.0  # what has not been tried may be as large as any
+
+
+def test_a_trial_that_fails_says_nothing_of_what_an_epoch_takes():
+    told = Told()
+    told.answer(told.begin(0, SMALL), 0, 0, size=1.0, step=1.0)
+    again = told.begin(0, SMALL, 1, since=1.0)
+    told.tell(Failed(again, 0, 1, "memory", "", Ledger({Label.TRAIN: Charge(190.0, 1.0)})))
+    assert (told.purse.spent, told.purse.largest) == (2.9, 1.0)

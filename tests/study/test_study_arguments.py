@@ -1,5 +1,6 @@
 """What a study refuses before anything is spent, and how it says it."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -11,6 +12,8 @@ from autotune.engines.function import FunctionWorkload
 from autotune.engines.inprocess import InProcess
 from autotune.errors import ConfigurationError, FolderError
 from autotune.report.view import StudyView
+from autotune.scheduling.asha import ASHA
+from autotune.searching import RandomSearch, StartingPoints
 from autotune.space import Choice, Float, SearchSpace
 from autotune.study import Budget, Confirm, Plan, Result, Study
 from autotune.task import Classification, CustomLoop
@@ -98,3 +101,25 @@ def test_a_folder_that_was_moved_is_still_the_same_study(tmp_path):
     first = Study(WORK, SPACE, tmp_path / "here", PLAN).run()
     shutil.move(tmp_path / "here", tmp_path / "there")
     assert Study(WORK, SPACE, tmp_path / "there", PLAN).run().verdict == first.verdict
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda: ASHA(3.0, reduction=3.0), lambda: Confirm(leaders=2.0), lambda: Confirm(seeds=3.5)]
+)
+def test_counts_are_whole_numbers(wrong):
+    with pytest.raises(ConfigurationError, match="must be a whole number of at least"):
+        wrong()
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    points = ({"x": np.float64(0.25)},)
+    plan = dataclasses.replace(PLAN, searcher=StartingPoints(RandomSearch(), points))
+    result = Study(WORK, SPACE, tmp_path, plan).run()
+    assert result.history.trials[0].config == {"x": 0.25}
+
+
+def test_a_budget_in_money_without_prices_leaves_nothing_behind(tmp_path):
+    plan = dataclasses.replace(PLAN, budget=Budget(usd=1.0))
+    with pytest.raises(ConfigurationError, match="prices"):
+        Study(WORK, SPACE, tmp_path / "s", plan).run()
+    assert not list((tmp_path / "s").glob("*.yaml"))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autotune.evaluation.weighing import ranking
 from autotune.events import CONFIRM, SEARCH, Assigned, Failed, PhaseStarted, Proposed, Reported, TestRead
 from autotune.history import History
 from autotune.study.confirmation import (
@@ -15,7 +16,6 @@ from autotune.study.confirmation import (
     confirmed,
     contest,
     finalists,
-    ranking,
     verdict,
 )
 from autotune.study.plan import Confirm

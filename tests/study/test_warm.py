@@ -1,5 +1,7 @@
 """Starting points from earlier studies: which, in what order, and in spaces that differ."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -74,3 +76,14 @@ def test_bad_arguments_are_refused(tmp_path):
     with pytest.raises(FolderError):
         warm_points([tmp_path / "nothing"], SPACE)
     assert warm_points([], SPACE) == ()
+
+
+def test_results_that_are_no_numbers_begin_nothing(tmp_path):
+    def score(config, fidelity, seed):
+        return math.inf if config["x"] > 0.5 else config["x"]
+
+    plan = Plan(Budget(trials=12), ASHA(3.0, 1.0), RandomSearch(), Confirm(leaders=1, seeds=2))
+    Study(FunctionWorkload(score), SPACE, tmp_path / "odd", plan).run()
+    points = warm_points([tmp_path / "odd"], SPACE)
+    assert points
+    assert all(point["x"] <= 0.5 for point in points)
