@@ -135,7 +135,7 @@ def run_engine(trials: int, seed: int) -> Clock:
 
 
 def run_everything(trials: int, seed: int, folder: str) -> Clock:
-    """The same with all that a search can have switched on; few trials go to the end, so a tick is a report."""
+    """The same with all that a search can have switched on; a tick is a report, for few trials end."""
     clock = Clock()
     scheduler = Extrapolating(AdaptiveASHA(float(REPORTS), 1.0, lent=0.25))
     searcher = FairStart(CostAware(Prior({"x": 0.9}, TPE())))

@@ -18,8 +18,8 @@ from autotune.signals import Signal
 from autotune.standalone.progress import Progress
 from autotune.task import prepare_inputs
 from autotune.training.buffer import RowBuffer
+from autotune.training.device import find_device
 from autotune.training.passing import Encoding, Passing, Spread, on_disk, values_of
-from autotune.training.room import find_device
 from autotune.training.samples import Samples
 from autotune.training.statics import encoded
 

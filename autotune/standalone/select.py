@@ -25,7 +25,7 @@ from autotune.standalone.files import write_table
 from autotune.standalone.partitioned import SHARE, select_in_parts
 from autotune.standalone.progress import Progress, Silent
 from autotune.standalone.sources import Gathered, Sources, gather
-from autotune.training.room import find_device
+from autotune.training.device import find_device
 
 _DEFAULT: Final = Sources()
 _SILENT: Final = Silent()

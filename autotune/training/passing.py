@@ -18,8 +18,8 @@ from autotune.signals import Signal
 from autotune.task import Batch, prepare_inputs
 from autotune.training.buffer import RowBuffer
 from autotune.training.collect import Collector
+from autotune.training.device import find_device
 from autotune.training.gradients import GradientCollector
-from autotune.training.room import find_device
 from autotune.training.samples import Samples
 from autotune.training.statics import encoded
 

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from autotune.checkpoint import Checkpoints
 from autotune.data import Splits
-from autotune.errors import ConfigurationError
 from autotune.evaluation.judges import judges, nested_order
 from autotune.events import Config
 from autotune.sampling import class_ids
@@ -103,19 +102,3 @@ class Room:
         if isinstance(self.task, ModelTask):
             return partial(self.task.losses, smoothing=Settings.from_config(config).label_smoothing)
         return self.task.loss if isinstance(self.task, CustomLoop) else None
-
-
-def find_device(name: str) -> torch.device:
-    """The device that `auto` means here, or the named one.
-
-    Raises:
-        ConfigurationError: When there is no such device.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without CUDA
-        raise ConfigurationError(
-            f"device {name!r} cannot be used here: {error!s:.80}; write auto, cpu or cuda"
-        ) from error

@@ -44,15 +44,16 @@ class Held(Rows):
     """Inputs in memory.
 
     Args:
-        inputs: All of them, on the device.
+        inputs: All of them: on the device, or where they do not fit there, in main memory.
+        device: Where they are wanted.
     """
 
-    def __init__(self, inputs: Tensor) -> None:
-        self._inputs = inputs
+    def __init__(self, inputs: Tensor, device: torch.device) -> None:
+        self._inputs, self._device = inputs, device
 
     def take(self, ids: Tensor) -> Tensor:
-        """A look into memory."""
-        return self._inputs.index_select(0, ids)
+        """A look into memory; what is not on the device is copied there."""
+        return self._inputs.index_select(0, ids.to(self._inputs.device)).to(self._device)
 
     def near(self, ids: Tensor, beat: Beat) -> Rows:
         """Itself."""

@@ -16,6 +16,7 @@ from autotune.data.columns import GROUPS
 from autotune.data.shards.inputs import ShardedInputs
 from autotune.errors import SelectorError
 from autotune.task import Batch
+from autotune.training.device import fits
 from autotune.training.rows import Held, Rows, Staged, tensor
 
 Ids = npt.NDArray[np.int64]
@@ -26,8 +27,8 @@ class Samples:
 
     Args:
         data: The data set; read in place.
-        device: Where batches are wanted. Another device than the CPU gets one copy of what is in
-            memory.
+        device: Where batches are wanted. A GPU gets one copy of what is in memory, unless that takes more
+            than a third of its own that is free: then each batch is copied there.
         prepare: Raw inputs of a batch to what a model takes.
     """
 
@@ -36,11 +37,12 @@ class Samples:
         self.n = data.n
         self._prepare = prepare
         inputs: object = data.inputs
-        self._rows: Rows = (
-            Staged(inputs, device)
-            if isinstance(inputs, ShardedInputs)
-            else Held(tensor(data.inputs).to(device))
-        )
+        self._rows: Rows
+        if isinstance(inputs, ShardedInputs):
+            self._rows = Staged(inputs, device)
+        else:
+            held = tensor(data.inputs)
+            self._rows = Held(held.to(device) if fits(held.nbytes, device) else held, device)
         targets = tensor(data.columns["targets"]) if "targets" in data.columns else torch.empty(data.n, 0)
         self.targets = (targets.float() if targets.is_floating_point() else targets.long()).to(device)
         self._data = data

@@ -21,6 +21,7 @@ from autotune.storage.location import Location, Remote, locate
 from autotune.task import ModelTask, Task
 from autotune.training import loop
 from autotune.training.attempts import MAX_STARTS, Attempts
+from autotune.training.device import find_device
 from autotune.training.failures import device_lost, kind_of, message_of
 from autotune.training.meter import Meter
 from autotune.training.parallel.linked import Linked
@@ -28,7 +29,7 @@ from autotune.training.parallel.step import together
 from autotune.training.parts import Snapshot
 from autotune.training.randomness import scope
 from autotune.training.reference import reference_flops
-from autotune.training.room import Room, find_device
+from autotune.training.room import Room
 from autotune.training.rules import TrialRules
 from autotune.training.samples import Samples
 from autotune.training.session import Session

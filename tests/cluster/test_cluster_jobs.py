@@ -216,7 +216,7 @@ def test_amounts_travel_as_they_are_and_what_is_free_has_its_price(study):
 def test_a_folder_that_is_too_large_is_not_to_be_sent_again(study):
     jobs = FakeJobs()
     jobs.refuse = "413: Maximum request body size 104857600 exceeded"
-    with pytest.raises(ConfigurationError, match="too large to send.*list data.*gitignore"):
+    with pytest.raises(ConfigurationError, match=r"too large to send.*list data.*gitignore"):
         submit(study, "s3://b/d", jobs)
     jobs.refuse = "500"
     with pytest.raises(ClusterError, match="takes no job"):

@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from autotune.task import Classification, CustomLoop
+from autotune.training.device import free_bytes
 from autotune.training.rules import TrialRules
 from autotune.training.vectorised import worth as module
-from autotune.training.vectorised.worth import free_bytes, worth
+from autotune.training.vectorised.worth import worth
 from autotune.training.workload import TrainingWorkload
 
 REFERENCE = {"lr": 0.1, "batch_size": 16, "policy": "small_loss", "policy.fraction": 0.3}

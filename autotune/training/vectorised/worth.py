@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 import torch
@@ -13,6 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from autotune.task import ModelTask
+from autotune.training.device import free_bytes
 from autotune.training.probe import first_step
 from autotune.training.randomness import scope
 from autotune.training.room import Room
@@ -117,16 +116,3 @@ def lane_bytes(step: Step) -> int:
         step.task.losses(step.model, step.batch, step.smoothing)
     weights = sum(p.numel() * p.element_size() for p in step.model.parameters())
     return COPIES * weights + kept
-
-
-def free_bytes(device: torch.device) -> int:
-    """Free memory of a device; of the machine, or of the container around this process, where it is a CPU."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-    free = 1024 * int(fields["MemAvailable"].split()[0])
-    with suppress(OSError, ValueError):  # no container, or one without a limit
-        group = Path("/sys/fs/cgroup")
-        most = int((group / "memory.max").read_text())
-        free = min(free, most - int((group / "memory.current").read_text()))
-    return max(0, free)
