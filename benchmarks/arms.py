@@ -22,7 +22,7 @@ from autotune.search_spaces.policies import policies
 from autotune.searching import TPE, FairStart
 from autotune.searching.base import Searcher
 from autotune.searching.cost import CostAware
-from autotune.searching.prior import Prior
+from autotune.searching.prior import Belief, Prior
 from autotune.space import Float, SearchSpace
 from autotune.study import Budget, Plan, Study
 from autotune.work import Assignment
@@ -138,7 +138,7 @@ def run_everything(trials: int, seed: int, folder: str) -> Clock:
     """The same with all that a search can have switched on; a tick is a report, for few trials end."""
     clock = Clock()
     scheduler = Extrapolating(AdaptiveASHA(float(REPORTS), 1.0, lent=0.25))
-    searcher = FairStart(CostAware(Prior({"x": 0.9}, TPE())))
+    searcher = FairStart(CostAware(Prior({"x": Belief(0.9)}, TPE())))
     plan = Plan(Budget(trials=trials), scheduler, searcher, seed=seed)
 
     def observe(history: History, event: Event) -> None:

@@ -35,11 +35,15 @@ SHARED: Final = ("the hold-out model", "the features of an encoder", "nothing")
 
 
 def searched(
-    task: at.Task, splits: at.Splits, points: list[dict[str, Any]], space: at.SearchSpace, horizon: float
+    task: at.Classification,
+    splits: at.Splits,
+    points: list[dict[str, Any]],
+    space: at.SearchSpace,
+    horizon: float,
 ) -> dict[str, float]:
     """One study that tries these points in full, up to its confirmation."""
     plan = at.Plan(
-        at.Budget(trials=len(points)), FullTraining(horizon), StartingPoints(RandomSearch(), points)
+        at.Budget(trials=len(points)), FullTraining(horizon), StartingPoints(RandomSearch(), tuple(points))
     )
     seen: list[History] = []
 
