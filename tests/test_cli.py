@@ -315,3 +315,24 @@ def test_a_forecast_shows_what_fits_its_budget_and_fails_where_nothing_does(tmp_
         assert cli.main([*line, "--workers", "1", "8"]) == code
         said = capsys.readouterr()
     assert "covers the confirmation with none of these workers" in said.err
+
+
+def test_a_search_on_recorded_curves_is_simulated_with_any_number_of_workers(tmp_path, capsys):
+    """Losses fall from 3 by the size of the rate; the plan is that of a study's file."""
+    rates = [10 ** (-4 + 3 * n / 49) for n in range(50)]
+    rows = [
+        {"hp": {"rate": r, "beta": 0.9}, "valid": {"loss": [9.0, *(3 - r * step for step in range(9))]}}
+        for r in rates
+    ]
+    (tmp_path / "task.json").write_text(json.dumps(rows))
+    plan = "task: a.b:c\nspace: {x: {float: [0, 1]}}\nplan:\n  budget: {epochs: 180}\n"
+    (tmp_path / "s.yaml").write_text(plan + "  scheduler: {asha: {horizon: 9, lowest: 1}}\n")
+    line = ["simulate", "--taskset", str(tmp_path / "task.json"), "--plan", str(tmp_path / "s.yaml")]
+    assert cli.main([*line, "--workers", "1", "4", "2000", "--step-seconds", "30", "--json"]) == 0
+    one, four, many = json.loads(capsys.readouterr().out)["rows"]
+    assert one["busy"] == pytest.approx(1.0) and one["hours"] > 2 * four["hours"] > 2 * many["hours"]
+    assert one["search_hours"] == pytest.approx(one["epochs"] * 30 / 3600)
+    assert many["trials"] > four["trials"] >= one["trials"] > 30
+    assert one["score"] > -3 + 8 * rates[35]
+    assert cli.main([*line, "--workers", "4"]) == 0
+    assert "score: at the horizon, of the winner" in capsys.readouterr().out

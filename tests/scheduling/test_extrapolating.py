@@ -21,6 +21,12 @@ class TestExtrapolating(SchedulerContract):
         return Extrapolating(ASHA(horizon=9.0, lowest=1.0))
 
 
+class TestExtrapolatingStops(SchedulerContract):
+    @pytest.fixture
+    def scheduler(self):
+        return Extrapolating(ASHA(horizon=9.0, lowest=1.0, variant="stopping"))
+
+
 def searched(scheduler, score, trials):
     """What the trial ends with that is best where most was trained, and the state, with one worker."""
     state, number, assignments, best = scheduler.initial(), 0, 0, (-1, 0.0, -1)

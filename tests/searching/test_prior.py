@@ -54,6 +54,7 @@ def test_wrong_beliefs_lose_trust_and_little_else():
     trusted = [searcher.share(search(searcher, 60, seed)[1]) for seed in range(5)]
     assert max(trusted) < 0.2  # of half at first
     assert median_best(searcher, 60) > median_best(RandomSearch(), 30)
+    assert median_best(searcher, 60) > median_best(TPE(), 40)  # what they cost the same searcher
 
 
 def test_right_beliefs_keep_trust_but_never_all_of_it():

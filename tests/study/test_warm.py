@@ -1,6 +1,7 @@
 """Starting points from earlier studies: which, in what order, and in spaces that differ."""
 
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from autotune.data import Dataset
 from autotune.engines.function import FunctionWorkload
 from autotune.errors import ConfigurationError, FolderError
+from autotune.events import Proposed, Reported
 from autotune.scheduling.asha import ASHA
-from autotune.searching import RandomSearch, StartingPoints
+from autotune.searching import TPE, RandomSearch, StartingPoints
 from autotune.space import Choice, Float, SearchSpace
 from autotune.study import Budget, Confirm, Plan, Study
 from autotune.study.warm import adapted, similarity, warm_points
@@ -87,3 +89,22 @@ def test_results_that_are_no_numbers_begin_nothing(tmp_path):
     points = warm_points([tmp_path / "odd"], SPACE)
     assert points
     assert all(point["x"] <= 0.5 for point in points)
+
+
+def test_points_of_an_unrelated_study_cost_their_own_trials_and_little_else():
+    """The best of the earlier study is among the worst here."""
+    space = SearchSpace({"x": Float(0, 1), "y": Float(0, 1)})
+    far = tuple({"x": x, "y": 0.95} for x in (0.9, 0.95, 1.0))
+
+    def best(searcher, seed, trials=30):
+        state, scores = searcher.initial(space), []
+        for trial in range(trials):
+            config = searcher.propose(state, trial, seed)
+            scores.append(-((config["x"] - 0.2) ** 2) - (config["y"] - 0.3) ** 2)
+            state = searcher.apply(state, Proposed(trial, config, 0, "test"))
+            state = searcher.apply(state, Reported(trial, trial, 0, 1.0, scores[-1]))
+        return max(scores)
+
+    with_them = [best(StartingPoints(TPE(), far), seed) for seed in range(9)]
+    fewer = [best(TPE(), seed, trials=20) for seed in range(9)]
+    assert statistics.median(with_them) > statistics.median(fewer)
