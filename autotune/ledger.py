@@ -75,14 +75,15 @@ class Ledger:
     @property
     def total(self) -> Charge:
         """All labels together."""
-        return sum(self.charges.values(), NOTHING)
+        flops = seconds = 0.0
+        for charge in self.charges.values():  # one by one, as any version of Python adds
+            flops += charge.flops
+            seconds += charge.seconds
+        return Charge(flops, seconds)
 
     def epochs(self, reference_flops: float) -> float:
         """Reference epoch-equivalents: all FLOPs over those of one reference pass."""
-        flops = 0.0
-        for charge in self.charges.values():  # in turn as `total` adds, and as any version of Python does
-            flops += charge.flops
-        return flops / reference_flops
+        return self.total.flops / reference_flops
 
     def money(self, price_per_hour: float) -> float:
         """The price of all seconds on a device that costs `price_per_hour`."""

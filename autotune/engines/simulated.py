@@ -158,7 +158,8 @@ class Simulated(Engine):
                 )
                 begins += self._boot
             if self._charged and not isinstance(outcome, Interrupted):
-                outcome = replace(outcome, ledger=_lasting(outcome.ledger, last))
+                lasting = _lasting(outcome.ledger, last)
+                outcome = outcome if lasting is outcome.ledger else replace(outcome, ledger=lasting)
             self.busy += sum(lost) + last
             self.lost += sum(lost) + last - duration
             heapq.heappush(self._events, (begins + last, assignment.id, 1, outcome))
