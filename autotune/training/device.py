@@ -10,9 +10,7 @@ import torch
 
 from autotune.errors import ConfigurationError
 
-SHARE: Final = (
-    1 / 3
-)  # of a GPU's free memory for data: models and other trials need the rest
+SHARE: Final = 1 / 3  # of a GPU's free memory for data: models and other trials need the rest
 
 
 def find_device(name: str) -> torch.device:

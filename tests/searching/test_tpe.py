@@ -2,6 +2,7 @@
 
 import logging
 import math
+import statistics
 
 import pytest
 from hypothesis import given, settings
@@ -232,3 +233,36 @@ def test_bounds_are_named():
         TPE(startup=1)
     with pytest.raises(ConfigurationError, match="history must be at least 50 trials, got 10"):
         TPE(history=10)
+
+
+BRANCHES = SearchSpace(
+    {
+        "arm": Choice(
+            {
+                "rare": {"share": Float(0, 1), "own": Float(0, 1)},
+                "often": {"share": Float(0, 1)},
+                "other": {"share": Float(0, 2)},
+            }
+        )
+    }
+)
+
+
+def drawn(rare, kind, draws=30):
+    """Proposals for the rare arm once many trials of another have told that a share near .8 is best."""
+    searcher, state = TPE(), TPE().initial(BRANCHES)
+    for trial in range(60):
+        share = (trial * 0.37) % 1.0
+        arm = {"arm": "rare", "arm.own": 0.5} if trial < rare else {"arm": kind}
+        config = {**arm, "arm.share": share}
+        state = searcher.apply(state, Proposed(trial, config, 0, "test"))
+        value = -abs(share - (0.2 if trial < rare else 0.8))
+        state = searcher.apply(state, Reported(trial, trial, 0, 1.0, value))
+    found = (searcher.propose(state, trial, 7) for trial in range(60, 60 + 8 * draws))
+    return [config["arm.share"] for config in found if config["arm"] == "rare"]
+
+
+def test_a_branch_with_few_results_borrows_those_of_another_with_the_same_parameter():
+    assert statistics.median(drawn(2, "often")) == pytest.approx(0.8, abs=0.15)
+    assert abs(statistics.median(drawn(2, "other")) - 0.8) > 0.15  # of another range, so of another meaning
+    assert statistics.median(drawn(12, "often")) == pytest.approx(0.2, abs=0.15)  # it has its own
