@@ -196,19 +196,24 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--rows", type=Path, default=Path("benchmarks/out/simulated.jsonl"))
     arguments = parser.parse_args()
+    recorded = sorted(file.stem for file in (arguments.data_dir / "hpo" / "taskset").glob("*.json"))
+    arguments.tasks = arguments.tasks or [*recorded, *LCBENCH]
     table = run_all(arguments)
-    write(begin(arguments, table=table), arguments.json)
+    references = {
+        task: {"best": one.best, "median": one.median}
+        for task, one in ((task, regret(arguments.data_dir, task)) for task in arguments.tasks)
+    }
+    write(begin(arguments, table=table, references=references), arguments.json)
     print(markdown(table))
 
 
 def run_all(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """The summary of all runs that were asked for."""
-    recorded = sorted(file.stem for file in (arguments.data_dir / "hpo" / "taskset").glob("*.json"))
     wanted = [
         Run(task, arm, setting, seed)
         for setting in arguments.settings
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)
-        for task in arguments.tasks or [*recorded, *LCBENCH]
+        for task in arguments.tasks
         for arm in arguments.arms
     ]
     work = partial(found, data=arguments.data_dir)
