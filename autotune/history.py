@@ -98,6 +98,7 @@ class History:
         seconds: Device-seconds of both by phase and type of machine.
         machines: Seconds that machines were held, by phase and type; empty where the engine does not tell.
         places: The same of places for a trial.
+        unheld: Of `seconds`, those of drivers whose engine did not tell of the machines.
         reads: Test scores by confirmed trial.
         top: The highest rung that any trial has reached; -1 before the first.
         furthest: The trials that have.
@@ -122,6 +123,7 @@ class History:
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     machines: dict[str, dict[str, float]] = field(default_factory=dict)
     places: dict[str, dict[str, float]] = field(default_factory=dict)
+    unheld: dict[str, dict[str, float]] = field(default_factory=dict)
     reads: dict[int, TestRead] = field(default_factory=dict)
     top: int = -1
     furthest: list[int] = field(default_factory=list)
@@ -140,6 +142,7 @@ class History:
                 self.drivers += 1
                 self.versions = event.versions
                 self.prices = self.prices if event.prices is None else event.prices
+                self._set_aside()
             case LanesChosen():
                 self.lanes = event.lanes
             case Proposed():
@@ -191,6 +194,13 @@ class History:
         trial.ledger = trial.ledger + event.ledger
         self._charge(self.spent, event)
         return trial
+
+    def _set_aside(self) -> None:
+        """What trials took of machines that no driver so far has told of."""
+        for phase, busy in self.seconds.items():
+            told = self.machines.get(phase, {})
+            of_phase = self.unheld.setdefault(phase, {})
+            of_phase.update({node: seconds for node, seconds in busy.items() if node not in told})
 
     def _reached(self, trial: int, rung: int) -> None:
         if rung > self.top:

@@ -142,8 +142,9 @@ class Policy:
         if not self.selector.needs - KNOWN or self.selector.scope is Scope.STUDY or not self.selects:
             return 0.0
         scoring = self.scoring()
-        gap = max(self.schedule.interval * horizon, scoring + self.fraction)
-        return min(horizon, self.schedule.warmup * horizon + gap + scoring)
+        due = self.schedule.interval * horizon - scoring
+        passes_between = max(1, math.ceil(due / self.fraction - 1e-9))  # it chooses again once a pass is over
+        return min(horizon, self.schedule.warmup * horizon + 2 * scoring + passes_between * self.fraction)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Policy:

@@ -61,7 +61,8 @@ def pick(
         case Sampler.MIDDLE:
             wanted = -(_places(scores) - _middle(scores)).abs()
         case Sampler.COVERAGE:
-            wanted = _covering(scores, budget, skip, uniform(len(scores), generator, scores.device))
+            draws = uniform(2 * len(scores), generator, scores.device).view(2, -1)
+            wanted = _covering(scores, budget, skip, draws)
             skip = 0.0  # done there: what is set aside must not be covered
         case Sampler.SOFTMAX:
             wanted = standardised(scores) / temperature + gumbel(len(scores), generator, scores.device)
@@ -102,25 +103,25 @@ def _covering(scores: Tensor, budget: int, skip: float, draws: Tensor) -> Tensor
 
     Within a range samples are ordered by chance; the j-th of each range comes before the j+1-th of any, so
     what a range lacks goes to the others. It is the published filling, smallest range first, in one sort.
+    What is set aside is wanted least, as what is not finite; draws have the shape (2, n).
     """
     finite = torch.isfinite(scores)
     aside = _aside(scores, budget, skip)
     kept = finite.clone()
     kept[aside] = False
     wanted = scores.new_full(scores.shape, torch.nan)
-    wanted[aside] = -float(len(scores)) - 1.0 + draws[aside]
     values = scores[kept]
     if len(values) == 0:
         return wanted
     span = (values.max() - values.min()).clamp_min(1e-300)
     stratum = ((values - values.min()) / span * STRATA).long().clamp_max(STRATA - 1)
-    order = draws[kept].argsort(stable=True)
+    order = draws[0, kept].argsort(stable=True)
     order = order[stratum[order].argsort(stable=True)]
     sizes = torch.bincount(stratum, minlength=STRATA)
     first = (sizes.cumsum(0) - sizes)[stratum[order]]
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order), device=order.device) - first
-    wanted[kept] = -place.double() + draws[kept] * 0.5  # of one place in all ranges, chance decides
+    wanted[kept] = -place.double() + draws[1, kept] * 0.5  # of one place in all ranges, chance decides
     return wanted
 
 

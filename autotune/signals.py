@@ -60,6 +60,7 @@ class Signal(StrEnum):
 
 _TARGET_SPLIT: Final = "target_split/"
 KNOWN: Final = frozenset({Signal.TARGETS, Signal.GROUPS})  # the data has them
+LENGTH: Final = 16  # of a history
 HISTORIES: Final = frozenset({Signal.LOSS_HISTORY, Signal.MARGIN_HISTORY})  # training yields them
 BACKWARD: Final = frozenset({Signal.GRADIENTS, Signal.UPDATES, Signal.CHECKPOINT_GRADIENTS})
 ONCE: Final = frozenset({Signal.REFERENCE_LOSS})  # computed once per study, for all trials

@@ -84,6 +84,13 @@ def test_a_policy_that_selects_is_judged_after_its_second_selection():
     assert first + gap < fair < first + gap + 0.3
 
 
+def test_the_second_selection_comes_at_the_end_of_a_pass():
+    """A pass takes .4: after the first, .267 after .133 of scoring, an interval of .6 is not over yet."""
+    policy = Policy(make_selector("el2n"), 0.4, 0.4, Schedule(interval=0.15))
+    assert policy.fair_fidelity(4.0) == pytest.approx(2 * policy.scoring() + 2 * 0.4)
+    assert policy.fair_fidelity(2.0) == pytest.approx(2 * policy.scoring() + 0.4)
+
+
 @pytest.mark.parametrize("name", ["fresh_random", "stratified", "temperature_mixture"])
 def test_a_policy_that_reads_only_what_the_data_has_is_fair_from_the_start(name):
     assert Policy(make_selector(name), 0.1).fair_fidelity(10.0) == 0

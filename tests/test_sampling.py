@@ -102,3 +102,14 @@ def test_softmax_draws_in_proportion_and_cold_is_top():
     assert abs(sum(first) / 2000 - float(expected)) < 5 * float(expected * (1 - expected) / 2000) ** 0.5
     spread = torch.arange(20.0)
     assert drawn(spread, 5, Sampler.SOFTMAX, temperature=1e-3) == drawn(spread, 5, Sampler.TOP)
+
+
+def test_coverage_fills_no_share_of_a_group_with_what_was_set_aside():
+    scores, groups = torch.arange(100.0), (torch.arange(100) >= 50).long()
+    assert max(drawn(scores, 50, Sampler.COVERAGE, skip=0.4, groups=groups)) < 60
+
+
+def test_chance_decides_between_ranges_where_the_budget_does_not_reach_all():
+    scores = torch.cat([torch.zeros(980), torch.arange(1.0, 21.0) * 100])
+    dense = sum(sum(one < 980 for one in drawn(scores, 5, Sampler.COVERAGE, seed)) for seed in range(200))
+    assert 20 < dense < 80  # one of 21 ranges: 48 of 1,000 on average

@@ -48,7 +48,7 @@ def add(commands: Commands) -> None:
     one.add_argument("path", metavar="PATH")
     one = commands.add("report", "Write a study's report, finished or not.", report)
     one.add_argument("path", metavar="PATH")
-    one.add_argument("--out", type=Path, metavar="FILE", help="(default: PATH/result/report.html)")
+    one.add_argument("--out", metavar="FILE", help="(default: PATH/result/report.html)")
     one = commands.add("show-space", "Show what a study's YAML file searches.", show_space)
     one.add_argument("study", metavar="STUDY.yaml", type=Path)
 
@@ -130,7 +130,7 @@ def status(given: argparse.Namespace) -> int:
     from autotune.report.words import summary
 
     view = StudyView.load(given.path)
-    state = progress(view.history, view.metric, view.sign)
+    state = progress(view.history, view.metric, view.sign, view.wall_s / 3600)
     if given.json:
         more = {"path": str(locate(given.path)), "done": view.done, "written_s": view.written_s}
         print_json({**state.to_json(), **more})
@@ -148,8 +148,8 @@ def report(given: argparse.Namespace) -> int:
     from autotune.report.words import summary
     from autotune.study.result import Result
 
-    page = write_page(given.path, given.out)
     view, place = StudyView.load(given.path), locate(given.path)
+    page = write_page(view, given.out)
     if given.json:
         said = {"summary": summary(view).splitlines(), "report": str(page)}
         print_json({**Result(place, view.history).to_json(), **said})

@@ -159,7 +159,10 @@ def texts(values: Array, column: str) -> Array:
                 f"column {column!r} must hold numbers or texts, got {type(value).__name__} at row id {row}; "
                 "convert it to one number or one text per row"
             )
-    return np.asarray([v.decode() if isinstance(v, bytes) else v for v in values.tolist()], dtype=np.str_)
+    try:
+        return np.asarray([v.decode() if isinstance(v, bytes) else v for v in values.tolist()], dtype=np.str_)
+    except UnicodeDecodeError as error:
+        raise DataError(f"column {column!r} holds text that is not UTF-8; save it as UTF-8") from error
 
 
 def class_ids(values: Array) -> Columns:

@@ -57,7 +57,10 @@ def read_file(path: Path, header: Sequence[str] | None = None) -> pa.Table:
         raise DataError(f"{path} is no CSV table: {error}; expected {expected}") from error
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error}; check the path and its permissions") from error
-    names = [name.strip() for name in table.column_names]
+    try:
+        names = [name.strip() for name in table.column_names]
+    except UnicodeDecodeError as error:
+        raise DataError(f"the column names of {path} are not UTF-8; save it as UTF-8") from error
     if header is None and any(_NUMBER.fullmatch(name) for name in names):
         raise DataError(
             f"the first line of {path} looks like data: {names[:6]}; name the columns with header=[...]"

@@ -171,7 +171,8 @@ class Dataset:
 
     def with_columns(self, **columns: Any) -> Dataset:
         """The same data with columns added or replaced, such as targets with label noise."""
-        return Dataset.from_arrays(**{**self.columns, **columns}, names=self.names)
+        kept = {name: one for name, one in {**self.columns, **columns}.items() if one is not None}
+        return Dataset._checked(Columns(kept, self.names))
 
     def take(self, rows: Array) -> Dataset:
         """A copy of some rows, renumbered from 0; class ids keep their meaning."""

@@ -53,7 +53,7 @@ def find(source: Source, suffixes: Sequence[str]) -> Files:
     test = tuple(path for path in paths if is_test(path))
     if len(test) == len(paths):
         return Files(train=tuple(paths))  # only the test part was asked for: then it is the data
-    return Files(tuple(path for path in paths if path not in test), test)
+    return Files(tuple(path for path in paths if not is_test(path)), test)
 
 
 def is_test(path: Path) -> bool:

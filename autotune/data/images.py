@@ -70,6 +70,11 @@ def _pixels(content: bytes | None, row: int, shape: tuple[int, ...] | None) -> A
         )
     try:
         with Image.open(io.BytesIO(content)) as image:
+            if image.mode.startswith(("I", "F")):  # Pillow would cut all values above 255 off
+                raise DataError(
+                    f"image at row id {row} has more than 8 bits per pixel (mode {image.mode}); scale such "
+                    "images to 8 bits, or give arrays of numbers"
+                )
             grey = image.mode in _GREY if shape is None else shape[0] == 1
             if grey and image.mode not in _GREY:
                 raise DataError(

@@ -81,7 +81,8 @@ def by_group(rows: Array, keys: Array, sizes: Sizes, generator: np.random.Genera
                 have += int(counts[group])
         if not chosen:
             chosen = [min(waiting, key=lambda group: int(counts[group]))]
-        waiting = [group for group in waiting if group not in set(chosen)]
+        taken = set(chosen)
+        waiting = [group for group in waiting if group not in taken]
         drawn[name] = np.sort(rows[np.isin(codes, chosen)])
     return drawn
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,7 @@ from autotune.data.files import find, neighbours
 from autotune.data.shards.cache import Limits
 from autotune.data.shards.files import find_shards
 from autotune.data.shards.layout import read_footers
-from autotune.errors import DataError
+from autotune.errors import DataError, unknown
 from autotune.storage.location import Location, Remote, locate
 
 _TARGETS: Final = ("label", "target", "class", "y")
@@ -63,13 +63,14 @@ def open_dataset(
             place, target=chosen, inputs=inputs, keep=keep, kind=kind, limits=limits or Limits()
         )
     path = place
+    given = {"target": target, "inputs": inputs, "kind": kind, "header": header}
     if str(source) == "digits" and not path.exists():
-        return digits()
+        return _as_it_is(digits(), source, keep, given)
     suffix = format_of(path)
     if suffix == "idx":
-        return Dataset.from_idx(path)
+        return _as_it_is(Dataset.from_idx(path), source, keep, given)
     if suffix == ".arrow":
-        return Dataset.open(path)
+        return _as_it_is(Dataset.open(path), source, keep, given)
     if suffix in parquet.SUFFIXES:
         names = parquet.column_names(find(source, parquet.SUFFIXES).train[0])
         chosen, kind = _target(target, kind, names, path)
@@ -81,7 +82,22 @@ def open_dataset(
             target = header[-1]
         chosen, kind = _target(target, kind, csv.read_file(first, header).column_names, path)
         return Dataset.from_csv(source, target=chosen, inputs=inputs, keep=keep, kind=kind, header=header)
-    return Dataset.from_text(source)
+    return _as_it_is(Dataset.from_text(source), source, keep, given)
+
+
+def _as_it_is(data: Dataset, source: object, keep: Sequence[str], given: Mapping[str, object]) -> Dataset:
+    """Data of a format that says itself what its columns are.
+
+    Raises:
+        DataError: When something else is asked of it.
+    """
+    asked = [name for name, value in given.items() if value is not None]
+    if asked:
+        raise DataError(f"{source} says itself what its columns are; leave out {', '.join(asked)}")
+    for name in keep:
+        if name not in data.columns:
+            raise DataError(f"{source}: {unknown('column', name, data.columns)}")
+    return data
 
 
 def c45_names(content: str) -> list[str]:

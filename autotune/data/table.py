@@ -124,7 +124,7 @@ def read_inputs(parts: Sequence[pa.Table], names: Sequence[str], tokenizer: Hash
     if len(names) == 1 and is_image(columns[0].type):
         return images.decode((chunk for column in columns for chunk in column.chunks), n)
     if len(names) == 1 and is_list(columns[0].type):
-        return np.concatenate([_lists(column, names[0]) for column in columns])
+        return _joined([_lists(column, names[0]) for column in columns if len(column)], names[0])
     if len(names) == 1 and is_string(columns[0].type):
         return tokenizer.encode(text or "" for column in columns for text in column.to_pylist())
     return fill(parts, [encoder_of(parts[0].column(name), name) for name in names])
@@ -162,6 +162,16 @@ def _lists(column: Any, name: str) -> Array:
         raise DataError(f"lists of {name!r} must hold numbers, got {values.type}; encode them first")
     flat: Array = values.to_numpy(zero_copy_only=False)
     return flat.reshape(shape)
+
+
+def _joined(parts: Sequence[Array], name: str) -> Array:
+    for part in parts:
+        if part.shape[1:] != parts[0].shape[1:]:
+            raise DataError(
+                f"lists of {name!r} must have one length, got {parts[0].shape[1:]} and in the test files "
+                f"{part.shape[1:]}; pad or cut them"
+            )
+    return np.concatenate(parts)
 
 
 def _kept(part: pa.Table, name: str, first: pa.Table) -> Array:

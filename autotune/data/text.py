@@ -96,7 +96,7 @@ def _lines(path: Path) -> list[tuple[str, str]]:
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error}; check the path and its permissions") from error
     try:
-        content = raw.decode("utf-8")
+        content = raw.decode("utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError:
         content = raw.decode("iso-8859-1")
     pairs = []

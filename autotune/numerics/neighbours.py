@@ -12,12 +12,12 @@ from torch import Tensor
 from autotune.errors import SelectorError
 from autotune.numerics.clusters import assigned, k_means
 from autotune.numerics.draws import uniform
+from autotune.numerics.similarity import ROUNDING
 
 EXACT: Final = 20_000  # samples up to which every pair is looked at
 CELL: Final = 500  # samples per cell of the partition, on average
 SAMPLE: Final = 40  # of them that the partition is learnt from
 BLOCK: Final = 2**22  # distances held at once: little enough for a cache shared by some cores
-ROUNDING: Final = 1e-5  # squared distances below this share of the squared norms are float32 rounding
 PROBES: Final = 8  # cells looked into where the caller does not say
 
 

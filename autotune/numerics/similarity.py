@@ -100,7 +100,11 @@ def similarities(features: Tensor, kernel: str = Kernel.COSINE.value) -> Feature
     points = features if features.dtype == torch.float64 else features.float()
     points = points * 2.0 ** -max(-126, math.frexp(float(points.abs().max()))[1])  # rounds nothing
     if chosen is Kernel.COSINE:  # a constant feature makes the product (1 + cosine) / 2
-        points = pad(normalize(points, eps=1e-30), (0, 1), value=1.0).mul_(math.sqrt(0.5))
+        points = normalize(points, eps=1e-30)
+        if bool((blank := ~points.any(1)).any()):  # of no direction: alike, and half like all others
+            points = pad(points, (0, 1))
+            points[blank, -1] = 1.0
+        points = pad(points, (0, 1), value=1.0).mul_(math.sqrt(0.5))
         return FeatureSimilarities(chosen, points, points, 1.0)
     points = points - points.mean(0, dtype=torch.float64).to(points.dtype)
     squared = points.square().sum(1).double()
@@ -142,13 +146,23 @@ def totals(given: Similarities) -> Tensor:
 def matrix(given: Similarities) -> Tensor:
     """All similarities at once, shape (c, m); half of the work where samples cover each other."""
     if not (isinstance(given, FeatureSimilarities) and given.rows is given.columns):
-        return torch.cat([block for _, block in blocks(given)])
+        return _filled(given)
     n = len(given.rows)
     whole = given.rows.new_empty(n, n)
     for rows in _slices(n, 1024):
         whole[rows, rows.start :] = given.block(rows, slice(rows.start, None))
         whole[rows.stop :, rows] = whole[rows, rows.stop :].T
     return whole
+
+
+def _filled(given: Similarities) -> Tensor:
+    """Block by block into one matrix, so that there is never a second one."""
+    whole: Tensor | None = None
+    for rows, block in blocks(given):
+        if whole is None:
+            whole = block.new_empty(given.shape)
+        whole[rows] = block
+    return torch.empty(given.shape) if whole is None else whole
 
 
 def _slices(n: int, size: int) -> Iterator[slice]:

@@ -102,13 +102,16 @@ def bill(history: History) -> Bill | None:
     for phase in dict.fromkeys((*history.seconds, *history.machines)):
         amounts[phase] = 0.0
         busy, held = history.seconds.get(phase, {}), history.machines.get(phase, {})
+        unheld = history.unheld.get(phase, {})
         for node in dict.fromkeys((*busy, *held)):
-            amount = held.get(node, busy.get(node, 0.0)) / 3600 * prices.get(node, 0.0)
+            price, before = prices.get(node, 0.0) / 3600, unheld.get(node, 0.0)
+            amount = price * (held[node] + before if node in held else busy[node])
             amounts[phase] += amount
             machines[node] = machines.get(node, 0.0) + amount
             if node in held:
                 places = history.places.get(phase, {}).get(node, 0.0)
-                idle += amount * (max(0.0, 1.0 - busy.get(node, 0.0) / places) if places else 1.0)
+                since = busy.get(node, 0.0) - before
+                idle += price * held[node] * (max(0.0, 1.0 - since / places) if places else 1.0)
     return Bill(
         amounts,
         {node: amount for node, amount in machines.items() if node in prices},

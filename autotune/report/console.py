@@ -111,7 +111,8 @@ class Console:
             view = StudyView(history)
             self._described = (view.metric, view.sign)
         elapsed = now - self._began
-        state = progress(history, *self._described, elapsed / 3600)
+        hours = elapsed / 3600 if history.drivers <= 1 else None  # how long others have run is not known here
+        state = progress(history, *self._described, hours)
         if self._start is None:
             self._start = state.share or 0.0
         self._latest = (state, remaining(state, self._start, elapsed), dict(self._failures))
@@ -126,6 +127,8 @@ class Console:
 def remaining(state: Progress, start: float, elapsed: float) -> float | None:
     """Seconds until the search has used up its budget, at the pace so far; None where that is unknown."""
     if state.phase != SEARCH or state.share is None or state.share - start < 0.02 or elapsed <= 0:
+        return None
+    if state.share >= 1.0:  # nothing more is begun, and when what runs will end is not known
         return None
     return elapsed * (1.0 - state.share) / (state.share - start)
 
@@ -167,8 +170,9 @@ def _spent(state: Progress) -> str:
     limit = state.budget.get("epochs")
     search = state.spent.get(SEARCH, 0.0)
     budget = f" of {epochs(limit)}" if limit else ""
-    others = state.epochs - search
-    return f"{epochs(search)}{budget} on the search" + (f", {epochs(others)} after it" if others else "")
+    parts = {"shared or lost": search - state.counted, "after it": state.epochs - search}
+    beside = "".join(f", {epochs(value)} {name}" for name, value in parts.items() if value > 1e-9)
+    return f"{epochs(state.counted)}{budget} on the search{beside}"
 
 
 def _owed(state: Progress, bill: Bill) -> str:

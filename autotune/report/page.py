@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autotune.errors import FolderError
 from autotune.report import sections
 from autotune.report.charts.svg import Markup, colour, escape, join, tag
 from autotune.report.document import document, write_document
@@ -11,11 +12,11 @@ from autotune.report.view import StudyView
 from autotune.storage.location import Location, Remote, locate
 
 
-def write_page(path: str | Path | Remote, out: str | Path | None = None) -> Location:
-    """Write the report of the study in a folder, finished or not.
+def write_page(study: str | Path | Remote | StudyView, out: str | Path | Remote | None = None) -> Location:
+    """Write the report of a study, finished or not.
 
     Args:
-        path: The study's folder.
+        study: Its folder, or what was read from there.
         out: The file to write; `result/report.html` in the study's folder when None.
 
     Raises:
@@ -23,8 +24,12 @@ def write_page(path: str | Path | Remote, out: str | Path | None = None) -> Loca
         LogError: When its log is damaged.
         StorageError: When the file cannot be written.
     """
-    target = locate(path) / "result" / "report.html" if out is None else Path(out)
-    return write_document(page(StudyView.load(path)), target)
+    view = study if isinstance(study, StudyView) else StudyView.load(study)
+    if out is not None:
+        return write_document(page(view), locate(out))
+    if view.path is None:
+        raise FolderError("this study was read from events alone; say where its report is to be written")
+    return write_document(page(view), view.path / "result" / "report.html")
 
 
 def page(view: StudyView) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from autotune.evaluation.weighing import leaders
 from autotune.events import CONFIRM, SEARCH
 from autotune.history import History, Status, Trial
+from autotune.ledger import Ledger
 from autotune.objectives import Aims
 from autotune.report.account import Bill, bill, phases
 from autotune.report.view import limits
@@ -23,7 +24,9 @@ class Progress:
         rungs: Fidelity of each rung, and how many search trials have a result there.
         best: The search trial that leads, if any has a finite score.
         metric: What is optimised; `sign` is -1 where it is minimised.
-        spent: Reference epoch-equivalents by phase.
+        spent: Reference epoch-equivalents by phase, those lost to interruptions and what all trials share
+            included.
+        counted: Those of the search that its budget counts.
         share: How much of the search's budget is used, in [0, 1]; None where no limit can tell.
         confirmed: Confirmation trials that have ended, and how many were started.
         in_flight: Assignments being worked on.
@@ -40,6 +43,7 @@ class Progress:
     metric: str
     sign: int
     spent: Mapping[str, float]
+    counted: float
     budget: Mapping[str, float]
     share: float | None
     confirmed: tuple[int, int]
@@ -70,6 +74,7 @@ class Progress:
             "rungs": [{"fidelity": fidelity, "results": count} for fidelity, count in self.rungs],
             "best": best,
             "epochs": dict(self.spent),
+            "counted": self.counted,
             "budget": dict(self.budget),
             "share": self.share,
             "confirmed": {"ended": self.confirmed[0], "started": self.confirmed[1]},
@@ -79,13 +84,14 @@ class Progress:
         }
 
 
-def progress(history: History, metric: str, sign: int, hours: float = 0.0) -> Progress:
-    """Where a study stands; `hours` is how long its driver has run, for a budget in hours."""
+def progress(history: History, metric: str, sign: int, hours: float | None = None) -> Progress:
+    """Where a study stands; `hours` is how long its drivers have run together, where that is known."""
     study = history.study
     search = history.of_phase(SEARCH)
     confirm = history.of_phase(CONFIRM)
     flops = float(study.get("reference_flops") or 1.0)
-    spent = {phase: ledger.epochs(flops) for phase, ledger in history.spent.items()}
+    spent = {phase: ledger.epochs(flops) for phase, ledger in phases(history).items()}
+    counted = history.spent.get(SEARCH, Ledger()).own.epochs(flops)
     budget = limits(study)
     best = next(iter(leaders(search, Aims.of(study))), None)
     rungs = [float(rung) for rung in study.get("rungs", ())]
@@ -99,8 +105,9 @@ def progress(history: History, metric: str, sign: int, hours: float = 0.0) -> Pr
         metric=metric,
         sign=sign,
         spent=spent,
+        counted=counted,
         budget=budget,
-        share=_share(budget, spent.get(SEARCH, 0.0), len(search), hours),
+        share=_share(budget, counted, len(search), hours),
         confirmed=(sum(trial.status is not Status.RUNNING for trial in confirm), len(confirm)),
         in_flight=len(history.in_flight),
         seconds=sum(ledger.total.seconds for ledger in phases(history).values()),
@@ -108,7 +115,7 @@ def progress(history: History, metric: str, sign: int, hours: float = 0.0) -> Pr
     )
 
 
-def _share(budget: Mapping[str, float], epochs: float, trials: int, hours: float) -> float | None:
-    used = {"epochs": epochs, "trials": trials, "hours": hours}
+def _share(budget: Mapping[str, float], epochs: float, trials: int, hours: float | None) -> float | None:
+    used = {"epochs": epochs, "trials": trials} | ({} if hours is None else {"hours": hours})
     shares = [used[name] / limit for name, limit in budget.items() if limit and name in used]
     return min(1.0, max(shares)) if shares else None

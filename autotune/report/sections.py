@@ -230,7 +230,7 @@ def judgement(view: StudyView) -> Markup:
     sub = "The winner and its baselines, trained again from scratch, same seeds, as many epoch-equivalents."
     drawn = forest(verdict.get("comparisons", ()), margin, confidence)
     note = (
-        f"Lines are {confidence:.0%} intervals of the paired difference, "
+        f"Lines are {100 * confidence:g}% intervals of the paired difference, "
         f"the band is the margin of ±{number(margin, 2)}."
     ).replace("%", " %")
     caption = drawn and tag("p", escape(note), class_="sub")

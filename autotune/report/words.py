@@ -106,7 +106,7 @@ def comparison(one: Mapping[str, Any], margin: float, confidence: float, offered
     if "mean" not in one:
         return _uncompared(arm, rival, one, offered)
     interval = (
-        f"advantage {signed(one['mean'])}, {confidence:.0%} interval {signed(one['low'])} to "
+        f"advantage {signed(one['mean'])}, {100 * confidence:g}% interval {signed(one['low'])} to "
         f"{signed(one['high'])}, {one['pairs']} paired seeds"
     ).replace("%", " %")
     seen = f"the smallest difference these seeds could detect is {number(one['detectable'], 2)}"
@@ -148,7 +148,7 @@ def not_better(view: StudyView) -> str:
 
 
 def best_of_arms(view: StudyView) -> dict[str, float]:
-    """The best score of each policy at the highest rung that it and fresh_random reached."""
+    """How far the best score of each policy is from fresh_random's, at the highest rung that both reached."""
     by_arm: dict[str, dict[int, float]] = {}
     for trial in view.search:
         scores = by_arm.setdefault(trial.arm, {})

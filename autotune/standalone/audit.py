@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 
 from autotune.data import Dataset
-from autotune.data.columns import TARGETS, Array
+from autotune.data.columns import TARGETS, Array, is_unloaded
 from autotune.errors import ConfigurationError
 from autotune.seeds import derive
 from autotune.standalone.crossed import FOLDS, judge
@@ -168,6 +168,11 @@ def audit(
     """
     if not near >= 0:
         raise ConfigurationError(f"near must be at least 0, got {near}")
+    if is_unloaded(data.inputs):
+        raise ConfigurationError(
+            "an audit needs all inputs in memory; read the files without limits (no --memory-gib, no "
+            "--cache-gib), or audit a part of them"
+        )
     rows = candidates(data)
     inputs = data.inputs if len(rows) == data.n else data.inputs[rows]
     first = first_of_content(inputs)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from autotune.data import Dataset
 from autotune.data.columns import Array, blocks
-from autotune.errors import SelectorError
+from autotune.errors import ConfigurationError, SelectorError
 from autotune.signals import Signal
 from autotune.standalone.progress import Progress
 from autotune.task import prepare_inputs
@@ -25,6 +25,7 @@ from autotune.training.statics import encoded
 
 WIDTH: Final = 64  # principal components kept; wider raw inputs are reduced to so many
 BAG: Final = 256  # width of a text's features
+VOCABULARY: Final = 1 << 21  # token ids, at most: a direction of each is in memory
 BATCH: Final = 256  # samples that an encoder is given at once
 _SPARE: Final = 16  # directions beyond those kept, which make the kept ones accurate
 _ROUNDS: Final = 4  # of subspace iteration; after these a component is known to about 1 %
@@ -107,6 +108,21 @@ def sharded_features(
     return torch.from_numpy(found[Signal.FEATURES]), "the given encoder"
 
 
+def vocabulary(tokens: Array) -> int:
+    """How many token ids there may be.
+
+    Raises:
+        ConfigurationError: When these numbers can hardly be token ids.
+    """
+    least, most = int(tokens.min()), int(tokens.max())
+    if least < 0 or most >= VOCABULARY:
+        raise ConfigurationError(
+            f"whole numbers are taken for token ids, which must be from 0 to {VOCABULARY - 1}, got {least} "
+            f"to {most}; give numbers that are no ids as floats"
+        )
+    return most + 1
+
+
 def bag_of_words(tokens: Array, generator: torch.Generator) -> Tensor:
     """Sums of random directions of the words, rare words weighing more, scaled to length 1.
 
@@ -119,7 +135,7 @@ def bag_of_words(tokens: Array, generator: torch.Generator) -> Tensor:
     Returns:
         Shape (n, 256), float32; 0 for a text without words.
     """
-    size = int(tokens.max()) + 1
+    size = vocabulary(tokens)
     seen = np.zeros(size, np.int64)
     for _, block in blocks(tokens):  # in how many texts each word is
         rows = np.sort(block, axis=1)

@@ -12,6 +12,7 @@ from autotune.data import Dataset
 from autotune.data.columns import Array, is_unloaded
 from autotune.errors import ConfigurationError
 from autotune.events import Config
+from autotune.standalone.features import vocabulary
 
 SIDE = 7  # of the last feature map of an image, at most
 WIDTH = 64
@@ -36,7 +37,7 @@ def default_model(data: Dataset, rows: Array) -> tuple[Callable[[Config], nn.Mod
             "factory of your own with --model"
         )
     if len(shape) == 1 and data.inputs.dtype.kind == "i":
-        size = int(data.inputs.max()) + 1
+        size = vocabulary(data.inputs)
         return lambda config: _Bag(size, out), "a bag of word embeddings"
     if len(shape) == 1:
         seen = data.inputs[rows]

@@ -87,6 +87,8 @@ def locate(place: str | Path | Remote) -> Location:
             f"{' and '.join(known) or 'no options'} after its path, and no credentials: those come from the "
             "environment or from the machine's role"
         )
+    if parts.fragment:
+        raise ConfigurationError(f"{place}: an address has no part after `#`; write %23 where a name has one")
     if not parts.netloc:
         raise ConfigurationError(f"{place} names no bucket; write {parts.scheme}://bucket/prefix")
     return Remote(f"{parts.scheme}://{parts.netloc}", parts.path.strip("/"), options)

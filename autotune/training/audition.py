@@ -10,13 +10,13 @@ from torch import Tensor
 
 from autotune.errors import SelectorError
 from autotune.policy import POLICY, Policy
-from autotune.signals import HISTORIES, Reading, Signal, Signals
+from autotune.signals import HISTORIES, LENGTH, Reading, Signal, Signals
 from autotune.training.holdout import LEAST
 from autotune.training.memory import logits_of
 from autotune.training.randomness import generator
 from autotune.training.room import Room
 from autotune.training.statics import encoded
-from autotune.training.tracks import LENGTH, unseen
+from autotune.training.tracks import unseen
 from autotune.training.trial import Trial
 
 SAMPLES: Final = 8  # looked at of each split; enough to see shapes

@@ -22,11 +22,14 @@ def find_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return torch.empty(0, device=name).device
+        found = torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without CUDA
         raise ConfigurationError(
             f"device {name!r} cannot be used here: {error!s:.80}; write auto, cpu or cuda"
         ) from error
+    if found.type not in ("cpu", "cuda", "meta"):  # random numbers of others are not a trial's own
+        raise ConfigurationError(f"device {name!r} is not supported; write auto, cpu or cuda")
+    return found
 
 
 def free_bytes(device: torch.device) -> int:

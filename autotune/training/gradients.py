@@ -19,6 +19,7 @@ from autotune.training.modes import evaluating, frozen
 from autotune.training.moments import root_factors
 from autotune.training.projection import SEED, SIDE, WIDTH, Projection, projections
 
+HALVES: Final = (torch.bfloat16, torch.float16)  # projections are of single precision
 BLOCK: Final = 256  # samples at a time: what each layer is given is held until the backward pass
 
 
@@ -122,7 +123,9 @@ class _Projected:
 
     @contextmanager
     def hooked(self) -> Iterator[None]:
-        """Watch the layers."""
+        """Watch the layers; attention's fast path would go past them."""
+        fast = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
         handles = [
             layer.module.register_forward_hook(partial(self._forward, layer), with_kwargs=True)
             for layer in self._layers
@@ -130,6 +133,7 @@ class _Projected:
         try:
             yield
         finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
             for handle in handles:
                 handle.remove()
 
@@ -172,6 +176,11 @@ class _Projected:
                 "samples in the first dimension"
             )
         projection = self._projections[layer.weight]
-        left, right = layer.factors(given, gradient, projection)
-        self._rows.append(projection(left, right))
+        if gradient.dtype in HALVES:
+            gradient = gradient.float()
+        if given.dtype in HALVES:
+            given = given.float()
+        with torch.autocast(gradient.device.type, enabled=False):  # the forward pass may be in it
+            left, right = layer.factors(given, gradient, projection)
+            self._rows.append(projection(left, right))
         self.flops += self._samples * projection.flops(left.shape[1], lookup=layer.lookup)

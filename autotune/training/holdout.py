@@ -16,6 +16,7 @@ from autotune.data import Splits
 from autotune.errors import DivergedError, HungError, TrialError
 from autotune.events import Config
 from autotune.ledger import Label
+from autotune.policy import settings_of
 from autotune.seeds import derive
 from autotune.signals import Signal
 from autotune.training import loop
@@ -34,11 +35,6 @@ EPOCHS: Final = 30  # over the target split, at most
 PATIENCE: Final = 3  # epochs without a lower loss
 JUDGED: Final = 0.1  # of the target split, held out to see when to stop
 LEAST: Final = 20  # samples in the target split
-
-
-def plain(config: Config) -> Config:
-    """A configuration without its policy: it trains on all data."""
-    return {name: value for name, value in config.items() if name.split(".")[0] != "policy"}
 
 
 def reference_losses(room: Room, beat: Beat) -> tuple[Tensor, float]:
@@ -60,7 +56,7 @@ def reference_losses(room: Room, beat: Beat) -> tuple[Tensor, float]:
     Raises:
         TrialError: When that model cannot be trained.
     """
-    config, meter = plain(room.reference), Meter()
+    config, meter = settings_of(room.reference), Meter()
     try:
         return _trained(room, config, meter, beat), meter.ledger().total.flops
     except HungError:

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from autotune.errors import SelectorError
 from autotune.training.projection import Projection, Side
@@ -59,7 +60,7 @@ class Layer:
             return _convolved(self.module, given, gradient, left, right, bias)
         rows = gradient.reshape(len(gradient), -1, gradient.shape[-1])
         if isinstance(self.module, nn.Embedding):
-            ids = given.flatten(1)
+            ids = given.reshape(len(given), -1)
             padding = self.module.padding_idx
             shown = rows if padding is None else rows * (ids != padding).unsqueeze(-1)
             return _chosen(ids, left, rows), right.extended(shown, 0.0)
@@ -68,6 +69,8 @@ class Layer:
 
 def trained_layers(model: nn.Module, names: Sequence[str] = ()) -> list[Layer]:
     """The linear, convolution and embedding layers whose weights are trained, in the model's order.
+
+    Without the projections of `nn.MultiheadAttention`, whose weights it multiplies with itself.
 
     Args:
         model: Any.
@@ -100,7 +103,8 @@ def trained_layers(model: nn.Module, names: Sequence[str] = ()) -> list[Layer]:
 
 def _weighty(module: nn.Module) -> bool:
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding)
-    return isinstance(module, kinds) and module.weight.requires_grad
+    inner = isinstance(module, NonDynamicallyQuantizableLinear)  # attention's, which it never calls
+    return isinstance(module, kinds) and not inner and module.weight.requires_grad
 
 
 def _layer(name: str, module: nn.Module) -> Layer:

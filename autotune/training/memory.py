@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from autotune.errors import SelectorError
-from autotune.signals import CHECKPOINTS, Signal
+from autotune.signals import CHECKPOINTS, LENGTH, Signal
 from autotune.task import Batch
 from autotune.training.parallel.ranks import ALONE, Ranks
 from autotune.training.parts import Part
 from autotune.training.points import Points
-from autotune.training.tracks import LENGTH, Track, margins
+from autotune.training.tracks import Track, margins
 
 
 class Memory:

@@ -14,6 +14,7 @@ from autotune.data import Splits
 from autotune.data.splits import Ids
 from autotune.errors import TrialError
 from autotune.events import Config
+from autotune.policy import settings_of
 from autotune.task import ModelTask
 from autotune.training import loop
 from autotune.training.meter import Meter
@@ -68,7 +69,7 @@ def first_step(room: Room, task: ModelTask, seed: int) -> Step:
     Raises:
         Exception: Whatever the user's code raises.
     """
-    assignment = _assignment(_settings(room.reference), math.inf, seed)
+    assignment = _assignment(settings_of(room.reference), math.inf, seed)
     steps = loop.fitting(task, Session(replace(room, store=_NOWHERE), assignment, lambda: None, Meter()))
     try:
         return next(steps)
@@ -90,18 +91,13 @@ def rehearse(room: Room, config: Config, shown: Config, beat: Beat, seed: int = 
         TrialError: When the loop stops early, or does not report the task's metric.
         Exception: Whatever the user's code raises.
     """
-    plain = _settings(config)
+    plain = settings_of(config)
     splits = room.splits
     few = Splits(_spread(splits.train), _spread(splits.target), _spread(splits.validation), splits.test)
     with tempfile.TemporaryDirectory(prefix="autotune-rehearsal-") as folder:
         stage = replace(room, splits=few, store=CheckpointStore(folder))
         assignment = _assignment(plain, sys.float_info.min, seed)
         loop.scored(room.task, Session(stage, assignment, beat, Meter(), shown=shown))
-
-
-def _settings(config: Config) -> Config:
-    """A configuration without its policy."""
-    return {name: value for name, value in config.items() if name.split(".")[0] != "policy"}
 
 
 def _assignment(config: Config, until: float, seed: int) -> Assignment:

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from autotune.errors import SelectorError
-from autotune.policy import Policy
+from autotune.policy import Policy, settings_of
 from autotune.seeds import derive
 from autotune.signals import Signal
 from autotune.task import Batch
 from autotune.training.buffer import RowBuffer
 from autotune.training.flops import forward_flops
-from autotune.training.holdout import EPOCHS, PATIENCE, plain, reference_losses
+from autotune.training.holdout import EPOCHS, PATIENCE, reference_losses
 from autotune.training.modes import evaluating
 from autotune.training.probe import probe
 from autotune.training.randomness import GlobalGenerators
@@ -43,7 +43,7 @@ def _key(room: Room, signal: Signal) -> Key:
     }
     if room.task.encoder is not None and signal is Signal.FEATURES:
         return Key(signal.value, facts | {"encoder": fingerprint(room.task.encoder)})
-    config = plain(room.reference)
+    config = settings_of(room.reference)
     trial = probe(room, config)
     return Key(
         signal.value,

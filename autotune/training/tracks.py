@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from autotune.signals import Reading
-
-LENGTH: Final = 16  # values of a history
 
 
 class Track:

@@ -116,7 +116,9 @@ class Trial:
         return Snapshot(taken.fidelity, taken.tensors, {**taken.state, "facts": facts})
 
     def branch(self) -> Snapshot:
-        """The trial without its account, to come back to."""
+        """The trial without its account, to come back to; a loop's own rates fall from where they are."""
+        if self._schedule.idle:
+            self._rates = [float(group["lr"]) for group in self._optimizer.param_groups]
         return capture({name: part for name, part in self._parts.items() if name != ACCOUNT}, self.fidelity)
 
     def come_back(self, snapshot: Snapshot) -> None:

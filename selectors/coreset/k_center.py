@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from autotune.features import ordered
+from autotune.numerics.similarity import ROUNDING
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
 
@@ -18,7 +19,6 @@ Floats = npt.NDArray[np.float32]
 
 ACTIVE: Final = 512  # points kept exact together: their distances to each other fit in a core's cache
 CHUNK: Final = 128  # points caught up by one matrix product
-SAME: Final = 1e-5  # squared distances below this share of the squared norm are float32 rounding
 
 
 @final
@@ -162,4 +162,4 @@ def _distances(rows: Tensor, sizes: Tensor) -> Tensor:
 
 def _rounded(squared: Tensor, sizes: Tensor) -> Tensor:
     """What is below the rounding error of float32 is 0; the last dimension is that of the sizes."""
-    return squared.masked_fill_(squared < SAME * sizes, 0.0)
+    return squared.masked_fill_(squared < ROUNDING * sizes, 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -16,13 +16,11 @@ from autotune.numerics.influence import (
     finite_factors,
     mean_gradient,
 )
-from autotune.numerics.similarity import Index, Similarities
+from autotune.numerics.similarity import ROUNDING, Index, Similarities
 from autotune.numerics.submodular import facility_location
 from autotune.sampling import observed
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
-
-ROUNDING: Final = 1e-5  # squared distances below this share of the squared norms are float32 rounding
 
 
 @final

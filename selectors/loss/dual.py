@@ -13,7 +13,7 @@ from autotune.numerics.draws import guessed, gumbel
 from autotune.numerics.dynamics import recent_mean, windowed_moments
 from autotune.sampling import observed, rank, shuffle_cost, sort_cost
 from autotune.selection import Selector, Subset, check_positive, register
-from autotune.signals import Signal, Signals
+from autotune.signals import LENGTH, Signal, Signals
 
 SHARPNESS: Final = 15.0  # C of the beta distribution, as published
 ANCHORS: Final = 10  # samples of the highest score, whose mean prediction it is centred on
@@ -35,7 +35,7 @@ class Dual(Selector):
     Prediction Uncertainty", ICML 2025.
 
     Attributes:
-        window: Sights in a window, at least 2.
+        window: Sights in a window, from 2 to 16.
         beta: Draw with the beta density; otherwise keep the highest scores.
         easing: How late the mode moves, the published c, above 0: at ratio r of samples left out the density
             has moved by r ** easing.
@@ -49,8 +49,11 @@ class Dual(Selector):
     tolerates_gaps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.window < 2:
-            raise SelectorError(f"window must be at least 2 sights, for a deviation, got {self.window}")
+        if not 2 <= self.window <= LENGTH:
+            raise SelectorError(
+                f"window must be from 2 sights, for a deviation, to the {LENGTH} that are kept, got "
+                f"{self.window}"
+            )
         check_positive("easing", self.easing, 4.0)
 
     def select(self, signals: Signals, budget: int, generator: torch.Generator) -> Subset:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autotune.errors import SelectorError
-from autotune.sampling import sort_cost
+from autotune.sampling import shuffle_cost, sort_cost
 from autotune.selection import Selector, Subset, register
 from autotune.signals import Signal, Signals
 
@@ -56,8 +56,8 @@ class InfoBatch(Selector):
         return Subset.weighted(signals.ids[torch.cat([kept, drawn])], weights.to(signals.ids.device))
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """Mean, threshold and draw, and a sort of the losses: 4n + n log2 n."""
-        return 4.0 * n + sort_cost(n)
+        """Mean and threshold, a draw, and a sort of the losses."""
+        return 4.0 * n + shuffle_cost(n) + sort_cost(n)
 
 
 def high_stratum(losses: Tensor, covered: Tensor, limit: int) -> Tensor:

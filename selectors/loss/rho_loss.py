@@ -33,7 +33,7 @@ class RhoLoss(ScoreSelector):
         return reducible_loss(observed(signals, Signal.LOSS), observed(signals, Signal.REFERENCE_LOSS))
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """A difference per candidate, and a sort: n + n log2 n."""
+        """A difference per candidate, and a sort: n + 32 n log2 n."""
         return n + sort_cost(n)
 
 

@@ -22,8 +22,9 @@ class SmallLoss(Selector):
     """Keep the samples with the smallest loss.
 
     Networks fit clean labels before wrong ones, so the smallest losses are the likeliest to be clean. Losses
-    may be left over from training. A sample that never had one cannot be judged, so it goes first, in random
-    order: each is looked at once before it can be left out. A loss that is not finite goes last.
+    may be left over from training where all candidates have one; else those of the pool are computed anew.
+    Where signals come from elsewhere, a sample without a loss cannot be judged, and goes first, in random
+    order. A loss that is not finite goes last.
 
     Reference: Han et al., "Co-teaching: Robust Training of Deep Neural Networks with Extremely Noisy Labels",
     NeurIPS 2018, algorithm 1 (its small-loss rule and the schedule of R(T), with one network).

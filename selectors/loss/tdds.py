@@ -14,7 +14,7 @@ from autotune.numerics.dynamics import recent_mean, windowed_moments
 from autotune.sampling import observed, shuffle_cost, sort_cost
 from autotune.scoring import ScoreSelector
 from autotune.selection import register
-from autotune.signals import Signal, Signals
+from autotune.signals import LENGTH, Signal, Signals
 
 
 @final
@@ -29,7 +29,7 @@ class TDDS(ScoreSelector):
     Dataset Pruning", CVPR 2024.
 
     Attributes:
-        window: Sights in a window, at least 3.
+        window: Sights in a window, from 3 to 16.
         decay: Share of the newest window in the moving average, in (0, 1).
     """
 
@@ -41,9 +41,10 @@ class TDDS(ScoreSelector):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.window < 3:
+        if not 3 <= self.window <= LENGTH:
             raise SelectorError(
-                f"window must be at least 3 sights, for two changes to differ, got {self.window}"
+                f"window must be from 3 sights, for two changes to differ, to the {LENGTH} that are kept, "
+                f"got {self.window}"
             )
         if not 0.0 < self.decay < 1.0:
             raise SelectorError(f"decay must be in (0, 1), got {self.decay}")

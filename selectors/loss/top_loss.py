@@ -33,5 +33,5 @@ class TopLoss(ScoreSelector):
         return observed(signals, Signal.LOSS)
 
     def cost(self, n: int, budget: int, width: int) -> float:
-        """A sort: n log2 n."""
+        """A sort: 32 n log2 n."""
         return sort_cost(n)

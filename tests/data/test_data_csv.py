@@ -75,3 +75,10 @@ def test_unusable_files(tmp_path, content, arguments, text):
 def test_missing_file(tmp_path):
     with pytest.raises(DataError, match=r"a.csv does not exist"):
         Dataset.from_csv(tmp_path / "a.csv", target="y")
+
+
+@pytest.mark.parametrize("text", ["größe,income\n1,2\n", "size,income\n1,größer\n2,kleiner\n"])
+def test_text_that_is_not_utf8_is_refused_in_words(tmp_path, text):
+    (tmp_path / "a.csv").write_bytes(text.encode("iso-8859-1"))
+    with pytest.raises(DataError, match="not UTF-8; save it as UTF-8"):
+        Dataset.from_csv(tmp_path / "a.csv", target="income")

@@ -17,7 +17,8 @@ from autotune.data import Dataset, Limits, Splits, open_dataset
 from autotune.data.shards import inputs as shard_inputs
 from autotune.data.shards.cache import GIB, Cache
 from autotune.data.shards.order import windows
-from autotune.errors import DataError, StorageError
+from autotune.errors import ConfigurationError, DataError, StorageError
+from autotune.standalone.audit import audit
 
 ROWS, SHARDS = 100, 5
 
@@ -278,5 +279,28 @@ def test_a_file_that_is_written_anew_is_not_read_from_the_cache(folder, limits):
 def test_open_dataset_leaves_inputs_in_their_shards_within_limits(folder, limits):
     data = open_dataset(folder, limits=limits)
     assert data.fingerprint == opened(folder, limits, inputs="x").fingerprint
-    with pytest.raises(DataError, match="cache_gib must be above 0, got 0"):
+    with pytest.raises(DataError, match="cache_gib must be finite and above 0, got 0"):
         Limits(0)
+
+
+def test_columns_are_marked_by_the_rows_to_train_on_as_in_memory(tmp_path):
+    pq.write_table(pa.table({"x": [1.0, 2.0], "z": [None, 1.0], "y": [0, 1]}), tmp_path / "train.parquet")
+    pq.write_table(pa.table({"x": [None, 2.0], "z": [0.0, 1.0], "y": [0, 1]}), tmp_path / "test.parquet")
+    kept = Dataset.from_shards(tmp_path, target="y", limits=Limits(folder=tmp_path / "cache"))
+    held = Dataset.from_parquet(tmp_path, target="y")
+    assert kept.inputs[:].tolist() == held.inputs.tolist()
+    assert held.inputs.shape == (4, 3)
+
+
+def test_an_empty_file_is_said_to_be_none(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"")
+    with pytest.raises(DataError, match="damaged or no Parquet file"):
+        Dataset.from_shards(tmp_path, target="y")
+    with pytest.raises(DataError, match="cache_gib must be finite and above 0, got inf"):
+        Limits(cache_gib=float("inf"))
+
+
+def test_an_audit_wants_its_inputs_in_memory(tmp_path):
+    pq.write_table(pa.table({"x": [1.0, 2.0], "y": [0, 1]}), tmp_path / "a.parquet")
+    with pytest.raises(ConfigurationError, match="an audit needs all inputs in memory"):
+        audit(Dataset.from_shards(tmp_path, target="y", limits=Limits(folder=tmp_path / "cache")))

@@ -85,3 +85,16 @@ def test_annotators_labels_of_cifar_come_along(data_dir):
     assert 0.38 < wrong < 0.43  # 40.2 % over all four files, as its authors state
     noisy = np.where(data.columns["label_human_worst"] < 0, data.targets, data.columns["label_human_worst"])
     assert data.with_columns(targets=noisy).classes == 10
+
+
+@pytest.mark.parametrize("option", [{"target": "y"}, {"inputs": ["y"]}, {"kind": "regression"}])
+def test_what_a_format_says_itself_cannot_be_said_otherwise(tmp_path, option):
+    saved = open_dataset("digits").save(tmp_path / "d.arrow")
+    for source in (saved, "digits"):
+        with pytest.raises(
+            DataError, match=f"says itself what its columns are; leave out {next(iter(option))}"
+        ):
+            open_dataset(source, **option)
+    with pytest.raises(DataError, match="unknown column 'embeding'"):
+        open_dataset(saved, keep=["embeding"])
+    assert open_dataset(saved, keep=["targets"]).n == 1797

@@ -216,3 +216,22 @@ def test_damaged_parquet(tmp_path):
         Dataset.from_parquet(path, target="label")
     with pytest.raises(DataError, match=r"b.parquet does not exist; .* has: a.parquet"):
         Dataset.from_parquet(tmp_path / "b.parquet", target="label")
+
+
+@pytest.mark.parametrize(("dtype", "mode"), [(np.uint16, "I;16"), (np.float32, "F")])
+def test_images_of_more_than_eight_bits_are_refused_and_not_cut_off(dtype, mode):
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(16, dtype=dtype).reshape(4, 4) * 4000).save(buffer, "TIFF")
+    rows = pa.table({"image": image_column([buffer.getvalue()]), "label": [0]})
+    with pytest.raises(DataError, match=rf"row id 0 has more than 8 bits per pixel \(mode {mode}"):
+        Dataset.from_table(rows, target="label")
+
+
+def test_lists_of_another_length_in_the_test_files_are_refused_and_empty_files_are_nothing(tmp_path):
+    pq.write_table(pa.table({"x": [[1.0, 2.0]] * 4, "label": [0, 1] * 2}), tmp_path / "train.parquet")
+    pq.write_table(pa.table({"x": [[1.0, 2.0, 3.0]], "label": [0]}), tmp_path / "test.parquet")
+    with pytest.raises(DataError, match=r"must have one length, got \(2,\) and in the test files \(3,\)"):
+        Dataset.from_parquet(tmp_path, target="label")
+    empty = pa.table({"x": pa.array([], pa.list_(pa.float64())), "label": pa.array([], pa.int64())})
+    pq.write_table(empty, tmp_path / "test.parquet")
+    assert Dataset.from_parquet(tmp_path, target="label").inputs.shape == (4, 2)

@@ -64,3 +64,8 @@ def test_nothing_there(tmp_path):
         Dataset.from_text(tmp_path / "none.txt")
     with pytest.raises(DataError, match=r"none.txt is not a file"):
         Dataset.from_text([tmp_path / "none.txt"])
+
+
+def test_a_mark_at_the_beginning_of_a_file_is_no_part_of_a_label(tmp_path):
+    (tmp_path / "a.txt").write_bytes("ham one\nspam two\nham three\n".encode("utf-8-sig"))
+    assert Dataset.from_text(tmp_path / "a.txt").names == ("ham", "spam")

@@ -81,3 +81,12 @@ def test_progress_ends_at_one():
     given = similarities(blobs([50, 50]))
     celled_facility_location(given, 10, seeded(), largest=40, progress=told.append)
     assert told[-1] == 1.0
+
+
+def test_the_order_is_nested_where_samples_have_copies():
+    points = torch.randn(40, 4, generator=seeded()).repeat(4, 1)
+    given = similarities(points, "cosine")
+    whole = celled_facility_location(given, 32, seeded(), largest=30)
+    for budget in range(1, 32):
+        shorter = celled_facility_location(given, budget, seeded(), largest=30)
+        assert torch.equal(whole.picks[:budget], shorter.picks), budget

@@ -97,3 +97,14 @@ def test_similarities_of_your_own_are_summed_by_blocks():
 def test_an_unknown_kernel_is_refused():
     with pytest.raises(SelectorError, match="unknown kernel 'rfb'; did you mean 'rbf'"):
         similarities(points(), "rfb")
+
+
+def test_samples_without_a_direction_are_alike_and_half_like_all_others():
+    rows = torch.cat([torch.zeros(2, 3), torch.eye(3)])
+    given_all = similarities(rows, "cosine")
+    whole = matrix(given_all)
+    assert torch.allclose(whole.diagonal(), torch.ones(5))
+    assert torch.allclose(whole[0, 1], torch.tensor(1.0))
+    assert torch.allclose(whole[:2, 2:], torch.full((2, 3), 0.5))
+    squared = torch.cdist(given_all.rows, given_all.rows).square()
+    assert torch.allclose(given_all.at(squared), whole, atol=1e-5)

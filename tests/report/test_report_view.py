@@ -6,8 +6,18 @@ from hypothesis import strategies as st
 from synthetic import study, write
 
 from autotune.errors import FolderError
-from autotune.events import SEARCH, DriverStarted, Held, Opened, Proposed, from_json, to_json
-from autotune.ledger import Label, Ledger
+from autotune.events import (
+    SEARCH,
+    Assigned,
+    DriverStarted,
+    Held,
+    Opened,
+    Proposed,
+    Reported,
+    from_json,
+    to_json,
+)
+from autotune.ledger import Charge, Label, Ledger
 from autotune.log import TrialLog
 from autotune.report.account import fates
 from autotune.report.page import page
@@ -140,3 +150,24 @@ def test_wall_clock_counts_drivers_and_not_the_pauses_between_them(tmp_path, mon
     second.append(Proposed(1, {}, 0, "t"))
     second.close()
     assert StudyView.load(tmp_path).wall_s == 6.0  # from DriverStarted on
+
+
+def test_what_trials_took_before_an_engine_could_tell_is_paid_too():
+    """Three hours by a driver that told of no machines; the next one tells of a minute, and is told again."""
+
+    def trial(number, seconds):
+        spent = Ledger({Label.TRAIN: Charge(1.0, seconds)})
+        done = Reported(number, number, 0, 1.0, 0.5, {}, spent, node="a100")
+        return Proposed(number, {}, 0, "t"), Assigned(number, number, 0, 0.0, 1.0), done
+
+    def paid(*events):
+        return StudyView.of([Opened({"rungs": [1.0]}), *events]).bill
+
+    first = (DriverStarted(1, prices={"a100": 2.0}), *trial(0, 3 * 3600.0))
+    assert paid(*first).total == 6.0
+    second = (DriverStarted(2), *trial(1, 30.0), Held({"a100": 60.0}, {"a100": 60.0}))
+    bill = paid(*first, *second)
+    assert bill.total == pytest.approx(6.0 + 2 / 60)
+    assert bill.idle == pytest.approx(1 / 60)
+    again = paid(*first, *second, DriverStarted(3), Held({"a100": 60.0}, {"a100": 60.0}))
+    assert again.total == pytest.approx(6.0 + 4 / 60)

@@ -83,7 +83,7 @@ def test_unseen_samples_are_drawn_about_as_often_as_others():
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
-    [({"window": 1}, "window must be at least 2"), ({"easing": 0.0}, "easing must be finite and above 0")],
+    [({"window": 1}, "window must be from 2"), ({"easing": 0.0}, "easing must be finite and above 0")],
 )
 def test_what_is_out_of_range_is_refused(arguments, text):
     with pytest.raises(SelectorError, match=text):

@@ -55,3 +55,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_kept():
 def test_values_out_of_range_are_refused(name, value, text):
     with pytest.raises(SelectorError, match=text):
         make_selector("log_det", **{name: value})
+
+
+def test_blank_samples_are_copies_of_each_other():
+    features = torch.cat([torch.zeros(20, 6), points(40, 6)])
+    picks = draw(LogDetSelector(0.01, "cosine"), signals(features), 20).ids
+    assert int((picks < 20).sum()) <= 3  # of twenty

@@ -63,7 +63,11 @@ def test_the_most_unsteady_are_kept():
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
-    [({"window": 2}, "window must be at least 3"), ({"decay": 1.0}, r"decay must be in \(0, 1\), got 1.0")],
+    [
+        ({"window": 2}, "window must be from 3"),
+        ({"window": 17}, "to the 16 that are kept, got 17"),
+        ({"decay": 1.0}, r"decay must be in \(0, 1\), got 1.0"),
+    ],
 )
 def test_what_is_out_of_range_is_refused(arguments, text):
     with pytest.raises(SelectorError, match=text):

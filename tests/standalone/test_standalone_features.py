@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from autotune.data import Dataset
+from autotune.errors import ConfigurationError
 from autotune.standalone.features import BAG, WIDTH, bag_of_words, encoder_features, raw_features
 from autotune.standalone.progress import Silent
 
@@ -53,3 +55,9 @@ def test_an_encoder_reads_prepared_inputs_and_stays_as_it_was():
     features = encoder_features(Dataset.from_arrays(images), np.array([1, 3]), encoder, "cpu", Silent())
     assert torch.equal(features, torch.ones(2, 4))
     assert encoder.training
+
+
+@pytest.mark.parametrize("ids", [[[-1, 2], [3, 4]], [[1, 10**9], [3, 4]]])
+def test_whole_numbers_that_are_no_token_ids_are_refused(ids):
+    with pytest.raises(ConfigurationError, match="taken for token ids, which must be from 0 to"):
+        raw_features(Dataset.from_arrays(np.array(ids), np.array([0, 1])), seeded())

@@ -160,3 +160,8 @@ def test_what_has_arrived_is_not_asked_for_again(monkeypatch):
     inner = Flaky()
     assert Patient(inner).get_all(iter("abcde")) == [b"a", b"b", b"c", b"d", b"e"]
     assert inner.asked == [["a", "b"], ["c", "d"], ["e"], ["e"]]
+
+
+def test_an_address_has_no_fragment():
+    with pytest.raises(ConfigurationError, match="no part after `#`"):
+        locate("s3://bucket/run#2")

@@ -45,3 +45,5 @@ def test_a_device_that_is_not_there_is_said():
     assert find_device("auto").type in ("cpu", "cuda")
     with pytest.raises(ConfigurationError, match="cannot be used here"):
         find_device("cuda:99")
+    with pytest.raises(ConfigurationError, match=r"cannot be used here|not supported"):
+        find_device("mps")

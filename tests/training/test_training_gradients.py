@@ -332,3 +332,72 @@ def test_rows_that_never_moved_are_not_blown_up():
     assert left[1] / left[0] == pytest.approx((FLOOR * 2 / 3) ** -0.5)
     optimizer.state[model.weight] = {"exp_avg_sq": torch.zeros(3, 4)}
     assert root_factors(optimizer, model.weight, None) is None
+
+
+class Looked(nn.Module):
+    """One id for each sample, as a column of a table has."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(7, 4), nn.Linear(4, CLASSES)
+
+    def forward(self, ids):
+        return self.head(self.embed(ids[:, 0]))
+
+
+class Attentive(nn.Module):
+    """Attention over three positions, some of them padding."""
+
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+        self.body, self.head = nn.TransformerEncoder(layer, 1), nn.Linear(8, CLASSES)
+
+    def forward(self, inputs):
+        hidden = torch.arange(3).expand(len(inputs), 3) >= 1 + torch.arange(len(inputs))[:, None] % 3
+        return self.head(self.body(inputs, src_key_padding_mask=hidden)[:, 0])
+
+
+def batch_of(inputs):
+    return Batch(torch.arange(N), inputs, torch.arange(N) % CLASSES, torch.ones(N))
+
+
+def test_one_id_per_sample_is_a_sequence_of_one():
+    torch.manual_seed(0)
+    model, batch = Looked().double(), batch_of(torch.randint(0, 7, (N, 2)))
+    rows = [gradient.flatten(1) for gradient in exact(model, batch)]
+    assert torch.allclose(gram(collect(model, batch, width=10**6, side=10**6)), gram(torch.cat(rows, 1)))
+
+
+def test_attention_keeps_its_own_projections_to_itself_and_takes_no_short_cut():
+    torch.manual_seed(0)
+    model = Attentive()
+    assert [layer.name.split(".")[-1] for layer in trained_layers(model)] == ["linear1", "linear2", "head"]
+    before = torch.backends.mha.get_fastpath_enabled()
+    rows = collect(model, batch_of(torch.randn(N, 3, 8)))
+    assert torch.isfinite(rows).all() and rows.abs().sum() > 0
+    assert torch.backends.mha.get_fastpath_enabled() == before
+
+
+class Casting(nn.Module):
+    """Computes in lower precision by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(200, 16), nn.ReLU(), nn.Linear(16, CLASSES))
+
+    def forward(self, inputs):
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.inner(inputs).float()
+
+
+@pytest.mark.parametrize("casts", [True, False])
+def test_projections_of_half_precision_are_in_single(casts):
+    torch.manual_seed(0)
+    model, batch = Casting(), batch_of(torch.randn(N, 200))
+    whole = collect(model.inner, batch)
+    half = (
+        collect(model, batch) if casts else collect(model.inner.bfloat16(), batch_of(batch.inputs.bfloat16()))
+    )
+    assert half.dtype == torch.float32
+    assert F.cosine_similarity(half, whole).min() > 0.98

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from autotune.errors import SelectorError
-from autotune.signals import Signal
+from autotune.signals import LENGTH, Signal
 from autotune.task import Batch
 from autotune.training.memory import Memory
-from autotune.training.tracks import LENGTH, Track, margins, suffices, unseen
+from autotune.training.tracks import Track, margins, suffices, unseen
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,7 @@ from autotune.errors import ConfigurationError, SelectorError
 from autotune.events import Failed, Reported
 from autotune.ledger import Label
 from autotune.selection import Selector, Subset
-from autotune.signals import CHECKPOINTS, Signal, passes
+from autotune.signals import CHECKPOINTS, LENGTH, Signal, passes
 from autotune.space import Choice, SearchSpace
 from autotune.task import Classification, CustomLoop, Regression
 from autotune.testing.workloads import Fuse, Killed, WorkloadContract, declared
@@ -25,7 +25,6 @@ from autotune.training.holdout import EPOCHS, PATIENCE
 from autotune.training.preflight import check
 from autotune.training.probe import probe
 from autotune.training.rules import TrialRules
-from autotune.training.tracks import LENGTH
 from autotune.training.workload import TrainingWorkload
 from autotune.work import Assignment
 

@@ -9,6 +9,7 @@ A file's time is when it was last opened. One that is removed while it is mapped
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -47,8 +48,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("cache_gib", "memory_gib"):
-            if not getattr(self, name) > 0:
-                raise DataError(f"{name} must be above 0, got {getattr(self, name)}; try 8")
+            if not 0 < getattr(self, name) < math.inf:
+                raise DataError(f"{name} must be finite and above 0, got {getattr(self, name)}; try 8")
 
     @property
     def half(self) -> int:

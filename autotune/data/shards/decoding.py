@@ -40,7 +40,7 @@ class Decoder:
 
 
 def decoder_for(names: Sequence[str], footers: Sequence[Footer], tokenizer: HashingTokenizer) -> Decoder:
-    """How the input columns of these shards are decoded.
+    """How the input columns of shards are decoded, by those to train on.
 
     Raises:
         DataError: When that would need all rows at once, or is not known.

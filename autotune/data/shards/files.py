@@ -23,6 +23,7 @@ from autotune.storage.store import Stored
 
 BUFFER: Final = 4 << 20  # bytes of one request while a row group is read
 _TAIL: Final = 1 << 16  # bytes in which most footers are
+_LEAST: Final = 12  # bytes of the smallest Parquet file
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class Shard:
         Raises:
             DataError: When it has none.
         """
+        if self.size < _LEAST:
+            raise DataError(f"{self} is damaged or no Parquet file; write it again, or move it elsewhere")
         tail = self.part(max(0, self.size - _TAIL), _TAIL)
         length = int.from_bytes(tail[-8:-4], "little") + 8
         if tail[-4:] != b"PAR1" or length > self.size:
@@ -146,7 +149,7 @@ def find_shards(source: Source | Remote) -> tuple[list[Shard], list[Shard]]:
     test = [shard for shard in shards if is_test(Path(shard.name))]
     if len(test) == len(shards):
         return shards, []  # only the test part was asked for: then it is the data
-    return [shard for shard in shards if shard not in test], test
+    return [shard for shard in shards if not is_test(Path(shard.name))], test
 
 
 def _local(path: Path) -> Shard:

@@ -38,13 +38,18 @@ class Footer:
 
     def nulls(self, column: str) -> bool:
         """Whether a column of numbers may have missing values."""
-        for group in (self.metadata.row_group(i) for i in range(self.metadata.num_row_groups)):
-            for chunk in (group.column(i) for i in range(group.num_columns)):
-                if chunk.path_in_schema == column:
-                    counted = chunk.statistics is not None and chunk.statistics.has_null_count
-                    if not counted or chunk.statistics.null_count:
-                        return True
-        return False
+        place = self._places[column]
+        chunks = (self.metadata.row_group(i).column(place) for i in range(self.metadata.num_row_groups))
+        return any(
+            one.statistics is None or not one.statistics.has_null_count or one.statistics.null_count
+            for one in chunks
+        )
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Position of each column among the chunks of a row group."""
+        schema = self.metadata.schema
+        return {schema.column(i).path: i for i in range(len(schema))}
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,7 +40,7 @@ def read(source: Source | Remote, roles: Roles, tokenizer: HashingTokenizer, lim
         raise DataError(f"{footers[0].shard}: {error}") from error
     small = [*([roles.target] if roles.target else []), *roles.keep]
     check_alike(footers, [*names, *small])
-    layout, decoder = laid_out(footers), decoder_for(names, footers, tokenizer)
+    layout, decoder = laid_out(footers), decoder_for(names, footers[: len(train)], tokenizer)
     facts = [(one.shard.name, one.shard.size, one.metadata.num_rows, one.digest) for one in footers]
     fingerprint = hashlib.sha256(repr((facts, decoder)).encode()).hexdigest()
     unknown = ShardedInputs(layout, decoder, limits, (), np.dtype(np.float32), fingerprint)

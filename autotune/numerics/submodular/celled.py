@@ -57,7 +57,8 @@ def celled_facility_location(
                 progress((place + 1) / len(parts))
         merged = _merged(parts, [one for one in orders if one is not None], budget)
         for place, order in enumerate(orders):  # a cell whose last pick counts may have more that do
-            if order is not None and order.gains[-1] > merged.gains[-1] and counts[place] < len(parts[place]):
+            more = order is not None and order.gains[-1] >= merged.gains[-1]
+            if more and counts[place] < len(parts[place]):
                 counts[place], orders[place] = min(2 * counts[place], len(parts[place])), None
         if None not in orders:
             return merged

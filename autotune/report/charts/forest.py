@@ -27,7 +27,7 @@ def forest(comparisons: Sequence[Mapping[str, Any]], margin: float, confidence: 
     return svg(
         WIDTH,
         bottom + 44,
-        f"Difference of the winner from each baseline with {confidence:.0%} intervals",
+        f"Difference of the winner from each baseline with {100 * confidence:g} % intervals",
         tag(
             "rect",
             x=x(-margin),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from autotune.events import Config
+from autotune.policy import settings_of
 from autotune.training.randomness import GlobalGenerators
 from autotune.training.settings import TRAINING_NAMES
 from autotune.training.step import Step
@@ -111,7 +112,7 @@ def kind_of(step: Step, config: Config) -> Hashable:
     What a model is made of is read from the configuration: beside the training settings and the policy,
     those of both are equal. Batches may differ by as much as 1 : 2 in size.
     """
-    rest = {k: v for k, v in config.items() if k not in TRAINING_NAMES and k.split(".")[0] != "policy"}
+    rest = {k: v for k, v in settings_of(config).items() if k not in TRAINING_NAMES}
     weights = tuple((name, p.shape, p.dtype) for name, p in step.model.named_parameters())
     size = (len(step.batch) - 1).bit_length()
     return type(step.model), json.dumps(rest, sort_keys=True, default=repr), weights, step.smoothing, size
