@@ -6,6 +6,7 @@ import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import torch
@@ -19,6 +20,7 @@ from autotune.ledger import Label
 from autotune.policy import settings_of
 from autotune.seeds import derive
 from autotune.signals import Signal
+from autotune.task import ModelTask
 from autotune.training import loop
 from autotune.training.compare import wearing
 from autotune.training.meter import Meter
@@ -51,7 +53,8 @@ def reference_losses(room: Room, beat: Beat) -> tuple[Tensor, float]:
         beat: Called whenever it makes progress.
 
     Returns:
-        Losses in the order of the training split, shape (n,), and the FLOPs of all of it.
+        Losses in the order of the training split, without label smoothing and with nothing else: those with
+        any of it lie between. Shape (n, 2), or (n, 1) where the loss is not the task's. And the FLOPs of all.
 
     Raises:
         TrialError: When that model cannot be trained.
@@ -69,11 +72,16 @@ def reference_losses(room: Room, beat: Beat) -> tuple[Tensor, float]:
 
 
 def _trained(room: Room, config: Config, meter: Meter, beat: Beat) -> Tensor:
-    def losses(trial: Trial, weights: Mapping[str, Tensor], ids: Tensor) -> Tensor:
+    def losses(
+        trial: Trial, weights: Mapping[str, Tensor], ids: Tensor, smoothing: float | None = None
+    ) -> Tensor:
         meter.charge(Label.SCORE, trial.cost.scoring(len(ids)))
         batches = room.samples.batches(ids, room.rules.eval_batch, beat)
+        collector = trial.source.collector
+        if smoothing is not None:
+            collector = replace(collector, losses=partial(room.task.losses, smoothing=smoothing))
         with wearing(trial.model, weights):
-            found = trial.source.collector.collect(batches, frozenset({Signal.LOSS}), beat, len(ids))
+            found = collector.collect(batches, frozenset({Signal.LOSS}), beat, len(ids))
         return found[Signal.LOSS]
 
     splits = _split(room)
@@ -89,7 +97,9 @@ def _trained(room: Room, config: Config, meter: Meter, beat: Beat) -> Tensor:
             break
     if best is None:
         raise DivergedError("its loss is never finite")
-    return losses(trial, best, room.train)
+    default = isinstance(room.task, ModelTask) and room.task.loss is None
+    smoothings = (0.0, 1.0) if default else (None,)
+    return torch.stack([losses(trial, best, room.train, smoothing) for smoothing in smoothings], 1)
 
 
 def _epochs(room: Room, config: Config, meter: Meter, beat: Beat) -> Iterator[Trial]:

@@ -97,8 +97,12 @@ class Room:
         """The signals that are the same for all trials, and are computed once."""
         return ONCE | {Signal.FEATURES} if self.task.encoder is not None else ONCE
 
+    def smoothing(self, config: Mapping[str, Any]) -> float:
+        """Label smoothing of a configuration's losses."""
+        return Settings.from_config(config).label_smoothing if isinstance(self.task, ModelTask) else 0.0
+
     def losses(self, config: Mapping[str, Any]) -> LossFunction | None:
         """Per-sample losses as they are trained on; None when only the user's own loop knows them."""
         if isinstance(self.task, ModelTask):
-            return partial(self.task.losses, smoothing=Settings.from_config(config).label_smoothing)
+            return partial(self.task.losses, smoothing=self.smoothing(config))
         return self.task.loss if isinstance(self.task, CustomLoop) else None

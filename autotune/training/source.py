@@ -39,6 +39,7 @@ class Source:
         memory: What the trial remembers of its training.
         meter: What it spends.
         cost: What passes of its model cost.
+        smoothing: Of the labels, in its losses.
     """
 
     room: Room
@@ -47,6 +48,7 @@ class Source:
     memory: Memory
     meter: Meter
     cost: PassCost
+    smoothing: float = 0.0
 
     @property
     def alone(self) -> Source:
@@ -147,7 +149,10 @@ class Source:
         key = statics.key(self.room, signal)
         entry = self.room.ranks.first(lambda: self.room.shared.get(key, self.meter.account, make, beat))
         self.meter.charge_shared(key.name, entry.owner, entry.flops)
-        return entry.values[torch.searchsorted(self.room.train, ids)]
+        values = entry.values[torch.searchsorted(self.room.train, ids)]
+        if signal is not Signal.REFERENCE_LOSS:
+            return values
+        return torch.lerp(values[:, 0], values[:, -1], self.smoothing)  # a loss is linear in its smoothing
 
     def _forward(self, ids: Tensor, signals: frozenset[Signal], beat: Beat) -> dict[Signal, Tensor]:
         with self.meter.measure(Label.SCORE):

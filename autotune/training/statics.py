@@ -53,6 +53,7 @@ def _key(room: Room, signal: Signal) -> Key:
             "config": dict(config),
             "seed": room.seed,
             "epochs": [EPOCHS, PATIENCE],
+            "smoothing": [0, 1],
             "model": fingerprint(trial.model),
             "loss": _sample_loss(room, trial),
         },

@@ -72,7 +72,8 @@ class Trial:
         self.memory = Memory(needs, model, room.samples.n, device, room.ranks)
         halved = room.rules.signal_precision == BFLOAT16
         collector = Collector(model, room.losses(assignment.config), room.head, halved)
-        self.source = Source(room, collector, optimizer, self.memory, meter, cost)
+        smoothing = room.smoothing(assignment.config)
+        self.source = Source(room, collector, optimizer, self.memory, meter, cost, smoothing)
         self.feeder = Feeder(self._policy, room.train, self._seed, self.choose, device, room.samples.windows)
         self._samples, self._window = room.samples, torch.empty(0)
         self.judged = Average(model) if room.rules.compare == EMA else Judged()

@@ -438,6 +438,21 @@ def test_reference_losses_are_those_of_a_model_of_the_target_split(blobs, worklo
     assert not torch.equal(SEEN[0][Signal.REFERENCE_LOSS], losses)
 
 
+def test_reference_losses_have_the_label_smoothing_of_the_trial(blobs, workload, tmp_path):
+    """One hold-out model for all; what is taken from a smoothed loss is smoothed alike."""
+    reference = {"lr": 0.1, "batch_size": 16, "policy": "reader"}
+    made = replace(workload(splits=generous(blobs)), reference=reference, seed=3, shared=tmp_path / "shared")
+    found = {}
+    for smoothing in (0.0, 0.2, 0.4):
+        SEEN.clear()
+        one = replace(made, path=tmp_path / str(smoothing))
+        outcome = run(one, reads(Signal.REFERENCE_LOSS) | {"label_smoothing": smoothing})
+        assert (Label.SHARED in outcome.ledger.charges) is (smoothing == 0.0)
+        found[smoothing] = SEEN[0][Signal.REFERENCE_LOSS]
+    assert found[0.4].mean() > found[0.2].mean() > found[0.0].mean()
+    assert torch.allclose(found[0.4] - found[0.2], found[0.2] - found[0.0], atol=1e-5)
+
+
 def test_an_own_loop_trains_its_own_hold_out_model(blobs, workload):
     def loss(model, batch):
         return nn.functional.cross_entropy(model(batch.inputs), batch.targets, reduction="none")
