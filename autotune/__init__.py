@@ -106,10 +106,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'autotune' has no attribute {name!r}; known: {', '.join(__all__)}")
-    return getattr(import_module(_HOME[name]), name)
+if not TYPE_CHECKING:  # which knows the names from above
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'autotune' has no attribute {name!r}; known: {', '.join(__all__)}")
+        return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -31,6 +31,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
+
+DONE: Final = 0  # exit codes of the command line, by which a job on a cluster tells how it ended
+FAILED: Final = 1
+USAGE: Final = 2
+RETRY: Final = 3
+CONFIGURATION: Final = 4
+BUDGET: Final = 5
 
 
 class AutotuneError(Exception):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -61,8 +60,3 @@ class ScoreSelector(Selector):
             groups=groups,
         )
         return Subset.uniform(signals.ids[positions])
-
-
-COMMON: Final = frozenset(
-    field.name for field in dataclasses.fields(ScoreSelector)
-)  # what all of them can be tuned by

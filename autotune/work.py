@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 from autotune.errors import HungError
 from autotune.events import Config, Failed, Outcome
@@ -16,6 +16,7 @@ from autotune.storage.location import Location
 # Called whenever a trial makes progress. True says that the machine is about to go: a worker that can saves
 # the trial at once and answers `Interrupted`. One that ignores it is asked again, until its machine is gone.
 Beat: TypeAlias = Callable[[], bool | None]
+LEAVING: Final = "its machine is about to go"  # why who was asked to leave was interrupted
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 import autotune as at
 from autotune.data.scaling import standardise
 from autotune.data.sources import open_dataset
+from autotune.space import Dimension
 from benchmarks.wrong_labels import mislabelled
 from examples import fashion_mnist
 
-SETTINGS: Final[Mapping[str, at.Dimension]] = {
+SETTINGS: Final[Mapping[str, Dimension]] = {
     "optimizer": at.Choice({"sgd": fashion_mnist.SGD, "adamw": fashion_mnist.ADAMW}),
     "batch_size": at.Choice([32, 64, 128, 256]),
     "dropout": at.Float(0.0, 0.5),
@@ -103,7 +104,7 @@ class Recipe:
 
     folder: str
     build: Build
-    settings: Mapping[str, at.Dimension] = field(repr=False)
+    settings: Mapping[str, Dimension] = field(repr=False)
     horizon: int
     target: str | None = None
     wrong: float = 0.0

@@ -15,19 +15,20 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import ray
-from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.util import get_current_placement_group, get_node_ip_address
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from autotune.cluster.connection import switches
 from autotune.cluster.draining import notice
-from autotune.cluster.sharing import keep_within_share
+from autotune.cluster.sharing import keep_to_cores, keep_within_share
 from autotune.errors import RankLostError
 from autotune.work import Assignment, Beat, Worker, Workload
 
 _PATIENCE: Final = timedelta(days=1)  # of an exchange: the leader's watchdog, and Ray, know sooner
 _VERDICT_S: Final = 30.0  # within which Ray knows whether a process died alone or with its machine
 _LOOK_S: Final = 0.2
+_START_S: Final = 1800.0  # within which all of them have a worker: images are pulled, data is mapped
 _JOIN_S: Final = 120.0  # within which all processes of a trial have met, once they run
 _KEY_BYTES: Final = 32
 _ADDRESS_OF_INTERFACE: Final = 0x8915  # SIOCGIFADDR
@@ -44,6 +45,7 @@ class Crew:
     def __init__(self, size: int) -> None:
         self._size = size
         self._busy: list[Any] = []
+        self._joined = False
         group = get_current_placement_group()
         if group is None:
             raise RuntimeError("a trial of several processes needs a placement group; Tune makes it")
@@ -70,12 +72,15 @@ class Crew:
 
         Raises:
             RankLostError: When one of them does not come.
+            Exception: What one of them could not begin for.
         """
-        key = secrets.token_bytes(_KEY_BYTES)
+        key, end = secrets.token_bytes(_KEY_BYTES), time.monotonic() + _START_S
         try:
             self._busy = [rank.prepare.remote(str(Path.cwd()), workload, bulk) for rank in self._ranks]
             while ray.wait(self._busy, num_returns=len(self._busy), timeout=_LOOK_S)[1]:
                 beat()
+                if time.monotonic() > end:
+                    raise RankLostError(f"another process of the trial did not begin in {_START_S:g} s")
             ray.get(self._busy)
             address, listening = _listen()
             self._busy = [rank.join.remote(address, key) for rank in self._ranks]
@@ -83,7 +88,15 @@ class Crew:
             ray.get(self._busy)
         except RayActorError as error:
             raise RankLostError("another process of the trial is gone") from error
+        except RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, Exception) else error) from None
+        self._joined = True
         return key
+
+    def dismiss(self) -> None:
+        """End the others."""
+        for rank in self._ranks:
+            ray.kill(rank)
 
     def begin(self, assignment: Assignment) -> None:
         """Let the others advance it, too."""
@@ -96,7 +109,9 @@ class Crew:
                 ray.get(answer)
             except ActorUnavailableError:
                 continue  # not known yet
-            except RayError:  # it has lost another one
+            except RayError as error:  # it has lost another one
+                if isinstance(error, RayTaskError) and not self._joined:
+                    continue  # it could not begin, which `join` tells
                 return self.verdict()
         return None
 
@@ -135,6 +150,7 @@ class Rank:
         with suppress(OSError):
             os.chdir(folder)
         keep_within_share()
+        keep_to_cores()
         made: Workload = ray.cloudpickle.loads(workload)
         self._worker = made.worker(bulk)
 

@@ -9,6 +9,8 @@ from typing import Any, Final, final
 
 from autotune.cluster.connection import machine_lost
 
+SHORT: Final = "running low on memory"  # Ray's own words, as are the next
+GONE: Final = "node has died"
 SETTLED_S: Final = 10.0  # after a death it is known whether the machine went with it; before, that is a guess
 
 

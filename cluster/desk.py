@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, final
 
-from autotune.cluster.deaths import Deaths
+from autotune.cluster.deaths import GONE, SHORT, Deaths
 from autotune.cluster.exchange import Exchange
 from autotune.cluster.losses import Losses
 from autotune.cluster.seat import Seat
@@ -16,7 +16,7 @@ from autotune.cluster.sharing import Shares
 from autotune.errors import StudyError
 from autotune.events import Failed, Interrupted, Outcome
 from autotune.ledger import Charge, Label, Ledger
-from autotune.work import Assignment, Remains, Workload
+from autotune.work import LEAVING, Assignment, Remains, Workload
 
 _STILLBORN: Final = 5  # processes of one seat that did not start, in a row, after which none will
 
@@ -171,7 +171,7 @@ class Desk:
         """A process is gone: all that it had waits again, before all others, and its seat for another one."""
         seat = self.seats[name]
         had = {one.id: self._lose(seat, Interrupted(one.id, one.trial, reason)) for one in seat}
-        memory = "running low on memory" in reason
+        memory = SHORT in reason
         if _blameless(reason):  # however often
             pass
         elif seat.hung:
@@ -210,7 +210,7 @@ class Desk:
         """Answer for an assignment whose processes have died too often; the answer's number, or 0."""
         if not (times := self._deaths.too_many(one.id)):
             return 0
-        kind = "memory" if "running low on memory" in reason else "crashed"
+        kind = "memory" if SHORT in reason else "crashed"
         return self._answer(
             seat, _given_up(one, kind, f"its worker process died {times} times: {reason}", had)
         )
@@ -279,7 +279,7 @@ def _saved(had: Mapping[int, Remains]) -> dict[int, float]:
 
 def _blameless(reason: str) -> bool:
     """Whether a machine is why: then it is nobody's fault."""
-    return "node has died" in reason or "machine is about to go" in reason
+    return GONE in reason or LEAVING in reason
 
 
 def _whole(hung: Outcome, remains: Remains, devices: int) -> Outcome:

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeVar, cast, final
 from autotune.cluster.access import Access
 from autotune.errors import ClusterError
 
+_ANSWER_S: Final = 60.0  # in which a head that lives answers a request
 _EVERY_S: Final = 2.0
 _T = TypeVar("_T")
 
@@ -124,10 +125,20 @@ def connect(access: Access) -> Jobs:
         ConfigurationError: When it is open to everybody, or our token does not open it.
     """
     access.check()  # in seconds, and in plain words
+    from ray.exceptions import RayError
     from ray.job_submission import JobSubmissionClient
 
+    class Client(JobSubmissionClient):
+        """Ray's, which would wait for ever for a head that has stalled."""
+
+        def _do_request(self, *given: Any, **named: Any) -> Any:
+            try:
+                return super()._do_request(*given, **{"timeout": _ANSWER_S, **named})
+            except RayError as error:
+                raise ConnectionError(str(error)) from error
+
     def client() -> Jobs:
-        found: Jobs = JobSubmissionClient(access.address, headers=access.headers)
+        found: Jobs = Client(access.address, headers=access.headers)
         return found
 
     if access.address.startswith("https:"):

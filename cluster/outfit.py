@@ -79,9 +79,11 @@ def measured_lanes(outfit: Outfit, bulk: Any, resources: Mapping[str, float], mo
     beside = max((slots([node], resources) for node in live_nodes()), default=1)
     part = min(1.0, options["num_gpus"]) or 1.0 / max(1, beside)  # of a GPU, or of the machine
     asked = ray.remote(_lanes_worth).options(**options, resources=others, max_retries=1)
+    answer = asked.remote(outfit, bulk, most, part)
     try:
-        found: tuple[int, str] = ray.get(asked.remote(outfit, bulk, most, part), timeout=_MEASURE_S)
+        found: tuple[int, str] = ray.get(answer, timeout=_MEASURE_S)
     except ray.exceptions.RayError as error:
+        ray.cancel(answer, force=True)
         return 1, f"it could not be measured: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
     return found
 

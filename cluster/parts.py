@@ -39,7 +39,8 @@ class OnRay:
         """The answers, in the order of the parts.
 
         Raises:
-            StudyError: When the cluster cannot be reached or started.
+            ClusterError: When the cluster cannot be reached.
+            StudyError: When none can be started here.
         """
         own = connect(self.address, {"CPU": self.cpus}, self.workers)
         try:

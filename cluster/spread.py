@@ -41,7 +41,8 @@ class OnCluster:
         """The answers of a pass's items, as they arrive; one whose machine is lost is done again elsewhere.
 
         Raises:
-            StudyError: When the cluster cannot be reached or started.
+            ClusterError: When the cluster cannot be reached.
+            StudyError: When none can be started here.
         """
         with self._connected():
             ray.data.DataContext.get_current().enable_progress_bars = False
@@ -62,7 +63,8 @@ class OnCluster:
         """The answers of a function, in the order of the parts; each part goes to one task.
 
         Raises:
-            StudyError: When the cluster cannot be reached or started.
+            ClusterError: When the cluster cannot be reached.
+            StudyError: When none can be started here.
         """
         return OnRay(self.address, workers=self.workers)(function, parts)
 

@@ -22,6 +22,7 @@ from autotune.work import Assignment, InTurn, Lanes, Worker
 
 OUTCOME: Final = "outcome"
 LATE_S: Final = 600.0  # in which a machine that comes later must reach the storage
+BEFORE: Final = 0.8  # of a watchdog's time: else that would end who waits for the storage as one that hangs
 _LOOK_S: Final = 1.0  # where there are several lanes, a step ends so soon, for others to enter and leave
 
 
@@ -98,7 +99,9 @@ class AssignmentTrainable(tune.Trainable):
         """The lanes of the one worker of this process."""
         if self._outfit is None:
             raise RuntimeError("the actor was used before it was equipped")
-        if self._outfit.mark is not None and (problem := self._outfit.mark.problem(LATE_S)) is not None:
+        watchdog_s = self._outfit.watchdog_s
+        patience_s = LATE_S if watchdog_s is None else min(LATE_S, BEFORE * watchdog_s)
+        if self._outfit.mark is not None and (problem := self._outfit.mark.problem(patience_s)) is not None:
             raise StorageError(problem)
         self._worker = worker_of(self._outfit, self._bulk)
         if self._outfit.processes > 1:

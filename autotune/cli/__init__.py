@@ -8,8 +8,12 @@ from collections.abc import Sequence
 
 from autotune.cli import audits, clusters, jobs, simulations, studies, subsets
 from autotune.cli.output import say
-from autotune.cli.parsing import CONFIGURATION, DONE, FAILED, RETRY, Commands, Parser, top_parser
+from autotune.cli.parsing import Commands, Parser, top_parser
 from autotune.errors import (
+    CONFIGURATION,
+    DONE,
+    FAILED,
+    RETRY,
     AutotuneError,
     ClusterError,
     ConfigurationError,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from autotune.cli import jobs, launches
 from autotune.cli.output import answer, print_json
-from autotune.cli.parsing import CONFIGURATION, DONE, Commands
+from autotune.cli.parsing import Commands
 from autotune.cluster.presets import PRESETS
+from autotune.errors import CONFIGURATION, DONE
 
 if TYPE_CHECKING:
     from autotune.cluster.findings import Finding
@@ -42,7 +43,7 @@ def add(commands: Commands) -> None:
         "--address",
         default="auto",
         metavar="A",
-        help="of the cluster, seen from one of its nodes (%(default)s)",
+        help="of the cluster, seen from its head (%(default)s)",
     )
     one.add_argument(
         "--crds", type=Path, metavar="DIR", help="KubeRay's rayclusters.yaml and rayjobs.yaml, to check with"

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autotune.cli.output import answer, conclude
-from autotune.cli.parsing import CONFIGURATION, DONE, RETRY, Commands
+from autotune.cli.parsing import Commands
+from autotune.errors import BUDGET, DONE, RETRY
 
 if TYPE_CHECKING:
     from autotune.cluster.jobs import Standing
@@ -135,6 +136,6 @@ def _stand(handle: Handle, given: argparse.Namespace) -> int:
 
 def code_of(standing: Standing) -> int:
     """The exit code of a job that was waited for: the study's own, else that of lost infrastructure."""
-    if standing.exit_code is not None and 0 <= standing.exit_code <= CONFIGURATION + 1:
+    if standing.exit_code is not None and 0 <= standing.exit_code <= BUDGET:
         return standing.exit_code
     return RETRY

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from autotune.cli.parsing import DONE, RETRY
+from autotune.errors import DONE, RETRY
 from autotune.report.numbers import plain
 
 

@@ -7,14 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from autotune.errors import unknown
+from autotune.errors import USAGE, unknown
 
-DONE: Final = 0
-FAILED: Final = 1
-USAGE: Final = 2
-RETRY: Final = 3
-CONFIGURATION: Final = 4
-BUDGET: Final = 5
 CODES: Final = """\
 exit codes:
   0  done

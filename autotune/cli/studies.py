@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from autotune.cli.output import Stopped, conclude, print_json
-from autotune.cli.parsing import BUDGET, DONE, FAILED, Commands
+from autotune.cli.parsing import Commands
+from autotune.errors import BUDGET, DONE, FAILED
 from autotune.report.numbers import duration
 from autotune.storage.location import locate
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from autotune.cli.datasets import add_options, load, pairs, plain
 from autotune.cli.output import answer, print_json
-from autotune.cli.parsing import DONE, Commands
+from autotune.cli.parsing import Commands
 from autotune.cli.waiting import Waiting
+from autotune.errors import DONE
 
 
 def add(commands: Commands) -> None:

@@ -6,7 +6,6 @@ Each segment is created only if it is absent, and one driver appends to it.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import time
@@ -17,6 +16,7 @@ from typing import Final, TextIO
 
 from autotune.errors import AutotuneError, FolderError, LockedError, StorageError
 from autotune.events import Event
+from autotune.folders import synchronise
 from autotune.log.form import SEGMENT, Segment, Tail, chained, commits, first_line, header, name
 
 ROLL_BYTES: Final = 8 << 20
@@ -167,12 +167,5 @@ class TrialLog:
             raise LockedError(f"another driver took over the study in {self._folder.parent}") from error
         self._part += 1
         self._file.write(first_line(self._tail.sequence))
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the name must survive as well as the content
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # some network file systems cannot
-                raise
-        finally:
-            os.close(folder)
+        synchronise(self._folder)  # the name must survive as well as the content
         return self._file

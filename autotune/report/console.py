@@ -16,9 +16,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from autotune.account import Bill
 from autotune.events import SEARCH, Concluded, Event, Failed, Interrupted, LanesChosen, PhaseStarted
 from autotune.history import History
-from autotune.report.account import Bill
 from autotune.report.numbers import duration, epochs, money, number
 from autotune.report.progress import Progress, progress
 from autotune.report.view import StudyView

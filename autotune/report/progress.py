@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autotune.account import Bill, bill, phases
 from autotune.evaluation.weighing import leaders
 from autotune.events import CONFIRM, SEARCH
 from autotune.history import History, Status, Trial
 from autotune.ledger import Ledger
 from autotune.objectives import Aims
-from autotune.report.account import Bill, bill, phases
 from autotune.report.view import limits
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Final
 
+from autotune.account import FAILED, FINISHED, INTERRUPTED, OPEN, STOPPED, fates
 from autotune.history import Status
 from autotune.ledger import Label, Ledger
 from autotune.report import parts
-from autotune.report.account import FAILED, FINISHED, INTERRUPTED, OPEN, STOPPED, fates
 from autotune.report.charts.bars import bars, stacked
 from autotune.report.charts.best import best_over_compute
 from autotune.report.charts.curves import CURVES, learning_curves

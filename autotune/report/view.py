@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
+from autotune.account import WASTED, Bill, bill, fates, phases
 from autotune.errors import AutotuneError
 from autotune.evaluation.weighing import leaders
 from autotune.events import DONE, SEARCH, Event, Reported
@@ -16,7 +17,6 @@ from autotune.history import History, Trial
 from autotune.ledger import Ledger
 from autotune.log import Driven, no_study, read_commits
 from autotune.objectives import Aims
-from autotune.report.account import WASTED, Bill, bill, fates, phases
 from autotune.space import SearchSpace
 from autotune.storage.location import Location, Remote, locate
 
@@ -116,11 +116,6 @@ class StudyView:
     def rungs(self) -> tuple[float, ...]:
         """Fidelities at which trials were compared, ascending."""
         return tuple(float(rung) for rung in self.history.study.get("rungs", ()))
-
-    @property
-    def budget(self) -> Mapping[str, Any]:
-        """The limits of the search that were set."""
-        return limits(self.history.study)
 
     @cached_property
     def space(self) -> SearchSpace | None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, Final
 
+from autotune.account import Bill
 from autotune.events import CONFIRM, SEARCH, VERDICT
 from autotune.history import Status
-from autotune.report.account import Bill
 from autotune.report.front import front_words
 from autotune.report.numbers import duration, epochs, money, number, setting, share, signed
 from autotune.report.view import StudyView

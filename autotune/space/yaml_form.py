@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -13,13 +12,13 @@ from autotune.errors import SpaceError, unknown
 from autotune.space.dimensions import Choice, Dimension, Fixed, dimension
 from autotune.space.ranges import Float, Int
 from autotune.space.values import Scalar, check_name, scalar
+from autotune.yaml_nodes import NUMBER
 
 Path: TypeAlias = tuple[str, ...]
 Marks: TypeAlias = Mapping[Path, str]  # where each parameter and option stands: `file:line:column`
 
 KINDS: Final = ("float", "int", "choice")
 DEEPEST: Final = 16  # nesting beyond this is an alias that contains itself
-NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")  # YAML 1.1 takes 1e-4 for a string
 
 
 def parse(text: str, source: str, section: str | None = None) -> tuple[dict[str, Dimension], Marks]:

@@ -170,8 +170,8 @@ def audit(
         raise ConfigurationError(f"near must be at least 0, got {near}")
     if is_unloaded(data.inputs):
         raise ConfigurationError(
-            "an audit needs all inputs in memory; read the files without limits (no --memory-gib, no "
-            "--cache-gib), or audit a part of them"
+            "an audit needs all inputs in memory; read the files without limits on memory or cache, "
+            "or audit a part of them"
         )
     rows = candidates(data)
     inputs = data.inputs if len(rows) == data.n else data.inputs[rows]

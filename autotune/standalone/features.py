@@ -101,7 +101,7 @@ def sharded_features(
     if encoder is None:
         raise SelectorError(
             "features of raw inputs are computed from all of them at once, and these stay in their shards; "
-            "give an encoder (--encoder), a model (--model) or features (--features)"
+            "give an encoder, a model or features"
         )
     passing = Passing(Encoding(encoder), data, rows, device)
     found = values_of(passing, spread, lambda done: progress.at("encoding", done), on_disk)

@@ -34,7 +34,7 @@ def default_model(data: Dataset, rows: Array) -> tuple[Callable[[Config], nn.Mod
     if is_unloaded(data.inputs):
         raise ConfigurationError(
             "default models for tables and texts look at all inputs, and these stay in their shards; name a "
-            "factory of your own with --model"
+            "function of your own that makes one (--model)"
         )
     if len(shape) == 1 and data.inputs.dtype.kind == "i":
         size = vocabulary(data.inputs)
@@ -45,7 +45,8 @@ def default_model(data: Dataset, rows: Array) -> tuple[Callable[[Config], nn.Mod
         scale = np.divide(1.0, deviation, out=np.zeros_like(mean), where=deviation > 1e-12)
         return lambda config: _perceptron(_Scaling(mean, scale), len(mean), out), "a small perceptron"
     raise ConfigurationError(
-        f"there is no default model for inputs of shape {shape}; name a factory of your own with --model"
+        f"there is no default model for inputs of shape {shape}; name a function of your own that makes one "
+        "(--model)"
     )
 
 

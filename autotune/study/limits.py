@@ -8,11 +8,11 @@ from math import ceil
 from statistics import median
 from typing import Final
 
+from autotune.account import bill
 from autotune.events import CONFIRM, SEARCH, Assigned, Event
 from autotune.history import History
 from autotune.objectives import Aims
 from autotune.policy import BASELINES
-from autotune.report.account import bill
 from autotune.study.confirmation import FIRST
 from autotune.study.plan import Budget, Confirm
 

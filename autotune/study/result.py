@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from autotune.account import Bill, bill
 from autotune.errors import FolderError
 from autotune.events import DONE, Config
 from autotune.history import History
 from autotune.ledger import Ledger
 from autotune.log import no_study, read_events
-from autotune.report.account import Bill, bill
 from autotune.report.numbers import plain
 from autotune.storage.location import Location, Remote, locate
 from autotune.storage.opening import read_bytes

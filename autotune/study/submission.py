@@ -12,7 +12,7 @@ from typing import Final, final
 
 from autotune.cluster.jobs import Job, Jobs, State, numbered, reached
 from autotune.cluster.secret_scan import refuse_secrets
-from autotune.errors import ClusterError, ConfigurationError, StudyError
+from autotune.errors import BUDGET, CONFIGURATION, FAILED, ClusterError, ConfigurationError, StudyError
 from autotune.study.result import Result
 
 _DIGEST: Final = "autotune_study"  # what a job's metadata call the digest of its study's file
@@ -52,9 +52,9 @@ class Handle(Job):
         standing = self.wait(timeout_s)
         if not standing.state.ended:
             raise TimeoutError(f"{self.id} is {standing.state.value} after {timeout_s:g} s; wait longer")
-        if standing.state is State.DONE or standing.exit_code == 5:  # exit codes: docs/cli.md
+        if standing.state is State.DONE or standing.exit_code == BUDGET:
             return Result.load(self.path)
-        reasons = {1: StudyError, 4: ConfigurationError}
+        reasons = {FAILED: StudyError, CONFIGURATION: ConfigurationError}
         kind = reasons.get(standing.exit_code or 0, ClusterError)
         hint = "; submit it again to continue it" if kind is ClusterError else ""
         said = f" ({standing.message})" if standing.message else ""
@@ -100,11 +100,7 @@ def submit(
         last = Handle(earlier[max(earlier)], jobs, path)
         state = last.poll().state
         if not state.ended or state is State.DONE:
-            if last.metadata().get(_DIGEST) != digest:
-                raise ConfigurationError(
-                    f"{path} belongs to job {last.id}, which is {state.value} and was submitted with another "
-                    "study file; choose another path, or submit the file as it was"
-                )
+            _same(last, digest)
             return last
     job = f"{name}-{max(earlier, default=0) + 1}"
     command = ["python", "-m", "autotune", "run", file.name, "--path", path, "--engine", "ray"]
@@ -118,7 +114,7 @@ def submit(
             runtime_env={"working_dir": str(file.parent), "excludes": list(PRIVATE)},
             metadata={_DIGEST: digest, _PATH: path},
         )
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, OSError) as error:  # a lost connection is one of requests' OSErrors
         if _TOO_LARGE.search(str(error)):
             raise ConfigurationError(
                 f"the folder of the study's file, {file.parent}, is too large to send: {error}; list data, "
@@ -126,8 +122,18 @@ def submit(
             ) from error
         if job not in numbered(name, jobs).values():
             raise ClusterError(f"the cluster takes no job: {error}") from error
-        # else somebody submitted the same study at the same moment
+        _same(Handle(job, jobs, path), digest)  # somebody submitted it at the same moment
     return Handle(job, jobs, path)
+
+
+def _same(job: Handle, digest: str) -> None:
+    """Refuse a job of another file than this one."""
+    if job.metadata().get(_DIGEST) != digest:
+        state = job.poll().state.value
+        raise ConfigurationError(
+            f"{job.path} belongs to job {job.id}, which is {state} and was submitted with another study "
+            "file; choose another path, or submit the file as it was"
+        )
 
 
 def find(path_or_id: str, jobs: Jobs) -> Handle:

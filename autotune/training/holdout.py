@@ -72,14 +72,16 @@ def reference_losses(room: Room, beat: Beat) -> tuple[Tensor, float]:
 
 
 def _trained(room: Room, config: Config, meter: Meter, beat: Beat) -> Tensor:
+    task = room.task
+
     def losses(
         trial: Trial, weights: Mapping[str, Tensor], ids: Tensor, smoothing: float | None = None
     ) -> Tensor:
         meter.charge(Label.SCORE, trial.cost.scoring(len(ids)))
         batches = room.samples.batches(ids, room.rules.eval_batch, beat)
         collector = trial.source.collector
-        if smoothing is not None:
-            collector = replace(collector, losses=partial(room.task.losses, smoothing=smoothing))
+        if smoothing is not None and isinstance(task, ModelTask):
+            collector = replace(collector, losses=partial(task.losses, smoothing=smoothing))
         with wearing(trial.model, weights):
             found = collector.collect(batches, frozenset({Signal.LOSS}), beat, len(ids))
         return found[Signal.LOSS]
@@ -97,8 +99,8 @@ def _trained(room: Room, config: Config, meter: Meter, beat: Beat) -> Tensor:
             break
     if best is None:
         raise DivergedError("its loss is never finite")
-    default = isinstance(room.task, ModelTask) and room.task.loss is None
-    smoothings = (0.0, 1.0) if default else (None,)
+    default = isinstance(task, ModelTask) and task.loss is None
+    smoothings: tuple[float | None, ...] = (0.0, 1.0) if default else (None,)
     return torch.stack([losses(trial, best, room.train, smoothing) for smoothing in smoothings], 1)
 
 

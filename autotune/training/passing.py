@@ -25,7 +25,6 @@ from autotune.training.statics import encoded
 
 BATCH: Final = 256  # samples that a model is given at once
 ITEM: Final = 1 << 16  # samples of an item of data in memory
-Beat = Callable[[], object]
 P = TypeVar("P")
 R = TypeVar("R")
 

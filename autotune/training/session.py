@@ -23,7 +23,7 @@ from autotune.training.parts import Snapshot
 from autotune.training.room import Room
 from autotune.training.rules import BRANCH
 from autotune.training.trial import Trial
-from autotune.work import Assignment, Beat
+from autotune.work import LEAVING, Assignment, Beat
 
 T = TypeVar("T")
 
@@ -226,7 +226,7 @@ class Session:
                 # What lies on this machine goes with it.
                 self._ranks.first(lambda: self._room.store.flush(self._beat))
                 self.left = True
-                raise PreemptedError("its machine is about to go")
+                raise PreemptedError(LEAVING)
 
     def _step(self, trial: Trial, batch: Batch) -> Iterator[Batch]:
         self._asked = bool(self._beat())

@@ -39,7 +39,7 @@ from autotune.training.tally import Tally, take
 from autotune.training.trial import ACCOUNT
 from autotune.training.vectorised.lockstep import Lockstep
 from autotune.training.vectorised.worth import worth
-from autotune.work import Assignment, Beat, Lanes, Remains, Worker, Workload
+from autotune.work import LEAVING, Assignment, Beat, Lanes, Remains, Worker, Workload
 
 
 @final
@@ -267,7 +267,7 @@ class TrainingWorker(Worker):
             raise
         except Exception as error:  # whatever a trial does, the study goes on
             if session.left:  # its account is in the checkpoint, and goes on from there
-                return Interrupted(assignment.id, assignment.trial, "its machine is about to go")
+                return Interrupted(assignment.id, assignment.trial, LEAVING)
             ranks.tell(error)
             if device_lost(self._room.samples.device):
                 raise DeviceLostError(f"its GPU cannot be used any more: {message_of(error)}") from error

@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 from crew_driver import TODO, workload
 from driving import drive
 
 from autotune.cluster import crew
+from autotune.cluster.leader import Leader
+from autotune.events import Reported
 
 pytestmark = pytest.mark.ray
 
@@ -65,3 +69,43 @@ def test_resources_are_named_as_ray_wants_them():
     named = {"num_cpus": 2.0, "num_gpus": 0.5, "memory": 2**30, "resources": {"fast": 1.0}}
     assert crew._options(bundle) == named
     assert crew._options({"GPU": 1.0}) == {"num_cpus": 0, "num_gpus": 1.0, "resources": {}}
+
+
+class Hands:
+    """A crew of which the first cannot begin."""
+
+    made: ClassVar[list] = []
+
+    def __init__(self, size):
+        self.made.append(self)
+        self.ended = False
+
+    def join(self, workload, bulk, beat):
+        if len(self.made) == 1:
+            raise ValueError("no such module on that machine")
+        return b"key"
+
+    def begin(self, assignment):
+        self.begun = assignment
+
+    def dismiss(self):
+        self.ended = True
+
+    def lost(self):
+        return None
+
+
+def test_where_another_process_cannot_begin_nobody_trains_and_the_next_time_all_are_new(monkeypatch):
+    monkeypatch.setattr("autotune.cluster.leader.Crew", Hands)
+    Hands.made.clear()
+    done = Reported(1, 0, 0, 1.0, 0.5)
+    worker = SimpleNamespace(node="", join=lambda key: None, advance=lambda assignment, beat: done)
+    leader = Leader(worker, 2, SimpleNamespace(workload=b""), None)
+    leader.node = "local"
+    with pytest.raises(ValueError, match="no such module"):
+        leader.advance(TODO, lambda: None)
+    assert Hands.made[0].ended
+    assert leader.advance(TODO, lambda: None) == done
+    assert [hands.ended for hands in Hands.made] == [True, False]
+    assert leader.advance(TODO, lambda: None) == done
+    assert len(Hands.made) == 2

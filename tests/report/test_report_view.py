@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import study, write
 
+from autotune.account import fates
 from autotune.errors import FolderError
 from autotune.events import (
     SEARCH,
@@ -19,7 +20,6 @@ from autotune.events import (
 )
 from autotune.ledger import Charge, Label, Ledger
 from autotune.log import TrialLog
-from autotune.report.account import fates
 from autotune.report.page import page
 from autotune.report.tables import ledger_table, trials_table
 from autotune.report.view import StudyView
