@@ -134,7 +134,7 @@ def test_features_of_raw_inputs_and_default_models_are_refused(shards, tmp_path)
     data = Dataset.from_shards(shards, target="label", limits=Limits(1, 1, tmp_path / "cache"))
     with pytest.raises(SelectorError, match=r"stay in their shards; give an encoder"):
         select(data, make_selector("k_center"), 0.1)
-    with pytest.raises(ConfigurationError, match=r"stay in their shards; name a factory .* --model"):
+    with pytest.raises(ConfigurationError, match=r"stay in their shards; name a function .*--model"):
         select(data, make_selector("el2n"), 0.1)
 
 
