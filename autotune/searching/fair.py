@@ -16,7 +16,7 @@ from autotune.searching.base import Searcher
 from autotune.searching.standing import Standing
 from autotune.searching.tpe import TPE
 from autotune.seeds import derive
-from autotune.space import SearchSpace
+from autotune.space import Choice, Fixed, SearchSpace
 
 
 @dataclass
@@ -110,7 +110,8 @@ class FairStart(Searcher[FairState]):
 
     def initial(self, space: SearchSpace) -> FairState:
         """Whose turn it is in each trial of the start."""
-        values = space.parameters[self.choice].extremes() if space.options(self.choice) else ()
+        choice = space.parameters.get(self.choice)
+        values = choice.extremes() if isinstance(choice, Choice | Fixed) else ()
         narrowed = {str(value): space.fix({self.choice: value}) for value in values}
         options = list(narrowed)
         first = [option for option in options if option in BASELINES] or list(options)

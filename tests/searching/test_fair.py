@@ -268,3 +268,12 @@ def test_options_may_be_numbers():
     assert tried[:3] == [16, 32, 64]
     assert searcher.resting(state) >= {"32", "64"}
     assert 16 in tried[3:]
+
+
+def test_a_choice_below_another_one_has_no_fair_start():
+    kinds = {"adaptive": {"kind": Choice(["adamw", "adam"])}, "sgd": {}}
+    space = SearchSpace({"optimizer": Choice(kinds)})
+    searcher = FairStart(RandomSearch(), choice="optimizer.kind")
+    state = begin(searcher, space)
+    assert state.settlers == ()
+    assert searcher.propose(state, 0, 1) == RandomSearch().propose(space, 0, 1)
