@@ -11,6 +11,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TypeVar
 
+import autotune as at
+from autotune.events import CONFIRM, Event, PhaseStarted
+from autotune.history import History
 from benchmarks.machine import machine
 
 R = TypeVar("R")
@@ -35,6 +38,23 @@ def keep(file: Path, row: Mapping[str, Any]) -> None:
     where = {"day": time.strftime("%Y-%m-%d"), "processor": machine()["processor"]}
     with file.open("a") as out:
         out.write(json.dumps({**row, **where}, default=str) + "\n")
+
+
+def searched(study: at.Study) -> History:
+    """What a study knows when its search has ended; nothing of its confirmation is begun."""
+    seen: list[History] = []
+
+    def watch(history: History, event: Event) -> None:
+        if isinstance(event, PhaseStarted) and event.phase == CONFIRM:
+            seen.append(history)
+            raise KeyboardInterrupt
+
+    try:
+        study.run(watch)
+    except KeyboardInterrupt:
+        if not seen:
+            raise
+    return seen[0]
 
 
 def measure(

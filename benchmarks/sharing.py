@@ -9,7 +9,6 @@ All in one process, one after another, by turns; compute and seconds of the whol
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import tempfile
 import time
@@ -20,8 +19,7 @@ from typing import Any, Final
 from torch import nn
 
 import autotune as at
-from autotune.events import CONFIRM, SEARCH, Event, PhaseStarted
-from autotune.history import History
+from autotune.events import SEARCH
 from autotune.ledger import Label
 from autotune.scheduling.full import FullTraining
 from autotune.search_spaces.policies import policies
@@ -29,12 +27,13 @@ from autotune.searching import RandomSearch, StartingPoints
 from autotune.training.rules import TrialRules
 from benchmarks.figures import begin, options, write
 from benchmarks.recipes import recipe
+from benchmarks.runs import searched
 
 POLICIES: Final = ("rho_loss", "k_center", "el2n")
 SHARED: Final = ("the hold-out model", "the features of an encoder", "nothing")
 
 
-def searched(
+def spent(
     task: at.Classification,
     splits: at.Splits,
     points: list[dict[str, Any]],
@@ -45,20 +44,12 @@ def searched(
     plan = at.Plan(
         at.Budget(trials=len(points)), FullTraining(horizon), StartingPoints(RandomSearch(), tuple(points))
     )
-    seen: list[History] = []
-
-    def watch(history: History, event: Event) -> None:
-        if isinstance(event, PhaseStarted) and event.phase == CONFIRM:
-            seen.append(history)
-            raise KeyboardInterrupt
-
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         task = dataclasses.replace(task, splits=splits)
         study = at.Study(task, space, Path(folder) / "study", plan, rules=TrialRules(horizon))
-        with contextlib.suppress(KeyboardInterrupt):
-            study.run(watch)
-        ledger, flops = seen[0].spent[SEARCH], float(seen[0].study["reference_flops"])
+        history = searched(study)
+        ledger, flops = history.spent[SEARCH], float(history.study["reference_flops"])
     shared = ledger[Label.SHARED].flops / flops
     return {"ee": ledger.epochs(flops), "shared_ee": shared, "seconds": time.perf_counter() - began}
 
@@ -75,8 +66,8 @@ def measure(given: Any, dataset: str, policy: str, seed: int) -> dict[str, dict[
         )
     task = dataclasses.replace(task, encoder=body[:-1])
     points = [dict(RandomSearch().propose(space, trial, seed) or {}) for trial in range(given.trials)]
-    together = searched(task, splits, points, space, given.horizon)
-    alone = [searched(task, splits, [point], space, given.horizon) for point in points]
+    together = spent(task, splits, points, space, given.horizon)
+    alone = [spent(task, splits, [point], space, given.horizon) for point in points]
     return {"together": together, "alone": {key: sum(each[key] for each in alone) for key in together}}
 
 

@@ -29,8 +29,6 @@ import torch
 
 import autotune as at
 from autotune.cluster.engine import RayEngine
-from autotune.events import CONFIRM, Event, PhaseStarted
-from autotune.history import History
 from autotune.policy import BASELINES, settings_of
 from autotune.seeds import derive
 from autotune.study.confirmation import candidates
@@ -41,7 +39,7 @@ from benchmarks.figures import begin, options, write
 from benchmarks.finals import bound, cluster, final_ours, final_stock, noted, unpacked
 from benchmarks.recipes import RECIPES
 from benchmarks.recipes import recipe as recipe_of
-from benchmarks.runs import keep, kept
+from benchmarks.runs import keep, kept, searched
 from benchmarks.systems import ALL, STOCK, SYSTEMS
 
 RETRAINED: Final = ", a leader that selects retrained on all data"
@@ -67,23 +65,11 @@ def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[s
     name = f"{cell.task}-{cell.system}-{cell.seed}".translate(str.maketrans(" ,%/:", "-____"))
     path = arguments.out / name
     shutil.rmtree(path, ignore_errors=True)  # of a cell that was interrupted: its clock would be wrong
-    seen: list[History] = []
-
-    def watch(history: History, event: Event) -> None:
-        if isinstance(event, PhaseStarted) and event.phase == CONFIRM:
-            seen.append(history)
-            raise KeyboardInterrupt
-
     with cluster(arguments.workers, arguments.ready):
         engine = RayEngine(workers=arguments.workers)
         began = time.perf_counter()
-        try:
-            at.Study(task, space, path, plan, engine, rules).run(watch)
-        except KeyboardInterrupt:
-            if not seen:
-                raise
-        searched = time.perf_counter()
-        history = seen[0]
+        history = searched(at.Study(task, space, path, plan, engine, rules))
+        took = time.perf_counter() - began
         arms = space.options("policy")
         leader = dict(candidates(history, plan.confirm, arms)[0].config)
         if system.horizon < 1:  # subsets served the search alone
@@ -103,7 +89,7 @@ def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[s
     ledger, trials = history.spent["search"], history.of_phase("search")
     return {
         "epochs": ledger.own.epochs(workload.reference_flops),
-        "seconds": searched - began,
+        "seconds": took,
         "trials": len(trials),
         "arms": {arm: sum(trial.arm == arm for trial in trials) for arm in arms},
         "config": leader,

@@ -29,7 +29,6 @@ class Leader(Worker):
         self._worker = worker
         self._size, self._outfit, self._bulk = size, outfit, bulk
         self._crew: Crew | None = None
-        self._coming: Crew | None = None  # the same, from when it was begun
 
     def advance(self, assignment: Assignment, beat: Beat) -> Outcome:
         """Advance it; where one of the others is gone, it is interrupted, and this process of no further use.
@@ -53,12 +52,12 @@ class Leader(Worker):
         thread.start()
         while thread.is_alive():
             thread.join(_LOOK_S)
-            crew = self._coming
+            crew = self._crew
             if thread.is_alive() and crew is not None and (why := crew.lost()) is not None:
                 return Interrupted(assignment.id, assignment.trial, why)
         (end,) = ends
         if isinstance(end, RankLostError):
-            why = "" if self._coming is None else f": {self._coming.verdict()}"
+            why = "" if self._crew is None else f": {self._crew.verdict()}"
             return Interrupted(assignment.id, assignment.trial, f"{end}{why}")
         if isinstance(end, BaseException):
             raise end
@@ -69,20 +68,19 @@ class Leader(Worker):
         self._worker.close()
 
     def _together(self, assignment: Assignment, beat: Beat) -> Outcome:
-        if self._crew is None:
-            self._crew = self._met(beat)
-        self._crew.begin(assignment)
+        crew = self._crew or self._met(beat)
+        crew.begin(assignment)
         return self._worker.advance(assignment, beat)
 
     def _met(self, beat: Beat) -> Crew:
         """The others, who have joined; where one cannot begin, all end, and others come the next time."""
-        crew = self._coming = Crew(self._size)
+        crew = self._crew = Crew(self._size)
         try:
             self._worker.join(crew.join(self._outfit.workload, self._bulk, beat))
         except RankLostError:
             raise
         except BaseException:
-            self._coming = None
+            self._crew = None
             crew.dismiss()
             raise
         return crew

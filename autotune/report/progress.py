@@ -90,7 +90,8 @@ def progress(history: History, metric: str, sign: int, hours: float | None = Non
     search = history.of_phase(SEARCH)
     confirm = history.of_phase(CONFIRM)
     flops = float(study.get("reference_flops") or 1.0)
-    spent = {phase: ledger.epochs(flops) for phase, ledger in phases(history).items()}
+    ledgers = phases(history)
+    spent = {phase: ledger.epochs(flops) for phase, ledger in ledgers.items()}
     counted = history.spent.get(SEARCH, Ledger()).own.epochs(flops)
     budget = limits(study)
     best = next(iter(leaders(search, Aims.of(study))), None)
@@ -110,7 +111,7 @@ def progress(history: History, metric: str, sign: int, hours: float | None = Non
         share=_share(budget, counted, len(search), hours),
         confirmed=(sum(trial.status is not Status.RUNNING for trial in confirm), len(confirm)),
         in_flight=len(history.in_flight),
-        seconds=sum(ledger.total.seconds for ledger in phases(history).values()),
+        seconds=sum(ledger.total.seconds for ledger in ledgers.values()),
         bill=bill(history),
     )
 
