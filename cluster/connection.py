@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -19,6 +20,7 @@ from ray._private.state import state
 from ray._raylet import Config  # type: ignore[attr-defined]  # compiled, and Ray's own
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from autotune.cluster.access import is_loopback
 from autotune.cluster.draining import staying
 from autotune.cluster.knock import knock
 from autotune.cluster.render.common import HEALTH, RECONNECT, RECONNECT_S
@@ -40,10 +42,12 @@ def connect(address: str | None, resources: Mapping[str, float], workers: int | 
 
     Raises:
         ClusterError: When the one that was named cannot be joined.
-        ConfigurationError: When our token does not open it, or `auto` finds one that is open to everybody.
+        ConfigurationError: When our token does not open it, `auto` finds one that is open to everybody, or
+            this process is connected to another one than was named.
         StudyError: When one of our own cannot be started.
     """
     if ray.is_initialized():
+        _refuse_another(address)
         return False
     address = None if address == "local" else address
     try:
@@ -62,6 +66,27 @@ def connect(address: str | None, resources: Mapping[str, float], workers: int | 
         raise StudyError(f"cannot start a Ray cluster here: {error}; see Ray's logs in /tmp/ray") from error
     _keep_token_private()
     return address is None
+
+
+def _refuse_another(address: str | None) -> None:
+    """A process has one connection: to train on it although another cluster was named would surprise."""
+    if address is None or address in ("local", "auto"):
+        return
+    joined = ray.get_runtime_context().gcs_address
+    (host, port), (ours, our_port) = (_place(given) for given in (address, joined))
+    if port != our_port or (host != ours and not (is_loopback(host) or is_loopback(ours))):
+        raise ConfigurationError(
+            f"address={address!r} is not the cluster that this process is connected to, {joined}; call "
+            "ray.shutdown() first, or leave the address out to train on that one"
+        )
+
+
+def _place(address: str) -> tuple[str, str]:
+    """Host, as a number where its name is known here, and port."""
+    host, _, port = address.rpartition(":")
+    with suppress(OSError):
+        host = socket.gethostbyname(host.strip("[]"))
+    return host, port
 
 
 def _show_token(address: str) -> None:

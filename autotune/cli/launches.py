@@ -63,7 +63,7 @@ def status(given: argparse.Namespace) -> int:
 
 
 def _status(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    cluster = cluster_of(given)
+    cluster = cluster_of(given, made=True)
     seen, standing = cluster.look()
     document: dict[str, Any] = {"name": cluster.spec.name, "state": seen.state.value, "said": seen.said}
     said = f"{cluster.spec.name}: {seen.state.value}" + (f" ({seen.said})" if seen.said else "")
@@ -90,21 +90,29 @@ def down(given: argparse.Namespace) -> int:
 
 
 def _down(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    cluster = cluster_of(given)
+    cluster = cluster_of(given, made=True)
     ended = cluster.down(given.yes)
     said = f"{cluster.spec.name} {'has ended' if ended else 'was not up'}"
     return {"name": cluster.spec.name, "ended": ended}, said
 
 
-def cluster_of(given: argparse.Namespace) -> Cluster:
-    """The cluster of a spec that is ready to start.
+def cluster_of(given: argparse.Namespace, made: bool = False) -> Cluster:
+    """The cluster of a spec.
+
+    Args:
+        given: The spec's file, and the folder of what is rendered from it.
+        made: Whether it may have been made already. Then what is wrong with the spec now, be it a token that
+            is no longer there, does not keep it from being seen and ended with the files that it was made of.
 
     Raises:
-        ConfigurationError: With every finding.
+        ConfigurationError: With every finding, unless it was made.
     """
     from autotune.cluster.launch.files import folder_of, ready
     from autotune.cluster.launch.lifecycle import Cluster
+    from autotune.cluster.spec_yaml import read_spec
 
-    spec = ready(given.spec)
+    spec = read_spec(given.spec).spec
     folder = given.out or folder_of(spec, given.spec)
+    if not (made and folder.exists()):
+        spec = ready(given.spec)
     return Cluster(spec, folder, lambda text: print(f"autotune: {text}", file=sys.stderr))

@@ -131,11 +131,12 @@ def simulate(curves: Curves, plan: Plan, fleet: Fleet, seed: int = 0, confirm: b
     engine = fleet.engine(seed)
     engine.start(CurveWorkload(curves))
     leaders: list[Leader] = []
+    aims = plan.aims
     ahead: Trial | None = None
     interrupted, searched = 0, math.nan
 
     def place(trial: Trial) -> tuple[float, int, float]:
-        return (-plan.aims.violation(trial.metrics), trial.rung, trial.score)
+        return (-aims.violation(trial.metrics), trial.rung, trial.score)
 
     def able(trial: Trial) -> bool:
         return trial.failure is None and math.isfinite(trial.score)

@@ -9,6 +9,7 @@ import pytest
 import ray
 from torch import nn
 
+from autotune.cluster.connection import connect
 from autotune.cluster.engine import RayEngine
 from autotune.data import Splits
 from autotune.data.digits import digits
@@ -306,6 +307,16 @@ def test_capacity_follows_the_cluster(ray_cluster, options, capacity):
     engine.start(FunctionWorkload(lambda config, fidelity, seed: 0.0))
     assert engine.capacity() == capacity
     engine.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "203.0.113.7"])
+def test_another_cluster_than_this_process_has_joined_is_refused(ray_cluster, host):
+    ours, _, port = ray_cluster.get_runtime_context().gcs_address.rpartition(":")
+    engine = RayEngine(workers=1, address=f"{host}:{int(port) - 1}")
+    with pytest.raises(ConfigurationError, match="is not the cluster that this process is connected to"):
+        engine.start(FunctionWorkload(lambda config, fidelity, seed: 0.0))
+    for same in (f"{ours}:{port}", f"localhost:{port}", "auto", "local"):
+        assert not connect(same, {"CPU": 1.0}, 1)
 
 
 @pytest.mark.parametrize(

@@ -211,6 +211,17 @@ def test_what_is_not_filled_in_is_not_started(home, capsys):
     assert not (home / "bin" / "calls").exists()
 
 
+def test_what_was_made_is_seen_and_ended_whatever_is_wrong_with_its_spec_now(home, capsys):
+    spec(home, "aws")
+    assert run("up", "c.yaml") == 0
+    (home / ".ray" / "auth_token").unlink()
+    assert run("up", "c.yaml") == 4
+    assert "auth_token" in capsys.readouterr().err
+    assert run("status", "c.yaml") == 0
+    assert run("down", "c.yaml") == 0
+    assert asked(home)[-1] == "ray down -y launch/mine/cluster.yaml"
+
+
 class Ending:
     """A launcher whose cluster is never up."""
 
