@@ -19,7 +19,7 @@ from scipy.stats import t as student
 from torch import Tensor
 
 import autotune as at
-from autotune.cluster.connection import switches
+from autotune.cluster.live.connection import switches
 from autotune.cluster.render.common import WARM
 from autotune.events import Failed
 from autotune.training.workload import TrainingWorkload
@@ -113,11 +113,13 @@ class Bound:
     Attributes:
         difference: Mean accuracy less the other's.
         low: Lower end of a one-sided 95 % interval of it.
+        high: Upper end of another one.
         error: Standard error of the other's mean accuracy.
     """
 
     difference: float
     low: float
+    high: float
     error: float
 
     @property
@@ -138,8 +140,8 @@ def bound(ours: Sequence[NDArray[np.bool_]], theirs: Sequence[NDArray[np.bool_]]
     """
     mine, other = (np.stack([one.mean(0) for one in side]) for side in (ours, theirs))
     difference, least = mine - other, float(student.ppf(0.95, len(mine) - 1))
-    mean = float(difference.mean())
-    return Bound(mean, mean - least * _error(difference), _error(other))
+    mean, half = float(difference.mean()), least * _error(difference)
+    return Bound(mean, mean - half, mean + half, _error(other))
 
 
 def _error(values: NDArray[np.float64]) -> float:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import ray
 
-from autotune.cluster.connection import start_local, switches
+from autotune.cluster.live.connection import start_local, switches
 from autotune.events import Proposed, Reported
 from autotune.search_spaces.policies import policies
 from autotune.searching.base import Searcher

@@ -6,9 +6,9 @@ A cell is one search of one system on one task with one seed, and trainings from
 the system's own trainer, always for the whole horizon. Stock Ray Tune tries `--trials` configurations on full
 data; ours has the same space, a data policy besides, and `--share` of the compute that stock spent with
 that seed. Our own final configuration is the leader of the search, for a confirmation costs more than such a
-search; it is not part of this benchmark. Where the leader's policy is neither of the two baselines, which a
-confirmation would have as its rivals, its settings are trained on all data as well: `RETRAINED`. Finished
-cells are kept in `--rows`.
+search; `--confirm` runs it as well and shows it apart. Where the leader's policy is neither of the two
+baselines, which a confirmation would have as its rivals, its settings are trained on all data as well:
+`RETRAINED`. Finished cells are kept in `--rows`.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import argparse
 import dataclasses
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, median
-from typing import Any, Final
+from statistics import fmean
+from typing import Any
 
-import numpy as np
 import ray
 import torch
 
 import autotune as at
 from autotune.cluster.engine import RayEngine
+from autotune.events import SEARCH
 from autotune.policy import BASELINES, settings_of
 from autotune.seeds import derive
 from autotune.study.confirmation import candidates
@@ -36,13 +36,12 @@ from autotune.training.rules import TrialRules
 from autotune.training.workload import TrainingWorkload
 from benchmarks import stock
 from benchmarks.figures import begin, options, write
-from benchmarks.finals import bound, cluster, final_ours, final_stock, noted, unpacked
+from benchmarks.finals import cluster, final_ours, final_stock, noted
+from benchmarks.ratios import accuracy, beside_ours, further, markdown, summary
 from benchmarks.recipes import RECIPES
 from benchmarks.recipes import recipe as recipe_of
 from benchmarks.runs import keep, kept, searched
 from benchmarks.systems import ALL, STOCK, SYSTEMS
-
-RETRAINED: Final = ", a leader that selects retrained on all data"
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,9 @@ def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[s
     path = arguments.out / name
     shutil.rmtree(path, ignore_errors=True)  # of a cell that was interrupted: its clock would be wrong
     with cluster(arguments.workers, arguments.ready):
-        engine = RayEngine(workers=arguments.workers)
+        study = at.Study(noted(task), space, path, plan, RayEngine(workers=arguments.workers), rules)
         began = time.perf_counter()
-        history = searched(at.Study(task, space, path, plan, engine, rules))
+        history = searched(study)
         took = time.perf_counter() - began
         arms = space.options("policy")
         leader = dict(candidates(history, plan.confirm, arms)[0].config)
@@ -86,6 +85,7 @@ def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[s
         ended = time.perf_counter()
         selects = leader.get("policy", "full") not in BASELINES
         retrained = {"retrained": finals(settings_of(leader))} if selects else {}
+        verdict = {"confirmed": confirmed(study)} if arguments.confirm else {}
     ledger, trials = history.spent["search"], history.of_phase("search")
     return {
         "epochs": ledger.own.epochs(workload.reference_flops),
@@ -98,8 +98,17 @@ def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[s
         "final_seconds": (ended - began_finals) / arguments.finals,
         "hits": hits,
         **retrained,
+        **verdict,
         "items": len(splits.test),
     }
+
+
+def confirmed(study: at.Study) -> dict[str, Any]:
+    """What the confirmation of a study adds, whose search has ended: its cost, and what it says."""
+    began = time.perf_counter()
+    result = study.run()
+    took, before = time.perf_counter() - began, result.epochs(SEARCH)
+    return {"epochs": result.epochs() - before, "seconds": took, "says": result.summary()}
 
 
 def run_stock(cell: Cell, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -134,78 +143,6 @@ def seeds(cell: Cell, count: int) -> list[int]:
     return [derive(cell.seed, "final", repetition) % 2**31 for repetition in range(count)]
 
 
-def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A line per task and system, beside stock on the seeds that both have."""
-    table, rows = [], [*rows, *without_policies(rows)]
-    for task, system in dict.fromkeys((row["task"], row["system"]) for row in rows):
-        found, base = (
-            {row["seed"]: row for row in rows if (row["task"], row["system"]) == (task, name)}
-            for name in (system, STOCK)
-        )
-        shared = sorted(found.keys() & base.keys())
-        pairs = [(found[seed], base[seed]) for seed in shared]
-        line = {"task": task, "system": system, "seeds": len(found), "accuracy": accuracy(found.values())}
-        for key in ("epochs", "seconds", "trials"):
-            line[key] = median(row[key] for row in found.values())
-        if pairs and system != STOCK:
-            line["of_compute"] = median(a["epochs"] / b["epochs"] for a, b in pairs)
-            line["of_time"] = median(a["seconds"] / b["seconds"] for a, b in pairs)
-            line["with_final"] = median(with_final(a) / with_final(b) for a, b in pairs)
-            ours, theirs = ([hits_of(pair[side]) for pair in pairs] for side in (0, 1))
-            against = bound(ours, theirs)
-            line |= dataclasses.asdict(against) | {"not_inferior": against.not_inferior}
-        table.append(line)
-    return table
-
-
-def without_policies(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What each search would have come to, had it handed over no policy but a baseline."""
-    selecting = {(row["task"], row["system"]) for row in rows if "retrained" in row}
-    for row in rows:
-        if (row["task"], row["system"]) in selecting:
-            yield {**row, "system": row["system"] + RETRAINED, "hits": row.get("retrained", row["hits"])}
-
-
-def with_final(row: Mapping[str, Any]) -> float:
-    """Compute of a search and one training of what it found."""
-    return float(row["epochs"] + row["final_epochs"])
-
-
-def hits_of(row: Mapping[str, Any]) -> Any:
-    """Shape (models, items)."""
-    return np.stack([unpacked(one, row["items"]) for one in row["hits"]])
-
-
-def accuracy(rows: Iterable[Mapping[str, Any]]) -> list[float]:
-    """Mean test accuracy of each search's models."""
-    return [float(hits_of(row).mean()) for row in rows]
-
-
-def markdown(table: Sequence[Mapping[str, Any]]) -> str:
-    """The table: medians over searches; the difference is a mean, with the lower end of its interval."""
-    lines = [
-        "| task | system | test accuracy | trials | search ee | search s | of compute | of time "
-        "| with one final | difference, 95 % above | one error of stock | |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in table:
-        line = (
-            f"| {row['task']} | {row['system']} | {fmean(row['accuracy']):.4f} | {row['trials']:g} "
-            f"| {row['epochs']:.1f} | {row['seconds']:.0f} "
-        )
-        if "low" in row:
-            said = "not inferior" if row["not_inferior"] else "not shown"
-            line += (
-                f"| 1/{1 / row['of_compute']:.1f} | 1/{1 / row['of_time']:.1f} "
-                f"| 1/{1 / row['with_final']:.1f} "
-                f"| {row['difference']:+.4f}, {row['low']:+.4f} | {row['error']:.4f} | {said} |"
-            )
-        else:
-            line += "| 1 | 1 | 1 | | | |"
-        lines.append(line)
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Run the cells that are missing, print the table, write the JSON."""
     parser = options(__doc__)
@@ -221,6 +158,7 @@ def main() -> None:
     parser.add_argument(
         "--ready", action="store_true", help="on a cluster that has processes ready for trials"
     )
+    parser.add_argument("--confirm", action="store_true", help="our studies to their verdicts, shown apart")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/speedup"), help="for studies")
     parser.add_argument("--rows", type=Path, default=Path("benchmarks/results/speedup.jsonl"))
     arguments = parser.parse_args()
@@ -245,8 +183,14 @@ def main() -> None:
         keep(arguments.rows, rows[cell])
         told = f"{fmean(accuracy([found])):.4f}, {found['epochs']:.1f} ee, {found['seconds']:.0f} s"
         print(f"{cell.task}, {cell.system}, seed {cell.seed}: {told}", flush=True)
-    report["table"] = summary([rows[cell] for cell in wanted])
-    print(f"\n{markdown(report['table'])}")
+    found_rows = [rows[cell] for cell in wanted]
+    report["table"], report["beside_ours"] = summary(found_rows), beside_ours(found_rows)
+    report["confirmed"] = [
+        {**dataclasses.asdict(cell), **rows[cell]["confirmed"]}
+        for cell in wanted
+        if "confirmed" in rows[cell]
+    ]
+    print(f"\n{markdown(report['table'])}\n\n{further(report)}")
     write(report, arguments.json)
 
 

@@ -12,17 +12,17 @@ from typing import Any, Final, final
 import ray
 from ray import tune
 
-from autotune.cluster.adapters import Dispatch, ReactionScheduler, SeatSearcher
-from autotune.cluster.connection import connect, live_nodes, switches
-from autotune.cluster.desk import Desk
-from autotune.cluster.exchange import Exchange
 from autotune.cluster.fleet import Fleet
 from autotune.cluster.footprint import Footprint
-from autotune.cluster.outfit import Outfit, measured_lanes, pickled
-from autotune.cluster.reach import Mark, unreached
-from autotune.cluster.sharing import GPU, Shares
-from autotune.cluster.spares import Kept, plain_processes
-from autotune.cluster.trainable import AssignmentTrainable
+from autotune.cluster.live.connection import connect, live_nodes, switches
+from autotune.cluster.live.reach import Mark, unreached
+from autotune.cluster.trials.adapters import Dispatch, ReactionScheduler, SeatSearcher
+from autotune.cluster.trials.desk import Desk
+from autotune.cluster.trials.exchange import Exchange
+from autotune.cluster.trials.outfit import Outfit, measured_lanes, pickled
+from autotune.cluster.trials.sharing import GPU, Shares
+from autotune.cluster.trials.spares import Kept, plain_processes
+from autotune.cluster.trials.trainable import AssignmentTrainable
 from autotune.engines.base import AUTO, Engine, check_lanes
 from autotune.engines.watchdog import PATIENCE_S, check_limit
 from autotune.errors import ClusterError, ConfigurationError

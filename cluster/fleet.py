@@ -9,10 +9,10 @@ from typing import Final, final
 
 import ray
 
-from autotune.cluster.connection import booting, live_nodes, on_their_way
-from autotune.cluster.draining import staying
 from autotune.cluster.footprint import Footprint
-from autotune.cluster.rent import Rent
+from autotune.cluster.live.connection import booting, live_nodes, on_their_way
+from autotune.cluster.live.draining import staying
+from autotune.cluster.live.rent import Rent
 from autotune.events import Held
 
 REFRESH_S: Final = 1.0

@@ -9,8 +9,8 @@ from typing import Any, Final, final
 
 from ray.tune import PlacementGroupFactory
 
-from autotune.cluster.connection import slots
-from autotune.cluster.sharing import GPU
+from autotune.cluster.live.connection import slots
+from autotune.cluster.trials.sharing import GPU
 from autotune.errors import ConfigurationError, unknown
 
 PACK: Final = "pack"

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, final
 
 import ray
 
-from autotune.cluster.connection import connect
+from autotune.cluster.live.connection import connect
 
 P = TypeVar("P")
 R = TypeVar("R")

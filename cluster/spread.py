@@ -12,7 +12,7 @@ import ray
 import ray.data
 import torch
 
-from autotune.cluster.connection import connect
+from autotune.cluster.live.connection import connect
 from autotune.cluster.parts import OnRay
 from autotune.data.columns import Array
 from autotune.training.passing import Passing

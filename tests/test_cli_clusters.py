@@ -3,7 +3,7 @@ import json
 import pytest
 
 from autotune import cli
-from autotune.cluster.presets import PRESETS
+from autotune.cluster.description.presets import PRESETS
 from autotune.errors import ClusterError
 
 STUDY = """\
@@ -131,7 +131,7 @@ def test_what_a_live_cluster_lacks_is_told_with_code_4_and_no_cluster_with_3(hom
 
     token(home, 0o600)
     cli.main(["cluster", "init", "--on", "local", "--out", "c.yaml"])
-    monkeypatch.setattr("autotune.cluster.preflight.check", look)
+    monkeypatch.setattr("autotune.cluster.live.preflight.check", look)
     assert cli.main(["cluster", "check", "c.yaml", "--address", "10.0.0.1:6379"]) == 4
     assert "node 10.0.0.2 (gpu) lacks torch\nc.yaml: cannot work" in capsys.readouterr().out
     trial = {"CPU": 1.0, "GPU": 0.0}
@@ -144,5 +144,5 @@ def test_what_a_live_cluster_lacks_is_told_with_code_4_and_no_cluster_with_3(hom
     def nobody(*given):
         raise ClusterError("cannot join the cluster")
 
-    monkeypatch.setattr("autotune.cluster.preflight.check", nobody)
+    monkeypatch.setattr("autotune.cluster.live.preflight.check", nobody)
     assert cli.main(["cluster", "check", "c.yaml"]) == 3

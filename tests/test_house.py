@@ -12,6 +12,8 @@ import autotune
 
 ROOT = Path(__file__).parents[1]
 LINKED = ("selectors", "search_spaces", "cluster")
+CLUSTER = ("launch engine spread", "fleet", "footprint", "trials parts", "live", "validate", "render", "lint",
+           "description spot")  # top first  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LINKED)
@@ -93,6 +95,17 @@ def test_linked_folders_import_downwards_only(folder):
             assert folder == "cluster" or module.split(".")[0] != "ray", f"{path} imports {module}"
             seen += target is not None
     assert seen > 5
+
+
+def test_arrows_within_the_cluster_point_one_way():
+    found = [{f"autotune.cluster.{name}" for name in layer.split()} for layer in CLUSTER]
+    for path in (ROOT / "cluster").rglob("*.py"):
+        module = ".".join(("autotune", *path.relative_to(ROOT).with_suffix("").parts))
+        own = layer_of(module, found)
+        assert own is not None, f"{path} is in no layer"
+        for target in (name for name in imports(path) if name.startswith("autotune.cluster.")):
+            same = target.split(".")[2] == module.split(".")[2]
+            assert same or layer_of(target, found) > own, f"{path} imports {target}"
 
 
 def test_algorithms_do_not_import_each_other():

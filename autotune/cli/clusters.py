@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from autotune.cli import jobs, launches
 from autotune.cli.output import answer, print_json
 from autotune.cli.parsing import Commands
-from autotune.cluster.presets import PRESETS
+from autotune.cluster.description.presets import PRESETS
 from autotune.errors import CONFIGURATION, DONE
 
 if TYPE_CHECKING:
-    from autotune.cluster.findings import Finding
-    from autotune.cluster.spec import ClusterSpec
-    from autotune.cluster.spec_yaml import SpecFile
+    from autotune.cluster.description.findings import Finding
+    from autotune.cluster.description.spec import ClusterSpec
+    from autotune.cluster.description.spec_yaml import SpecFile
 
 
 def add(commands: Commands) -> None:
@@ -60,10 +60,10 @@ def init(given: argparse.Namespace) -> int:
 
 
 def _written(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from autotune.cluster.findings import refuse
+    from autotune.cluster.description.findings import refuse
+    from autotune.cluster.description.presets import preset
+    from autotune.cluster.description.spec_yaml import parse_spec
     from autotune.cluster.lint.rules import lint
-    from autotune.cluster.presets import preset
-    from autotune.cluster.spec_yaml import parse_spec
     from autotune.errors import ConfigurationError
 
     text = preset(given.on, given.spot, given.name)
@@ -87,9 +87,9 @@ def render(given: argparse.Namespace) -> int:
 
 
 def _rendered(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from autotune.cluster.findings import refuse
+    from autotune.cluster.description.findings import refuse
+    from autotune.cluster.description.spec_yaml import read_spec
     from autotune.cluster.render.files import render as files
-    from autotune.cluster.spec_yaml import read_spec
     from autotune.errors import ConfigurationError
 
     read = read_spec(given.spec)
@@ -109,8 +109,8 @@ def _rendered(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def check(given: argparse.Namespace) -> int:
     """Say everything that is wrong."""
-    from autotune.cluster.prices import priced, read_prices
-    from autotune.cluster.spec_yaml import read_spec
+    from autotune.cluster.description.prices import priced, read_prices
+    from autotune.cluster.description.spec_yaml import read_spec
     from autotune.cluster.validate.offline import checks
 
     read = read_spec(given.spec)
@@ -137,8 +137,8 @@ def check(given: argparse.Namespace) -> int:
 
 
 def _live(spec: ClusterSpec, address: str) -> list[str]:
-    from autotune.cluster.places import Slurm
-    from autotune.cluster.preflight import check as check_nodes
+    from autotune.cluster.description.places import Slurm
+    from autotune.cluster.live.preflight import check as check_nodes
     from autotune.storage.location import locate
 
     name, resources = spec.authentication.token_file, spec.nodes.trial.resources
@@ -151,7 +151,7 @@ def _live(spec: ClusterSpec, address: str) -> list[str]:
 
 def _findings(read: SpecFile, crds: Path | None = None, study: Path | None = None) -> list[Finding]:
     """What is wrong with a spec, with its places in the file; with a study, also with its budget."""
-    from autotune.cluster.findings import placed
+    from autotune.cluster.description.findings import placed
     from autotune.cluster.validate.offline import budget, token_file, validate
 
     found = [*validate(read.spec, crds), *token_file(read.spec)]

@@ -12,7 +12,7 @@ from autotune.cli.parsing import Commands
 from autotune.errors import BUDGET, DONE, RETRY
 
 if TYPE_CHECKING:
-    from autotune.cluster.jobs import Standing
+    from autotune.cluster.live.jobs import Standing
     from autotune.study.running import RunningCluster
     from autotune.study.submission import Handle
 
@@ -106,7 +106,7 @@ def stop(given: argparse.Namespace) -> int:
 
 
 def _cluster(given: argparse.Namespace) -> RunningCluster:
-    from autotune.cluster.access import Access
+    from autotune.cluster.live.access import Access
     from autotune.study.running import RunningCluster
 
     if given.cluster is not None:

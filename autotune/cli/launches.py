@@ -13,7 +13,7 @@ from autotune.cli.parsing import Commands
 
 if TYPE_CHECKING:
     from autotune.cluster.launch.lifecycle import Cluster
-    from autotune.cluster.standing import Standing
+    from autotune.cluster.live.standing import Standing
 
 WAIT_S: Final = 1800.0
 
@@ -45,7 +45,7 @@ def up(given: argparse.Namespace) -> int:
 
 
 def _up(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from autotune.cluster.places import Form, Kubernetes, Slurm
+    from autotune.cluster.description.places import Form, Kubernetes, Slurm
 
     cluster = cluster_of(given)
     fresh = cluster.up(given.wait)
@@ -107,9 +107,9 @@ def cluster_of(given: argparse.Namespace, made: bool = False) -> Cluster:
     Raises:
         ConfigurationError: With every finding, unless it was made.
     """
+    from autotune.cluster.description.spec_yaml import read_spec
     from autotune.cluster.launch.files import folder_of, ready
     from autotune.cluster.launch.lifecycle import Cluster
-    from autotune.cluster.spec_yaml import read_spec
 
     spec = read_spec(given.spec).spec
     folder = given.out or folder_of(spec, given.spec)

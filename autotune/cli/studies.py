@@ -72,7 +72,7 @@ def run(given: argparse.Namespace) -> int:
     """Run the study of a YAML file."""
 
     def load() -> Study:
-        from autotune.cluster.secret_scan import refuse_secrets
+        from autotune.cluster.description.secret_scan import refuse_secrets
         from autotune.study.yaml_form import load_study
 
         with suppress(OSError, UnicodeDecodeError):  # which is told below

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, final
 
-from autotune.cluster.access import Access
-from autotune.cluster.findings import refuse
-from autotune.cluster.jobs import Jobs, connect
+from autotune.cluster.description.findings import refuse
 from autotune.cluster.launch.files import folder_of, ready
 from autotune.cluster.launch.lifecycle import launcher_of
+from autotune.cluster.live.access import Access
+from autotune.cluster.live.jobs import Jobs, connect
 from autotune.cluster.validate.offline import budget
 from autotune.errors import ConfigurationError
 from autotune.storage.location import locate

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
-from autotune.cluster.jobs import Job, Jobs, State, numbered, reached
-from autotune.cluster.secret_scan import refuse_secrets
+from autotune.cluster.description.secret_scan import refuse_secrets
+from autotune.cluster.live.jobs import Job, Jobs, State, numbered, reached
 from autotune.errors import BUDGET, CONFIGURATION, FAILED, ClusterError, ConfigurationError, StudyError
 from autotune.study.result import Result
 
@@ -78,7 +78,7 @@ def submit(
     Args:
         study: The YAML file.
         path: The study's folder, on storage that all nodes reach; it is what makes two submissions the same.
-        jobs: Of the cluster, see `autotune.cluster.jobs.connect`.
+        jobs: Of the cluster, see `autotune.cluster.live.jobs.connect`.
         trial: What a trial occupies, in Ray's names, where the file does not say.
         prices: Per hour, by type of machine, where the file has none.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autotune.cluster.findings import placed, refuse
-from autotune.cluster.spec import ClusterSpec
-from autotune.cluster.spec_yaml import read_spec
+from autotune.cluster.description.findings import placed, refuse
+from autotune.cluster.description.spec import ClusterSpec
+from autotune.cluster.description.spec_yaml import read_spec
 from autotune.cluster.validate.offline import token_file, validate
 
 

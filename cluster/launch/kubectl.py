@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, final
 
+from autotune.cluster.description.places import Form, Kubernetes
 from autotune.cluster.launch.launcher import Seen, State
 from autotune.cluster.launch.program import forwarding, run
-from autotune.cluster.places import Form, Kubernetes
 from autotune.cluster.render.common import DASHBOARD_PORT
 from autotune.errors import ClusterError
 

@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, final
 
+from autotune.cluster.description.places import Kubernetes, Local, OnPremises, Slurm
+from autotune.cluster.description.spec import TOKEN_FILE, ClusterSpec
+from autotune.cluster.description.spec_yaml import to_yaml
 from autotune.cluster.launch.kubectl import Kubectl
 from autotune.cluster.launch.launcher import Launcher, Seen, State
 from autotune.cluster.launch.local import LocalLauncher
 from autotune.cluster.launch.ray_up import RayUp
 from autotune.cluster.launch.slurm import SlurmJob
-from autotune.cluster.places import Kubernetes, Local, OnPremises, Slurm
+from autotune.cluster.live.standing import Standing
 from autotune.cluster.render.common import DASHBOARD_PORT, LOOPBACK, activation, shell_path
 from autotune.cluster.render.files import render
-from autotune.cluster.spec import TOKEN_FILE, ClusterSpec
-from autotune.cluster.spec_yaml import to_yaml
-from autotune.cluster.standing import Standing
 from autotune.errors import ClusterError, ConfigurationError
 
 LOOK_S: Final = 2.0
@@ -155,7 +155,7 @@ class Cluster:
 
     def _standing(self) -> Standing:
         port = self.spec.where.dashboard_port if isinstance(self.spec.where, Local) else DASHBOARD_PORT
-        line = f"python -m autotune.cluster.standing --dashboard http://{LOOPBACK}:{port}"
+        line = f"python -m autotune.cluster.live.standing --dashboard http://{LOOPBACK}:{port}"
         if isinstance(self.spec.where, Local | Slurm):  # elsewhere it was brought to where Ray looks for it
             line += f" --token-file {shell_path(self.spec.authentication.token_file or TOKEN_FILE)}"
         return Standing(**_document(self.launcher.on_head(line, ASK_S)))

@@ -12,13 +12,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, final
 
+from autotune.cluster.description.places import Local
+from autotune.cluster.description.spec import TOKEN_FILE, ClusterSpec
 from autotune.cluster.launch.launcher import Seen, State
 from autotune.cluster.launch.processes import Process, boot, end, family
 from autotune.cluster.launch.program import find, listening, run
-from autotune.cluster.places import Local
 from autotune.cluster.render.common import LOOPBACK
 from autotune.cluster.render.scripts import LOOPBACK_ONLY
-from autotune.cluster.spec import TOKEN_FILE, ClusterSpec
 from autotune.errors import ConfigurationError
 
 MEMORY: Final = "local.json"  # which processes are ours

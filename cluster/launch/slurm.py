@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, final
 
+from autotune.cluster.description.spec import ClusterSpec
 from autotune.cluster.launch.launcher import Seen, State
 from autotune.cluster.launch.program import run
 from autotune.cluster.render.scripts import prepared
-from autotune.cluster.spec import ClusterSpec
 from autotune.errors import ClusterError, ConfigurationError
 
 RUNNING: Final = "RUNNING"

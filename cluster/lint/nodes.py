@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from autotune.cluster.findings import Finding
-from autotune.cluster.places import Kubernetes
-from autotune.cluster.spec import HEAD, ClusterSpec, Group, Machine, Market, Trial
+from autotune.cluster.description.findings import Finding
+from autotune.cluster.description.places import Kubernetes
+from autotune.cluster.description.spec import HEAD, ClusterSpec, Group, Machine, Market, Trial
 
 LABEL: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 LONGEST: Final = 47  # KubeRay appends to a RayJob's name, and pods to that

@@ -8,9 +8,18 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from autotune.cluster.findings import Finding, is_placeholder
-from autotune.cluster.places import AWS, GCP, Form, Kubernetes, Local, OnPremises, Slurm, Submission
-from autotune.cluster.spec import ClusterSpec
+from autotune.cluster.description.findings import Finding, is_placeholder
+from autotune.cluster.description.places import (
+    AWS,
+    GCP,
+    Form,
+    Kubernetes,
+    Local,
+    OnPremises,
+    Slurm,
+    Submission,
+)
+from autotune.cluster.description.spec import ClusterSpec
 
 SHAPES: Final = {  # tag and field: what it must look like, and an example
     "aws.region": (r"[a-z]{2}(-[a-z]+)+-\d", "eu-central-1"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from autotune.cluster.findings import Finding
+from autotune.cluster.description.findings import Finding
+from autotune.cluster.description.spec import ClusterSpec
 from autotune.cluster.lint import nodes, places, software
-from autotune.cluster.spec import ClusterSpec
 
 RULES: Final[tuple[Callable[[ClusterSpec], Iterator[Finding]], ...]] = (
     nodes.names,

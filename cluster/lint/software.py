@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from autotune.cluster.findings import Finding, is_placeholder, leaves
-from autotune.cluster.places import AWS, GCP, Kubernetes, Local
-from autotune.cluster.secret_scan import find_secrets
-from autotune.cluster.spec import ClusterSpec, Gcs
-from autotune.cluster.versions import ours, pinned, said_by
+from autotune.cluster.description.findings import Finding, is_placeholder, leaves
+from autotune.cluster.description.places import AWS, GCP, Kubernetes, Local
+from autotune.cluster.description.secret_scan import find_secrets
+from autotune.cluster.description.spec import ClusterSpec, Gcs
+from autotune.cluster.description.versions import ours, pinned, said_by
 from autotune.errors import ConfigurationError
 from autotune.storage.location import SCHEMES, locate
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from autotune.cluster.places import AWS
-from autotune.cluster.spec import ClusterSpec
+from autotune.cluster.description.places import AWS
+from autotune.cluster.description.spec import ClusterSpec
 from autotune.storage.location import Remote, locate
 
 TAG: Final = "ray-cluster-name"  # which Ray gives every instance

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from autotune.cluster.places import AWS, GCP, Azure, OnPremises
-from autotune.cluster.spec import ClusterSpec, Machine, Market
+from autotune.cluster.description.places import AWS, GCP, Azure, OnPremises
+from autotune.cluster.description.spec import ClusterSpec, Machine, Market
 from autotune.errors import ConfigurationError
 
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"  # what it may do is the account's roles

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
-from autotune.cluster.places import AWS, Local
-from autotune.cluster.spec import ClusterSpec, Gcs, Head
+from autotune.cluster.description.places import AWS, Local
+from autotune.cluster.description.spec import ClusterSpec, Gcs, Head
 from autotune.errors import ConfigurationError
 
 CHECKS: Final = 3  # unanswered in a row, of a node that is given up; Ray's default is 5
@@ -19,7 +19,7 @@ HEALTH: Final = {  # a node that vanished is noticed within seconds; Ray's defau
 }
 WARM: Final = {  # as many processes as a node has CPUs wait for trials, with what they import
     "RAY_enable_worker_prestart": "1",
-    "RAY_preload_python_modules": "autotune.cluster.trainable,autotune.training.workload",
+    "RAY_preload_python_modules": "autotune.cluster.trials.trainable,autotune.training.workload",
 }
 RECONNECT: Final = "gcs_rpc_server_reconnect_timeout_s"
 RECONNECT_S: Final = 300  # a head that comes back within this finds its nodes and drivers waiting

@@ -7,15 +7,15 @@ from typing import Any
 
 import yaml
 
-from autotune.cluster.findings import refuse
+from autotune.cluster.description.findings import refuse
+from autotune.cluster.description.places import AWS, GCP, Form, Kubernetes, Local, Slurm
+from autotune.cluster.description.spec import ClusterSpec
 from autotune.cluster.lint.rules import lint
-from autotune.cluster.places import AWS, GCP, Form, Kubernetes, Local, Slurm
 from autotune.cluster.render.aws_foundation import aws_foundation
 from autotune.cluster.render.common import header
 from autotune.cluster.render.kuberay import kuberay, network_policy
 from autotune.cluster.render.ray_up import ray_up
 from autotune.cluster.render.scripts import gcp_foundation, local, slurm
-from autotune.cluster.spec import ClusterSpec
 
 
 def render(spec: ClusterSpec) -> dict[str, str]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from autotune.cluster.places import Form, Kubernetes, Submission
+from autotune.cluster.description.places import Form, Kubernetes, Submission
+from autotune.cluster.description.spec import ClusterSpec, Gcs, Group, Machine, Market
 from autotune.cluster.render.common import DASHBOARD_PORT, PORT, head_of, switches, whole
-from autotune.cluster.spec import ClusterSpec, Gcs, Group, Machine, Market
 from autotune.storage.location import Remote, locate
 
 API: Final = "ray.io/v1"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from autotune.cluster.places import OnPremises
+from autotune.cluster.description.places import OnPremises
+from autotune.cluster.description.spec import HEAD, ClusterSpec, Machine, Market
 from autotune.cluster.render.clouds import node_config, provider
 from autotune.cluster.render.common import (
     DASHBOARD_PORT,
@@ -15,7 +16,6 @@ from autotune.cluster.render.common import (
     switches,
     whole,
 )
-from autotune.cluster.spec import HEAD, ClusterSpec, Machine, Market
 
 TOKEN: Final = "~/.ray/auth_token"  # where Ray looks for it on every node; a place, not a token
 CONFIG: Final = "~/ray_bootstrap_config.yaml"  # where `ray up` leaves the configuration on the head

@@ -6,9 +6,9 @@ import math
 import shlex
 from typing import Final
 
-from autotune.cluster.places import GCP, Local, Slurm
+from autotune.cluster.description.places import GCP, Local, Slurm
+from autotune.cluster.description.spec import TOKEN_FILE, ClusterSpec, Machine
 from autotune.cluster.render.common import LOOPBACK, header, shell_path, switches, whole
-from autotune.cluster.spec import TOKEN_FILE, ClusterSpec, Machine
 
 SHELL: Final = "#!/bin/bash\n"
 STRICT: Final = "set -euo pipefail\numask 077  # what Ray writes, its token included, is for its owner only\n"
@@ -63,7 +63,7 @@ if [ ${{#hosts[@]}} -gt 1 ]; then
     srun --overlap --nodes=$((${{#hosts[@]}} - 1)) --ntasks=$((${{#hosts[@]}} - 1)) --exclude="$head" \\
         {start} --address="$RAY_ADDRESS" &
     # says how many are missing; the study runs on those that are there
-    python -m autotune.cluster.gathered ${{#hosts[@]}} --address "$RAY_ADDRESS" || true
+    python -m autotune.cluster.live.gathered ${{#hosts[@]}} --address "$RAY_ADDRESS" || true
 fi
 
 set -m  # a process group of its own: all that the entrypoint starts is told

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-from autotune.cluster.findings import Finding
+from autotune.cluster.description.findings import Finding
 from autotune.errors import ConfigurationError
 
 FILES: Final = {"RayCluster": "rayclusters.yaml", "RayJob": "rayjobs.yaml"}

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from autotune.cluster.findings import PLACEHOLDER, Finding
+from autotune.cluster.description.findings import PLACEHOLDER, Finding
+from autotune.cluster.description.places import Kubernetes, Local, Slurm
+from autotune.cluster.description.spec import ClusterSpec
 from autotune.cluster.lint.nodes import cheapest
 from autotune.cluster.lint.rules import lint
-from autotune.cluster.places import Kubernetes, Local, Slurm
 from autotune.cluster.render.files import render
 from autotune.cluster.render.kuberay import kuberay
 from autotune.cluster.render.ray_up import ray_up
-from autotune.cluster.spec import ClusterSpec
 from autotune.cluster.validate.crd import crd
 from autotune.cluster.validate.operator_rules import operator_rules
 from autotune.cluster.validate.ray_schema import ray_schema

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import yaml
 
-from autotune.cluster.findings import Finding
-from autotune.cluster.places import Submission
-from autotune.cluster.secret_scan import find_secrets
+from autotune.cluster.description.findings import Finding
+from autotune.cluster.description.places import Submission
+from autotune.cluster.description.secret_scan import find_secrets
 from autotune.errors import unknown
 
 LONGEST: Final = {"RayCluster": 53, "RayJob": 47}

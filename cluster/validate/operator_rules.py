@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from autotune.cluster.findings import Finding
-from autotune.cluster.secret_scan import find_secrets
+from autotune.cluster.description.findings import Finding
+from autotune.cluster.description.secret_scan import find_secrets
 from autotune.cluster.validate.operator_job import LABEL, job_rules, named
 
 BY_START: Final = ("num-cpus", "num-gpus", "memory", "resources")

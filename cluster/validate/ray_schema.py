@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from autotune.cluster.findings import Finding
+from autotune.cluster.description.findings import Finding
 
 RULE: Final = "ray-schema"
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from autotune.cluster.findings import Finding, leaves
-from autotune.cluster.secret_scan import find_secrets
+from autotune.cluster.description.findings import Finding, leaves
+from autotune.cluster.description.secret_scan import find_secrets
 
 WORLD: Final = ("0.0.0.0/0", "::/0", "*")
 NIGHTLY: Final = re.compile(r"ray-wheels/latest|\.dev0|:(latest|nightly)\b")

@@ -20,7 +20,7 @@ def ray_cluster():
     """One cluster of our own for all tests that need one: 8 logical CPUs, whatever the machine has."""
     import ray
 
-    from autotune.cluster.connection import start_local
+    from autotune.cluster.live.connection import start_local
 
     with ray_forgiven():
         start_local(8)

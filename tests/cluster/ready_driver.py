@@ -12,8 +12,8 @@ from pathlib import Path
 
 import ray
 
-from autotune.cluster.connection import start_local, switches
 from autotune.cluster.engine import RayEngine
+from autotune.cluster.live.connection import start_local, switches
 from autotune.cluster.render.common import WARM
 from autotune.engines.function import FunctionWorkload
 from autotune.scheduling.full import FullTraining

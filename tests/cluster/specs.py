@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from autotune.cluster.presets import preset
-from autotune.cluster.spec_yaml import parse_spec
+from autotune.cluster.description.presets import preset
+from autotune.cluster.description.spec_yaml import parse_spec
 
 SPOT = ("aws", "gcp", "azure", "kubernetes")
 

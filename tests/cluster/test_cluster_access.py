@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from autotune.cluster.access import Access
+from autotune.cluster.live.access import Access
 from autotune.errors import ClusterError, ConfigurationError
 
 
@@ -69,7 +69,7 @@ def test_a_wrong_token_and_none_are_told_apart(dashboard, token, tmp_path):
 def test_a_cluster_without_a_token_is_used_on_this_machine_alone(dashboard, tmp_path, monkeypatch, modes):
     address = dashboard(modes=modes)
     assert Access(address, tmp_path / "nowhere").check() == "2.60.0"
-    monkeypatch.setattr("autotune.cluster.access.is_loopback", lambda host: False)
+    monkeypatch.setattr("autotune.cluster.live.access.is_loopback", lambda host: False)
     with pytest.raises(ConfigurationError, match="asks for no token: whoever reaches it"):
         Access(address, tmp_path / "nowhere").check()
     assert Access(address, tmp_path / "nowhere", open_to_all=True).check() == "2.60.0"
@@ -128,7 +128,7 @@ def named():
 
 def test_a_proxy_is_shown_no_token(dashboard, token, named, monkeypatch):
     """Neither when we knock, nor by Ray's own client of jobs."""
-    from autotune.cluster.jobs import connect
+    from autotune.cluster.live.jobs import connect
 
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)

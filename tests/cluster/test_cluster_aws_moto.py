@@ -5,10 +5,10 @@ import json
 import pytest
 import yaml
 
-from autotune.cluster.presets import preset
+from autotune.cluster.description.presets import preset
+from autotune.cluster.description.spec_yaml import parse_spec
 from autotune.cluster.render.aws_foundation import LOOKS, aws_foundation
 from autotune.cluster.render.ray_up import ray_up
-from autotune.cluster.spec_yaml import parse_spec
 from autotune.cluster.validate.offline import validate
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # moto's and boto's own

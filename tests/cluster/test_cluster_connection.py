@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from autotune.cluster.connection import slots, switches
+from autotune.cluster.live.connection import slots, switches
 
 OWN_CLUSTER = """
     import os, sys
@@ -72,7 +72,7 @@ def test_switches_are_put_back(monkeypatch):
 
 PATIENT = """
     from ray._raylet import Config
-    from autotune.cluster import connection
+    from autotune.cluster.live import connection
     connection.RECONNECT, connection.RECONNECT_S = "health_check_period_ms", 4321  # one that can be asked for
     with connection.outlasting_the_head():
         during = Config.health_check_period_ms()

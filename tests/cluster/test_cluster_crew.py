@@ -9,8 +9,8 @@ import pytest
 from crew_driver import TODO, workload
 from driving import drive
 
-from autotune.cluster import crew
-from autotune.cluster.leader import Leader
+from autotune.cluster.trials import crew
+from autotune.cluster.trials.leader import Leader
 from autotune.events import Reported
 
 pytestmark = pytest.mark.ray
@@ -96,7 +96,7 @@ class Hands:
 
 
 def test_where_another_process_cannot_begin_nobody_trains_and_the_next_time_all_are_new(monkeypatch):
-    monkeypatch.setattr("autotune.cluster.leader.Crew", Hands)
+    monkeypatch.setattr("autotune.cluster.trials.leader.Crew", Hands)
     Hands.made.clear()
     done = Reported(1, 0, 0, 1.0, 0.5)
     worker = SimpleNamespace(node="", join=lambda key: None, advance=lambda assignment, beat: done)

@@ -8,14 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from autotune.cluster.adapters import Dispatch, ReactionScheduler
-from autotune.cluster.deaths import Deaths
-from autotune.cluster.desk import _STILLBORN, Desk
 from autotune.cluster.engine import RayEngine
-from autotune.cluster.exchange import Exchange
-from autotune.cluster.seat import Seat
-from autotune.cluster.sharing import Shares
-from autotune.cluster.trainable import OUTCOME, packed, unpacked
+from autotune.cluster.trials.adapters import Dispatch, ReactionScheduler
+from autotune.cluster.trials.deaths import Deaths
+from autotune.cluster.trials.desk import _STILLBORN, Desk
+from autotune.cluster.trials.exchange import Exchange
+from autotune.cluster.trials.seat import Seat
+from autotune.cluster.trials.sharing import Shares
+from autotune.cluster.trials.trainable import OUTCOME, packed, unpacked
 from autotune.errors import CheckpointError, StorageError, StudyError
 from autotune.events import Failed, Interrupted, Reported
 from autotune.ledger import Charge, Label, Ledger
@@ -99,8 +99,8 @@ class Lives:
 def lost(monkeypatch):
     """The machines that are gone, by what stands for their actors."""
     gone = set()
-    monkeypatch.setattr("autotune.cluster.deaths.machine_lost", gone.__contains__)
-    monkeypatch.setattr("autotune.cluster.deaths.SETTLED_S", 0.0)
+    monkeypatch.setattr("autotune.cluster.trials.deaths.machine_lost", gone.__contains__)
+    monkeypatch.setattr("autotune.cluster.trials.deaths.SETTLED_S", 0.0)
     return gone
 
 
@@ -219,7 +219,7 @@ class TestCompany:
     @pytest.fixture
     def lives(self, tmp_path, monkeypatch):
         monkeypatch.setattr("ray.kill", lambda actor: None)
-        monkeypatch.setattr("autotune.cluster.adapters._REACTION_S", 0.0)  # nobody polls
+        monkeypatch.setattr("autotune.cluster.trials.adapters._REACTION_S", 0.0)  # nobody polls
         lives = Lives(tmp_path, lanes=8)
         lives.sit(*(assignment(number) for number in range(1, 4)))  # beside assignment 0
         return lives
@@ -387,7 +387,7 @@ def test_what_was_answered_before_the_storage_failed_is_not_thrown_away(tmp_path
 
 def test_the_latest_deaths_do_not_count_until_it_is_known_whether_a_machine_went_with_them(lost, monkeypatch):
     """A node that is killed after three deaths of its own was the fourth, for a second or two."""
-    monkeypatch.setattr("autotune.cluster.deaths.SETTLED_S", 10.0)
+    monkeypatch.setattr("autotune.cluster.trials.deaths.SETTLED_S", 10.0)
     now = [0.0]
     deaths = Deaths(3, lambda: now[0])
     for at, actor in enumerate(("a", "b", "c")):

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from autotune.cluster import draining
+from autotune.cluster.live import draining
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 import ray
 from torch import nn
 
-from autotune.cluster.connection import connect
 from autotune.cluster.engine import RayEngine
+from autotune.cluster.live.connection import connect
 from autotune.data import Splits
 from autotune.data.digits import digits
 from autotune.engines.function import FunctionWorkload
@@ -221,7 +221,7 @@ def test_many_workers_dying_at_once_are_only_a_delay(run, tmp_path):
 
 
 def test_a_worker_that_always_dies_is_given_up_and_harms_no_other(run, monkeypatch):
-    monkeypatch.setattr("autotune.cluster.deaths.SETTLED_S", 0.0)
+    monkeypatch.setattr("autotune.cluster.trials.deaths.SETTLED_S", 0.0)
 
     def dies(config, fidelity, seed):
         if config["x"] == 0:

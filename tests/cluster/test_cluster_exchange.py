@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from autotune.cluster.exchange import Exchange
+from autotune.cluster.trials.exchange import Exchange
 from autotune.errors import StudyError
 from autotune.events import Reported
 from autotune.testing.engines import assignment

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import pytest
 
 from autotune.cluster import fleet
-from autotune.cluster.connection import GROUP
 from autotune.cluster.fleet import Fleet
 from autotune.cluster.footprint import Footprint
+from autotune.cluster.live.connection import GROUP
 
 
 def machine(group="gpu", alive=True, places=1):

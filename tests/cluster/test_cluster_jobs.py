@@ -8,7 +8,7 @@ import pytest
 
 from autotune import ASHA, Budget, Confirm, Float, Plan, RandomSearch, SearchSpace, Study
 from autotune.cli.jobs import code_of
-from autotune.cluster.jobs import Standing, State
+from autotune.cluster.live.jobs import Standing, State
 from autotune.engines.function import FunctionWorkload
 from autotune.errors import ClusterError, ConfigurationError, StudyError
 from autotune.study.submission import PRIVATE, find, study_id, submit

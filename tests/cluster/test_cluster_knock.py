@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from autotune.cluster.knock import METHOD, knock, own_token
+from autotune.cluster.live.knock import METHOD, knock, own_token
 from autotune.errors import ConfigurationError
 
 
@@ -51,7 +51,7 @@ def test_our_token_opens_and_an_open_cluster_asks_for_none(control, token):
 def test_an_open_cluster_of_other_machines_is_joined_only_by_its_name(control, token, monkeypatch):
     address = control()
     assert not knock(address, named=False)  # on loopback
-    monkeypatch.setattr("autotune.cluster.knock.is_loopback", lambda host: False)
+    monkeypatch.setattr("autotune.cluster.live.knock.is_loopback", lambda host: False)
     with pytest.raises(ConfigurationError, match=rf"asks for no token.*address={address}"):
         knock(address, named=False)
     assert not knock(address)
@@ -71,7 +71,7 @@ def test_no_token_and_a_wrong_one_are_told_apart_and_never_repeated(control, tok
 
 
 def test_who_does_not_answer_is_left_to_ray(control, token, monkeypatch):
-    monkeypatch.setattr("autotune.cluster.knock.PATIENCE_S", 0.2)
+    monkeypatch.setattr("autotune.cluster.live.knock.PATIENCE_S", 0.2)
     assert not knock("127.0.0.1:9")
     assert not knock(control("another", "/ray.rpc.Other/Question"))
 

@@ -8,11 +8,11 @@ import time
 import pytest
 
 from autotune import cli
+from autotune.cluster.description.presets import preset
 from autotune.cluster.launch.kubectl import seen
 from autotune.cluster.launch.lifecycle import Cluster
 from autotune.cluster.launch.processes import Process
 from autotune.cluster.launch.program import attempt, find, forwarding, listening
-from autotune.cluster.presets import preset
 from autotune.errors import ClusterError
 
 STAND_IN = f"""#!{sys.executable} -IS
@@ -28,7 +28,7 @@ up, line = home / "up", words[-1]
 if "autotune cluster check" in line:
     print("Fetched IP: 10.0.0.1")
     print(json.dumps({{"live": (home / "lacks").read_text().splitlines(), "findings": []}}))
-elif "autotune.cluster.standing" in line:
+elif "autotune.cluster.live.standing" in line:
     print((home / "standing").read_text())
 elif (name, words[0]) in (("ray", "up"), ("kubectl", "apply")) or name == "sbatch":
     up.touch()

@@ -66,7 +66,7 @@ def run(*words):
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A cluster that is up, in a home of its own; `family.json` there says which processes are its."""
-    from autotune.cluster.versions import ours
+    from autotune.cluster.description.versions import ours
 
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
@@ -165,7 +165,7 @@ def joined(home, file):
         "RAY_AUTH_TOKEN_PATH": str(file),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     }
-    code = f"from autotune.cluster.connection import connect; connect('127.0.0.1:{port}', {{}}, 1)"
+    code = f"from autotune.cluster.live.connection import connect; connect('127.0.0.1:{port}', {{}}, 1)"
     return subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
@@ -202,8 +202,8 @@ def test_a_study_runs_once_and_another_one_does_not_take_its_place(home, capsys)
 
 
 def test_a_planted_secret_is_in_no_log_no_job_and_no_report(home):
-    from autotune.cluster.access import Access
-    from autotune.cluster.jobs import connect
+    from autotune.cluster.live.access import Access
+    from autotune.cluster.live.jobs import connect
 
     port = int(re.search(r"dashboard_port: (\d+)", (home / "c.yaml").read_text())[1])
     jobs = connect(Access(f"http://127.0.0.1:{port}", home / ".ray" / "auth_token")).list_jobs()

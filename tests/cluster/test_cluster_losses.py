@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autotune.cluster.losses import Losses, unpaid
-from autotune.cluster.shared_time import SharedTime
+from autotune.cluster.trials.losses import Losses, unpaid
+from autotune.cluster.trials.shared_time import SharedTime
 from autotune.events import Reported
 from autotune.ledger import Charge, Label, Ledger
 

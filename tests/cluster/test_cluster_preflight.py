@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from autotune.cluster.gathered import gathered
-from autotune.cluster.preflight import NodeFacts, facts, problems, versions
-from autotune.cluster.rent import LOCAL
+from autotune.cluster.live.gathered import gathered
+from autotune.cluster.live.preflight import NodeFacts, facts, problems, versions
+from autotune.cluster.live.rent import LOCAL
 
 HERE = versions()
 GOOD = NodeFacts("10.0.0.2", "gpu", HERE, gpus=4, promised=4.0, free_gib=100.0)
@@ -52,7 +52,7 @@ def test_every_node_of_a_live_cluster_answers(ray_cluster):
 
 
 def test_machines_of_a_job_are_waited_for_and_those_that_never_join_are_counted(monkeypatch):
-    monkeypatch.setattr("autotune.cluster.gathered.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("autotune.cluster.live.gathered.time.sleep", lambda seconds: None)
     looks = iter([1, 1, 3])
     assert gathered(3, lambda: [{"Alive": True}] * next(looks), 60.0) == 3
     assert gathered(3, lambda: [{"Alive": True}, {"Alive": False}], 0.0) == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autotune.cluster.engine import RayEngine
-from autotune.cluster.reach import Mark, unreached
+from autotune.cluster.live.reach import Mark, unreached
 from autotune.engines.function import FunctionWorkload
 from autotune.errors import StorageError
 
@@ -25,7 +25,7 @@ def test_a_folder_of_one_machine_is_told_from_one_that_all_see(tmp_path):
 @pytest.mark.ray
 def test_a_node_whose_storage_hangs_is_named_too(tmp_path, ray_cluster, monkeypatch):
     os.mkfifo(tmp_path / "hangs")  # whoever reads it waits for somebody who writes
-    monkeypatch.setattr("autotune.cluster.reach.PATIENCE_S", 3.0)
+    monkeypatch.setattr("autotune.cluster.live.reach.PATIENCE_S", 3.0)
     [said] = unreached(Mark(tmp_path, "hangs", b"planted"))
     assert re.match(r"node \S+ did not say within 3 s whether it reaches .* look whether its mount", said)
     os.close(os.open(tmp_path / "hangs", os.O_WRONLY))

@@ -10,14 +10,14 @@ import pytest
 import yaml
 from specs import SPOT, change, spec_of
 
-from autotune.cluster.places import Form, Submission
-from autotune.cluster.presets import PRESETS, preset
+from autotune.cluster.description.places import Form, Submission
+from autotune.cluster.description.presets import PRESETS, preset
+from autotune.cluster.description.spec import Gcs, Redis, Storage
+from autotune.cluster.description.spec_yaml import parse_spec
 from autotune.cluster.render.aws_foundation import aws_foundation
 from autotune.cluster.render.files import render
 from autotune.cluster.render.kuberay import kuberay, network_policy
 from autotune.cluster.render.ray_up import ray_up
-from autotune.cluster.spec import Gcs, Redis, Storage
-from autotune.cluster.spec_yaml import parse_spec
 from autotune.cluster.validate.crd import FILES, crd
 from autotune.cluster.validate.offline import origin, validate
 from autotune.cluster.validate.operator_rules import operator_rules

@@ -2,8 +2,8 @@
 
 import pytest
 
-from autotune.cluster.connection import GROUP
-from autotune.cluster.rent import LOCAL, LOST, SILENT_S, Rent
+from autotune.cluster.live.connection import GROUP
+from autotune.cluster.live.rent import LOCAL, LOST, SILENT_S, Rent
 
 
 def node(group=None, alive=True, name=None, why=0, **resources):

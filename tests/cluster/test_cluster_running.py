@@ -5,8 +5,8 @@ from contextlib import contextmanager
 import pytest
 from test_cluster_jobs import FakeJobs
 
-from autotune.cluster.access import Access
-from autotune.cluster.versions import ours
+from autotune.cluster.description.versions import ours
+from autotune.cluster.live.access import Access
 from autotune.errors import ConfigurationError
 from autotune.study import running
 from autotune.study.running import RunningCluster

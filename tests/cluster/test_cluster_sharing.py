@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from autotune.cluster import sharing
+from autotune.cluster.trials import sharing
 
 
 @pytest.mark.parametrize(

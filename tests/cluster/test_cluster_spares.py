@@ -8,7 +8,7 @@ from driving import drive
 from ray.tune import Trainable
 from ray.tune.execution.class_cache import _ActorClassCache
 
-from autotune.cluster.spares import KEPT_S, Kept, plain_processes
+from autotune.cluster.trials.spares import KEPT_S, Kept, plain_processes
 
 
 class Controller:

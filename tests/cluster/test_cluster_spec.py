@@ -9,16 +9,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import SPOT, change, spec_of
 
-from autotune.cluster.findings import placed
+from autotune.cluster.description.findings import placed
+from autotune.cluster.description.places import AWS, Kubernetes, Local, Slurm
+from autotune.cluster.description.presets import PRESETS, preset
+from autotune.cluster.description.prices import priced, read_prices
+from autotune.cluster.description.secret_scan import find_secrets, looks_secret
+from autotune.cluster.description.spec import (
+    ClusterSpec,
+    Count,
+    Group,
+    Head,
+    Image,
+    Machine,
+    Market,
+    Nodes,
+    Storage,
+)
+from autotune.cluster.description.spec_yaml import parse_spec, to_yaml
+from autotune.cluster.description.versions import ours
 from autotune.cluster.lint.nodes import cheapest
 from autotune.cluster.lint.rules import lint
-from autotune.cluster.places import AWS, Kubernetes, Local, Slurm
-from autotune.cluster.presets import PRESETS, preset
-from autotune.cluster.prices import priced, read_prices
-from autotune.cluster.secret_scan import find_secrets, looks_secret
-from autotune.cluster.spec import ClusterSpec, Count, Group, Head, Image, Machine, Market, Nodes, Storage
-from autotune.cluster.spec_yaml import parse_spec, to_yaml
-from autotune.cluster.versions import ours
 from autotune.errors import ConfigurationError
 
 RAY, PYTHON = ours()
@@ -237,7 +247,16 @@ def test_references_digests_and_names_are_no_secrets(value):
     assert looks_secret(value, "value") is None
 
 
-@pytest.mark.parametrize("name", ["findings", "secret_scan", "versions", "render.common", "validate.crd"])
+EXAMPLES = (
+    "description.findings",
+    "description.secret_scan",
+    "description.versions",
+    "render.common",
+    "validate.crd",
+)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_in_docstrings_are_right(name):
     found = doctest.testmod(importlib.import_module(f"autotune.cluster.{name}"))
     assert found.attempted > 0

@@ -1,6 +1,6 @@
 """What a cluster has cost, from how long its nodes were up."""
 
-from autotune.cluster.standing import Standing, held
+from autotune.cluster.live.standing import Standing, held
 
 
 def node(kind, start_s, end_s=0.0):

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from autotune.cluster import watched
-from autotune.cluster.watched import WatchedLanes
+from autotune.cluster.trials import watched
+from autotune.cluster.trials.watched import WatchedLanes
 from autotune.errors import DeviceLostError, StorageError
 from autotune.events import Failed, Reported
 from autotune.testing.engines import PATIENCE_S, assignment

@@ -15,7 +15,8 @@ from .process import Process
 from .sandbox import Sandbox
 
 PORT = 6379
-LIGHT = {"RAY_preload_python_modules": "autotune.cluster.trainable"}  # trials that sleep need no PyTorch
+# trials that sleep need no PyTorch
+LIGHT = {"RAY_preload_python_modules": "autotune.cluster.trials.trainable"}
 STARTED = "Ray runtime started"
 START_S = 120.0  # for a process to start, on a machine that does much else
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from autotune.cluster.connection import ask_every_node, live_nodes
+from autotune.cluster.live.connection import ask_every_node, live_nodes
 from autotune.errors import ConfigurationError, StorageError
 from autotune.storage.location import Location
 from autotune.storage.opening import store_at

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from autotune.cluster.versions import ours
+from autotune.cluster.description.versions import ours
 from autotune.errors import ConfigurationError, unknown
 
 CPU: Final = "cpus: 2, memory_gib: 8"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from autotune.cluster.shared_time import SharedTime
+from autotune.cluster.trials.shared_time import SharedTime
 from autotune.work import Assignment
 
 

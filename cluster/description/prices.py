@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from autotune.cluster.spec import HEAD, ClusterSpec, Machine, Market
+from autotune.cluster.description.spec import HEAD, ClusterSpec, Machine, Market
 from autotune.errors import ConfigurationError
 from autotune.yaml_nodes import Node
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from autotune.cluster.findings import Finding, is_placeholder, leaves, refuse
+from autotune.cluster.description.findings import Finding, is_placeholder, leaves, refuse
 
 KNOWN: Final = (  # of providers whose keys can be told by their look
     ("an AWS access key", re.compile(r"\b(AKIA|ASIA)[0-9A-Z]{16}\b")),

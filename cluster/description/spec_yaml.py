@@ -9,7 +9,7 @@ from typing import final
 
 import yaml
 
-from autotune.cluster.spec import ClusterSpec
+from autotune.cluster.description.spec import ClusterSpec
 from autotune.errors import ConfigurationError
 from autotune.yaml_nodes import NUMBER, Node
 

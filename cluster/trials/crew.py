@@ -19,9 +19,9 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 from ray.util import get_current_placement_group, get_node_ip_address
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from autotune.cluster.connection import switches
-from autotune.cluster.draining import notice
-from autotune.cluster.sharing import keep_to_cores, keep_within_share
+from autotune.cluster.live.connection import switches
+from autotune.cluster.live.draining import notice
+from autotune.cluster.trials.sharing import keep_to_cores, keep_within_share
 from autotune.errors import RankLostError
 from autotune.work import Assignment, Beat, Worker, Workload
 

@@ -12,10 +12,10 @@ from typing import Any, Final, cast
 import ray
 from ray import tune
 
-from autotune.cluster.draining import notice
-from autotune.cluster.leader import Leader
-from autotune.cluster.outfit import Outfit, worker_of
-from autotune.cluster.watched import Answer, WatchedLanes
+from autotune.cluster.live.draining import notice
+from autotune.cluster.trials.leader import Leader
+from autotune.cluster.trials.outfit import Outfit, worker_of
+from autotune.cluster.trials.watched import Answer, WatchedLanes
 from autotune.errors import CheckpointError, StorageError
 from autotune.events import Outcome, from_json, to_json
 from autotune.work import Assignment, InTurn, Lanes, Worker

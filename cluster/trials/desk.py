@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, final
 
-from autotune.cluster.deaths import GONE, SHORT, Deaths
-from autotune.cluster.exchange import Exchange
-from autotune.cluster.losses import Losses
-from autotune.cluster.seat import Seat
-from autotune.cluster.sharing import Shares
+from autotune.cluster.trials.deaths import GONE, SHORT, Deaths
+from autotune.cluster.trials.exchange import Exchange
+from autotune.cluster.trials.losses import Losses
+from autotune.cluster.trials.seat import Seat
+from autotune.cluster.trials.sharing import Shares
 from autotune.errors import StudyError
 from autotune.events import Failed, Interrupted, Outcome
 from autotune.ledger import Charge, Label, Ledger

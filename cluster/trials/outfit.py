@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import ray
 
-from autotune.cluster.connection import live_nodes, slots
-from autotune.cluster.reach import Mark
-from autotune.cluster.sharing import keep_to_cores, keep_within_share
+from autotune.cluster.live.connection import live_nodes, slots
+from autotune.cluster.live.reach import Mark
+from autotune.cluster.trials.sharing import keep_to_cores, keep_within_share
 from autotune.errors import ConfigurationError
 from autotune.work import Worker, Workload
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, final
 
-from autotune.cluster.connection import GROUP, slots
+from autotune.cluster.live.connection import GROUP, slots
 from autotune.cluster.render.common import CHECKS, CHECKS_EVERY_S
 from autotune.events import Held
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import ray
 
-from autotune.cluster.connection import connect, live_nodes, present
+from autotune.cluster.live.connection import connect, live_nodes, present
 
 PATIENCE_S: Final = 120.0
 
@@ -25,7 +25,7 @@ def gathered(machines: int, nodes: Callable[[], Sequence[Mapping[str, Any]]], pa
 
 def main(given: Sequence[str] | None = None) -> int:
     """Wait, and say who is missing; 1 when somebody is."""
-    parser = argparse.ArgumentParser(prog="python -m autotune.cluster.gathered", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m autotune.cluster.live.gathered", description=__doc__)
     parser.add_argument("machines", type=int)
     parser.add_argument("--address", required=True, help="of the cluster, host:port")
     parser.add_argument("--patience", type=float, default=PATIENCE_S, metavar="S", help="(%(default)s)")

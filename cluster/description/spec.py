@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any, Final, final
 
-from autotune.cluster.places import AWS, GCP, Azure, Kubernetes, Local, OnPremises, Slurm
+from autotune.cluster.description.places import AWS, GCP, Azure, Kubernetes, Local, OnPremises, Slurm
 
 HEAD: Final = "head"
 TOKEN_FILE: Final = "~/.ray/auth_token"  # a place, not a token

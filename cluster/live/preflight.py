@@ -15,10 +15,10 @@ from typing import Any, Final
 import ray
 from ray._private.worker import get_dashboard_url
 
-from autotune.cluster.access import Access
-from autotune.cluster.connection import GROUP, ask_every_node, connect, live_nodes, present, slots
-from autotune.cluster.reach import Mark, unreached
-from autotune.cluster.rent import LOCAL
+from autotune.cluster.live.access import Access
+from autotune.cluster.live.connection import GROUP, ask_every_node, connect, live_nodes, present, slots
+from autotune.cluster.live.reach import Mark, unreached
+from autotune.cluster.live.rent import LOCAL
 from autotune.storage.location import Location
 
 PACKAGES: Final = ("autotune", "ray", "torch", "numpy")

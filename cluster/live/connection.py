@@ -20,9 +20,9 @@ from ray._private.state import state
 from ray._raylet import Config  # type: ignore[attr-defined]  # compiled, and Ray's own
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from autotune.cluster.access import is_loopback
-from autotune.cluster.draining import staying
-from autotune.cluster.knock import knock
+from autotune.cluster.live.access import is_loopback
+from autotune.cluster.live.draining import staying
+from autotune.cluster.live.knock import knock
 from autotune.cluster.render.common import HEALTH, RECONNECT, RECONNECT_S
 from autotune.errors import ClusterError, ConfigurationError, StudyError
 

@@ -13,12 +13,12 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from autotune.cluster.desk import Desk
-from autotune.cluster.housekeeping import forget_finished, reason
-from autotune.cluster.seat import Seat
-from autotune.cluster.sharing import GPU
-from autotune.cluster.spares import Kept, let_go
-from autotune.cluster.trainable import OUTCOME, unpacked
+from autotune.cluster.trials.desk import Desk
+from autotune.cluster.trials.housekeeping import forget_finished, reason
+from autotune.cluster.trials.seat import Seat
+from autotune.cluster.trials.sharing import GPU
+from autotune.cluster.trials.spares import Kept, let_go
+from autotune.cluster.trials.trainable import OUTCOME, unpacked
 from autotune.errors import CheckpointError, StorageError
 from autotune.events import Reported
 

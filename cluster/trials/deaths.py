@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
-from autotune.cluster.connection import machine_lost
+from autotune.cluster.live.connection import machine_lost
 
 SHORT: Final = "running low on memory"  # Ray's own words, as are the next
 GONE: Final = "node has died"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeAlias, final
 
-from autotune.cluster.shared_time import SharedTime
+from autotune.cluster.trials.shared_time import SharedTime
 from autotune.errors import CheckpointError, DeviceLostError, StorageError
 from autotune.events import Failed, Outcome
 from autotune.ledger import Charge, Label, Ledger

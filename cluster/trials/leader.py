@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any, Final, final
 
-from autotune.cluster.crew import Crew
-from autotune.cluster.outfit import Outfit
+from autotune.cluster.trials.crew import Crew
+from autotune.cluster.trials.outfit import Outfit
 from autotune.errors import RankLostError
 from autotune.events import Interrupted, Outcome
 from autotune.work import Assignment, Beat, Worker

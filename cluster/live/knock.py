@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from autotune.cluster.access import TOKEN_FILE, is_loopback
+from autotune.cluster.live.access import TOKEN_FILE, is_loopback
 from autotune.errors import ConfigurationError
 
 PATIENCE_S: Final = 2.0  # for each of two knocks

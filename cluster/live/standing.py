@@ -1,4 +1,4 @@
-"""What a cluster holds now and has held, asked on its head: `python -m autotune.cluster.standing`."""
+"""What a cluster holds now and has held, asked on its head: `python -m autotune.cluster.live.standing`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from autotune.cluster.access import Access
-from autotune.cluster.connection import GROUP
-from autotune.cluster.jobs import STATES, State, connect
-from autotune.cluster.rent import LOCAL
+from autotune.cluster.live.access import Access
+from autotune.cluster.live.connection import GROUP
+from autotune.cluster.live.jobs import STATES, State, connect
+from autotune.cluster.live.rent import LOCAL
 from autotune.errors import ClusterError
 
 PATIENCE_S: Final = 10.0
@@ -113,7 +113,7 @@ def main() -> int:
     """Print it as JSON."""
     from ray._private.services import canonicalize_bootstrap_address_or_die  # what `ray status` uses
 
-    parser = argparse.ArgumentParser(prog="python -m autotune.cluster.standing", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m autotune.cluster.live.standing", description=__doc__)
     parser.add_argument("--dashboard", default="http://127.0.0.1:8265", metavar="URL")
     parser.add_argument("--token-file", type=Path, metavar="FILE")
     given = parser.parse_args()

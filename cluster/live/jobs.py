@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeVar, cast, final
 
-from autotune.cluster.access import Access
+from autotune.cluster.live.access import Access
 from autotune.errors import ClusterError
 
 _ANSWER_S: Final = 60.0  # in which a head that lives answers a request
@@ -167,7 +167,7 @@ class _Direct:
 @contextmanager
 def _without_proxies() -> Iterator[None]:
     """The client takes no argument for it, and reads the environment for each request."""
-    from autotune.cluster.connection import switches
+    from autotune.cluster.live.connection import switches
 
     with switches({"no_proxy": "*"}):
         yield
