@@ -23,7 +23,7 @@ def test_the_page_on_tasks_runs_from_top_to_bottom(tmp_path, monkeypatch):
     for block in blocks("tasks.md", "python"):
         exec(compile(block, "tasks.md", "exec"), names)
         results += [names["result"]] if "result =" in block else []
-    assert len(results) == 3
+    assert len(results) == 4
     for result in results:
         assert result.best_config is not None
         assert result.weights() and "trial" in result.summary()
