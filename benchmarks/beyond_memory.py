@@ -38,7 +38,7 @@ from autotune.space import Choice, Float, SearchSpace
 from autotune.standalone.select import select
 from autotune.standalone.sources import Sources
 from autotune.training.rules import TrialRules
-from benchmarks.figures import begin, write
+from benchmarks.figures import begin, needs_no_data, write
 
 MIB = 1 << 20
 WIDTH, ROWS = 768, 8192  # 6 MiB for a shard
@@ -195,6 +195,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=["selection", "study"])
     parser.add_argument("--folder", type=Path, help="for data and caches (default: TMPDIR)")
     parser.add_argument("--json", type=Path)
+    needs_no_data(parser)
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:

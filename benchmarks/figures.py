@@ -25,6 +25,12 @@ def options(description: str | None, threads: int | None = None) -> argparse.Arg
     return parser
 
 
+def needs_no_data(parser: argparse.ArgumentParser) -> None:
+    """Take the options that benchmarks on data have, for whoever calls all benchmarks alike."""
+    parser.add_argument("--data-dir", type=Path, help="accepted, and not needed")
+    parser.add_argument("--datasets", nargs="*", help="accepted, and not needed")
+
+
 def begin(arguments: argparse.Namespace, **parts: Any) -> dict[str, Any]:
     """What a file of figures begins with: the machine, which is printed too, and all options."""
     print(machine()["summary"], flush=True)

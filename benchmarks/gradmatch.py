@@ -194,7 +194,7 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 def main() -> None:
     """Measure, print the tables, and write the figures."""
     parser = options(__doc__, threads=2)
-    parser.add_argument("--dataset", default="fashion-mnist", help="images in ten classes")
+    parser.add_argument("--dataset", "--datasets", default="fashion-mnist", help="images in ten classes")
     parser.add_argument("--classes", type=int, default=2, help="how many are matched by themselves")
     parser.add_argument("--seeds", "--repeats", dest="repeats", type=int, default=3)
     parser.add_argument("--rounds", type=int, nargs="+", default=[RULE.rounds], help="of ours")

@@ -43,7 +43,7 @@ from benchmarks.arms import (
     run_stock,
     run_study,
 )
-from benchmarks.figures import begin, write
+from benchmarks.figures import begin, needs_no_data, write
 from benchmarks.recipes import RECIPES
 
 BARS = {"seconds": 0.06, "share_of_stock": 1 / 20, "growth_kb": 60.0, "report_ms": 5.0, "ask_ms": 20.0}
@@ -145,8 +145,7 @@ def main() -> None:
     parser.add_argument("--stock-memory-trials", type=int, default=100, help="for the growth of stock")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--data-dir", type=Path, help="accepted, and not needed")
-    parser.add_argument("--datasets", nargs="*", help="accepted, and not needed")
+    needs_no_data(parser)
     parser.add_argument("--only", choices=ARMS, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -29,7 +29,7 @@ from autotune.simulation.run import simulate
 from autotune.space import Float, SearchSpace
 from autotune.study.director import Director
 from autotune.study.plan import Budget, Plan
-from benchmarks.figures import begin, write
+from benchmarks.figures import begin, needs_no_data, write
 
 
 class Bowl(Curves):
@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="file for the figures")
+    needs_no_data(parser)
     parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.only is not None:

@@ -273,7 +273,9 @@ def table(rows: dict[str, Row]) -> str:
 def main() -> None:
     """Measure, print the tables, and write the figures."""
     parser = options(__doc__, threads=2)
-    parser.add_argument("--dataset", default="fashion-mnist", help="images, a folder or file in it")
+    parser.add_argument(
+        "--dataset", "--datasets", default="fashion-mnist", help="images, a folder or file in it"
+    )
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--peers", type=Path, help="interpreter of an environment that has the peers")
     parser.add_argument("--seeds", "--repeats", dest="repeats", type=int, default=3, help="runs of each side")

@@ -32,7 +32,7 @@ from autotune.task import Classification
 from autotune.training.rules import TrialRules
 from autotune.training.workload import TrainingWorkload
 from autotune.work import Assignment
-from benchmarks.figures import begin, write
+from benchmarks.figures import begin, needs_no_data, write
 
 BAR = 1.5  # times the throughput of separate processes, for 32 configurations of the MLP
 PROCESSES, TURNS, LANES = "a process each", "one process, in turn", "one process, lanes"
@@ -216,8 +216,7 @@ def main() -> None:
     parser.add_argument("--core", type=int, default=0, help="the core that all sides run on")
     parser.add_argument("--folder", type=Path, help="where checkpoints go; the system's temporary folder")
     parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--data-dir", type=Path, help="accepted, and not needed")
-    parser.add_argument("--datasets", nargs="*", help="accepted, and not needed")
+    needs_no_data(parser)
     given = parser.parse_args()
     result = begin(given)
     torch.set_num_threads(1)

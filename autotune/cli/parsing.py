@@ -63,10 +63,13 @@ class Commands:
     def __init__(self, top: argparse.ArgumentParser, dest: str = "command", required: bool = False) -> None:
         self._below = top.add_subparsers(dest=dest, metavar="COMMAND", required=required)
 
-    def add(self, name: str, text: str, act: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    def add(
+        self, name: str, text: str, act: Callable[[argparse.Namespace], int], examples: str = ""
+    ) -> argparse.ArgumentParser:
         """A command with the option that all have; `act` is given what was parsed and says the exit code."""
+        below = f"{examples}\n\n{CODES}" if examples else CODES
         one = self._below.add_parser(
-            name, help=text, description=text, epilog=CODES, formatter_class=_SHAPE, allow_abbrev=False
+            name, help=text, description=text, epilog=below, formatter_class=_SHAPE, allow_abbrev=False
         )
         one.add_argument("--json", action="store_true", help="print one JSON document to standard output")
         one.set_defaults(act=act)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean, median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from autotune.cli.output import answer
 from autotune.cli.parsing import Commands
@@ -21,11 +21,29 @@ if TYPE_CHECKING:
     from autotune.study.plan import Plan
 
 
+SIMULATE: Final = """\
+examples:
+  what the bill of an earlier study would have been with other numbers of machines:
+    autotune simulate --study runs/small --workers 1 4 16 64 --price 2.50
+  on spot machines that boot for 90 s and are lost twice in an hour, medians of 20:
+    autotune simulate --study runs/small --workers 8 --price 0.80 --boot 90 --losses 2 --seeds 20
+  the plan of a file on the curves of others, before anything of one's own was trained:
+    autotune simulate --lcbench lcbench/ 3945 --plan study.yaml --workers 8 64
+before there is any curve: autotune forecast STUDY.yaml; how to read the table: docs/simulation.md"""
+FORECAST: Final = """\
+examples:
+  on machines that take 40 s for a pass over the data, at 2.50 an hour each:
+    autotune forecast study.yaml --epoch-seconds 40 --workers 1 2 8 --price 2.50
+  how much to set aside, whoever wins (highest_paid in the document):
+    autotune forecast study.yaml --epoch-seconds 40 --workers 8 --price 2.50 --seeds 20 --json
+once a study was run: autotune simulate; how to read the table: docs/simulation.md"""
+
+
 def add(commands: Commands) -> None:
     """Add the commands."""
     _add_forecast(commands)
     text = "Run a study in virtual time: how long, how busy, how much, with how many workers."
-    one = commands.add("simulate", text, simulate)
+    one = commands.add("simulate", text, simulate, SIMULATE)
     source = one.add_mutually_exclusive_group(required=True)
     source.add_argument("--study", metavar="PATH", help="an earlier study: its trials, its plan")
     source.add_argument("--lcbench", nargs=2, metavar=("FOLDER", "TASK"), help="the surrogate of LCBench")
@@ -47,7 +65,7 @@ def add(commands: Commands) -> None:
 
 def _add_forecast(commands: Commands) -> None:
     text = "Before a study is begun: how long its search and its confirmation will take, and what they cost."
-    one = commands.add("forecast", text, forecast)
+    one = commands.add("forecast", text, forecast, FORECAST)
     one.add_argument("study", type=Path, metavar="STUDY.yaml")
     one.add_argument(
         "--epoch-seconds",
