@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.study import Study, StudyDirection
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from autotune.searching.observed import Observation
 
 STUDY = "snapshot"
+FINE: Final = 1 / 32  # of a range; what no single whole number takes more of may be taken for fractions
 ENOUGH: Final = 10  # results of its own, with which a branch borrows none
 CONSTRAINTS = "constraints"  # where Optuna keeps what `Trial.set_constraint` is given
 
@@ -95,7 +96,7 @@ def _suggest_level(
         if isinstance(dim, Fixed) or len(set(dim.extremes())) == 1:
             keyed[prefix + own] = dim.middle()
         else:
-            free[prefix + own] = distribution(dim)
+            free[prefix + own] = _modelled(dim)
     for others, part in _parts(free, prefix, alike, trials).items():
         known = [_borrowed(trial, part, prefix, others) for trial in trials] if others else trials
         with_all = [trial for trial in known if gaps or part.keys() <= trial.params.keys()]
@@ -147,8 +148,25 @@ def _borrowed(trial: FrozenTrial, wanted: Container[str], prefix: str, others: S
     return same
 
 
+def _modelled(dim: Dimension) -> BaseDistribution:
+    """What the sampler is told of a dimension; whole numbers of a wide range are fractions to it.
+
+    Optuna's TPE integrates its density over each whole number, value by value in Python, which took more than
+    half of a proposal; over so many a fraction that is rounded says the same. Where the lowest takes much of a
+    logarithmic range it does not: all trials of it lie on one point, and the rest of it looks untried.
+    """
+    if isinstance(dim, Int):
+        low, high = dim.low - 0.5, dim.high + 0.5
+        lowest = math.log((low + 1) / low) / math.log(high / low) if dim.log else 1 / (high - low)
+        if lowest <= FINE:
+            return FloatDistribution(low, high, log=dim.log)
+    return distribution(dim)
+
+
 def _inside(dim: Dimension, value: Any) -> Any:
-    """Undo what rounding in the sampler may have put past an end."""
+    """A value of the dimension: fractions are rounded, and what lies past an end is moved back."""
+    if isinstance(dim, Int):
+        value = round(value)
     return min(max(value, dim.low), dim.high) if isinstance(dim, Float | Int) else value
 
 

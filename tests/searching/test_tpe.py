@@ -12,7 +12,7 @@ from autotune.errors import ConfigurationError
 from autotune.events import Assigned, Failed, Interrupted, Proposed, Reported
 from autotune.searching import TPE, RandomSearch
 from autotune.searching.observed import ELITE, Observed
-from autotune.space import Choice, Float, SearchSpace
+from autotune.space import Choice, Float, Int, SearchSpace
 from autotune.testing.searchers import SPACE, SearcherContract, drive, score
 
 
@@ -266,3 +266,34 @@ def test_a_branch_with_few_results_borrows_those_of_another_with_the_same_parame
     assert statistics.median(drawn(2, "often")) == pytest.approx(0.8, abs=0.15)
     assert abs(statistics.median(drawn(2, "other")) - 0.8) > 0.15  # of another range, so of another meaning
     assert statistics.median(drawn(12, "often")) == pytest.approx(0.2, abs=0.15)  # it has its own
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("best", [40, 400])
+def test_whole_numbers_of_a_wide_range_stay_whole_and_inside_and_are_found(log, best):
+    space = SearchSpace({"n": Int(40, 400, log=log)})
+    state = TPE().initial(space)
+    found = []
+    for trial in range(60):
+        config = TPE().propose(state, trial, 0)
+        found.append(config["n"])
+        assert isinstance(config["n"], int)
+        gap = abs(math.log(config["n"] / best))
+        state = TPE().apply(state, Proposed(trial, config, 0, "test"))
+        state = TPE().apply(state, Reported(trial, trial, 0, 1.0, -gap))
+    assert 40 <= min(found) <= max(found) <= 400
+    late, early = (
+        statistics.median(abs(math.log(n / best)) for n in part) for part in (found[40:], found[:20])
+    )
+    assert late < early / 2
+
+
+def test_single_whole_numbers_are_told_as_such_where_one_takes_much_of_the_range():
+    for few in (Int(1, 20), Int(1, 1000, log=True)):
+        space = SearchSpace({"n": few})
+        state = TPE().initial(space)
+        for trial in range(60):
+            config = TPE().propose(state, trial, 0)
+            state = TPE().apply(state, Proposed(trial, config, 0, "test"))
+            state = TPE().apply(state, Reported(trial, trial, 0, 1.0, float(config["n"] != few.low)))
+        assert few.low not in [TPE().propose(state, 60, seed)["n"] for seed in range(20)]
