@@ -152,8 +152,8 @@ def _modelled(dim: Dimension) -> BaseDistribution:
     """What the sampler is told of a dimension; whole numbers of a wide range are fractions to it.
 
     Optuna's TPE integrates its density over each whole number, value by value in Python, which took more than
-    half of a proposal; over so many a fraction that is rounded says the same. Where the lowest takes much of a
-    logarithmic range it does not: all trials of it lie on one point, and the rest of it looks untried.
+    half of a proposal; over so many, a fraction that is rounded says the same. Where the lowest takes much of
+    a logarithmic range it does not: all trials of it lie on one point, and the rest of it looks untried.
     """
     if isinstance(dim, Int):
         low, high = dim.low - 0.5, dim.high + 0.5
