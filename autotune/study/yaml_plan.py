@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from autotune.errors import unknown
-from autotune.events import Config
 from autotune.objectives import Constraint, Objective
 from autotune.scheduling.adaptive import AdaptiveASHA
 from autotune.scheduling.asha import ASHA
@@ -28,12 +27,11 @@ from autotune.searching.starting import StartingPoints
 from autotune.searching.tpe import TPE
 from autotune.space import SearchSpace
 from autotune.study.plan import Budget, Confirm, Plan
-from autotune.study.warm import warm_points
 from autotune.yaml_nodes import Node
 
 PLAN: Final = (
-    "budget", "scheduler", "extrapolate", "searcher", "beliefs", "fair_start", "starting_points",
-    "earlier_studies", "confirm", "seed", "ordered_workers", "objectives", "constraints", "cost_aware",
+    "budget", "scheduler", "extrapolate", "searcher", "beliefs", "fair_start", "starting_points", "confirm",
+    "seed", "ordered_workers", "objectives", "constraints", "cost_aware",
 )  # fmt: skip
 SCHEDULERS: Final[dict[str, type[Any]]] = {
     "asha": ASHA, "adaptive_asha": AdaptiveASHA, "full": FullTraining, "hyperband": Hyperband,
@@ -112,25 +110,14 @@ def _searcher(parts: Mapping[str, Node], space: SearchSpace) -> Searcher[Any]:
             searcher = FairStart(searcher, rounds) if rounds else searcher
     elif not searcher.counts:  # a grid tries everything anyway
         searcher = FairStart(searcher)
-    points = [*_starting_points(parts, space), *_earlier(parts, space)]
-    return StartingPoints(searcher, tuple(points)) if points else searcher
-
-
-def _starting_points(parts: Mapping[str, Node], space: SearchSpace) -> Iterator[Config]:
-    for one in parts["starting_points"].elements() if "starting_points" in parts else ():
-        point = {name: value.value() for name, value in one.items().items()}
-        with one.here():
-            space.validate(point)
-        yield point
-
-
-def _earlier(parts: Mapping[str, Node], space: SearchSpace) -> Sequence[Config]:
-    """What earlier studies came to, in the order of the file: none of them may go while this one runs."""
-    if "earlier_studies" not in parts:
-        return ()
-    folders = [one.typed(str) for one in parts["earlier_studies"].elements()]
-    with parts["earlier_studies"].here():
-        return warm_points(folders, space)
+    if "starting_points" in parts:
+        points = []
+        for one in parts["starting_points"].elements():
+            points.append({name: value.value() for name, value in one.items().items()})
+            with one.here():
+                space.validate(points[-1])
+        searcher = StartingPoints(searcher, tuple(points))
+    return searcher
 
 
 def _belief(node: Node) -> Belief:

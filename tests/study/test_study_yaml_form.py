@@ -102,17 +102,6 @@ def test_searchers(file, searcher, built):
     assert read_study(file(a=("searcher: random", f"searcher: {searcher}"))).plan.searcher == built
 
 
-def test_earlier_studies_begin_where_they_ended(file, tmp_path):
-    result = load_study(file(), tmp_path / "runs" / "spring").run()
-    listed = "random\n  starting_points: [{lr: 1e-3, policy: full}]\n  earlier_studies: [runs/spring]"
-    searcher = read_study(file(a=("searcher: random", f"searcher: {listed}"))).plan.searcher
-    assert searcher.points[0] == {"lr": 1e-3, "policy": "full"}
-    assert searcher.points[1] == dict(result.best_config)
-    assert len(searcher.points) == 1 + 5
-    with pytest.raises(ConfigurationError, match=r"study.yaml:\d+:\d+.*summer"):
-        read_study(file(a=("searcher: random", "earlier_studies: [runs/summer]")))
-
-
 @pytest.mark.parametrize(
     ("scheduler", "built"),
     [
