@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any, Final
 
@@ -13,12 +13,11 @@ from benchmarks.finals import bound, unpacked
 from benchmarks.systems import STOCK
 
 OURS: Final = "autotune"
-RETRAINED: Final = ", a leader that selects retrained on all data"
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A line per task and system, beside stock on the seeds that both have."""
-    table, rows = [], [*rows, *without_policies(rows)]
+    table = []
     for task, system in dict.fromkeys((row["task"], row["system"]) for row in rows):
         found, base = (
             {row["seed"]: row for row in rows if (row["task"], row["system"]) == (task, name)}
@@ -34,6 +33,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             line["of_time"] = median(a["seconds"] / b["seconds"] for a, b in pairs)
             line["with_final"] = median(with_final(a) / with_final(b) for a, b in pairs)
             line["with_final_time"] = median(time_with_final(a) / time_with_final(b) for a, b in pairs)
+        if len(pairs) > 1 and system != STOCK:
             ours, theirs = ([hits_of(pair[side]) for pair in pairs] for side in (0, 1))
             against = bound(ours, theirs)
             line |= dataclasses.asdict(against) | {"not_inferior": against.not_inferior}
@@ -54,14 +54,6 @@ def beside_ours(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def without_policies(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What each search would have come to, had it handed over no policy but a baseline."""
-    selecting = {(row["task"], row["system"]) for row in rows if "retrained" in row}
-    for row in rows:
-        if (row["task"], row["system"]) in selecting:
-            yield {**row, "system": row["system"] + RETRAINED, "hits": row.get("retrained", row["hits"])}
-
-
 def with_final(row: Mapping[str, Any]) -> float:
     """Compute of a search and one training of what it found."""
     return float(row["epochs"] + row["final_epochs"])
@@ -69,7 +61,7 @@ def with_final(row: Mapping[str, Any]) -> float:
 
 def time_with_final(row: Mapping[str, Any]) -> float:
     """Seconds of a search and one training of what it found, which has a worker of its own as all have."""
-    return float(row["seconds"] + row["final_seconds"] * len(row["hits"]))
+    return float(row["seconds"] + row["one_final_seconds"])
 
 
 def hits_of(row: Mapping[str, Any]) -> Any:
@@ -94,13 +86,16 @@ def markdown(table: Sequence[Mapping[str, Any]]) -> str:
             f"| {row['task']} | {row['system']} | {fmean(row['accuracy']):.4f} | {row['trials']:g} "
             f"| {row['epochs']:.1f} | {row['seconds']:.0f} "
         )
-        if "low" in row:
-            said = "not inferior" if row["not_inferior"] else "not shown"
+        if "of_compute" in row:
             line += (
                 f"| 1/{1 / row['of_compute']:.1f} | 1/{1 / row['of_time']:.1f} "
                 f"| 1/{1 / row['with_final']:.1f} | 1/{1 / row['with_final_time']:.1f} "
-                f"| {row['difference']:+.4f}, {row['low']:+.4f} | {row['error']:.4f} | {said} |"
             )
+        if "low" in row:
+            said = "not inferior" if row["not_inferior"] else "not shown"
+            line += f"| {row['difference']:+.4f}, {row['low']:+.4f} | {row['error']:.4f} | {said} |"
+        elif "of_compute" in row:
+            line += "| one search | | |"
         else:
             line += "| 1 | 1 | 1 | 1 | | | |"
         lines.append(line)

@@ -6,9 +6,7 @@ A cell is one search of one system on one task with one seed, and trainings from
 the system's own trainer, always for the whole horizon. Stock Ray Tune tries `--trials` configurations on full
 data; ours has the same space, a data policy besides, and `--share` of the compute that stock spent with
 that seed. Our own final configuration is the leader of the search, for a confirmation costs more than such a
-search; `--confirm` runs it as well and shows it apart. Where the leader's policy is neither of the two
-baselines, which a confirmation would have as its rivals, its settings are trained on all data as well:
-`RETRAINED`. Finished cells are kept in `--rows`.
+search; `--confirm` runs it as well and shows it apart. Finished cells are kept in `--rows`.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ import argparse
 import dataclasses
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -29,7 +26,7 @@ import torch
 import autotune as at
 from autotune.cluster.engine import RayEngine
 from autotune.events import SEARCH
-from autotune.policy import BASELINES, settings_of
+from autotune.policy import settings_of
 from autotune.seeds import derive
 from autotune.study.confirmation import candidates
 from autotune.training.rules import TrialRules
@@ -65,7 +62,7 @@ def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[s
     path = arguments.out / name
     shutil.rmtree(path, ignore_errors=True)  # of a cell that was interrupted: its clock would be wrong
     with cluster(arguments.workers, arguments.ready):
-        study = at.Study(noted(task), space, path, plan, RayEngine(workers=arguments.workers), rules)
+        study = at.Study(task, space, path, plan, RayEngine(workers=arguments.workers), rules)
         began = time.perf_counter()
         history = searched(study)
         took = time.perf_counter() - began
@@ -76,15 +73,10 @@ def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[s
         workload = TrainingWorkload(noted(task), splits, rules, path / "finals", 0, space.reference())
         held = ray.put(workload.bulk)
 
-        def finals(config: Mapping[str, Any]) -> Any:
-            given = (workload, held, dict(config))
-            return ray.get([final_ours.remote(*given, one) for one in seeds(cell, arguments.finals)])
-
         began_finals = time.perf_counter()
-        hits = finals(leader)
+        given = (workload, held, leader)
+        hits = ray.get([final_ours.remote(*given, one) for one in seeds(cell, arguments.finals)])
         ended = time.perf_counter()
-        selects = leader.get("policy", "full") not in BASELINES
-        retrained = {"retrained": finals(settings_of(leader))} if selects else {}
         verdict = {"confirmed": confirmed(study)} if arguments.confirm else {}
     ledger, trials = history.spent["search"], history.of_phase("search")
     return {
@@ -95,9 +87,8 @@ def run_ours(cell: Cell, epochs: float, arguments: argparse.Namespace) -> dict[s
         "config": leader,
         "ledger": ledger.to_json(),
         "final_epochs": recipe.horizon * stock.size(task, space, leader),
-        "final_seconds": (ended - began_finals) / arguments.finals,
+        "one_final_seconds": (ended - began_finals) / turns(arguments),
         "hits": hits,
-        **retrained,
         **verdict,
         "items": len(splits.test),
     }
@@ -132,10 +123,15 @@ def run_stock(cell: Cell, arguments: argparse.Namespace) -> dict[str, Any]:
         "trials": found.trials,
         "config": found.config,
         "final_epochs": recipe.horizon * stock.size(task, space, found.config),
-        "final_seconds": (ended - began) / arguments.finals,
+        "one_final_seconds": (ended - began) / turns(arguments),
         "hits": hits,
         "items": len(splits.test),
     }
+
+
+def turns(arguments: argparse.Namespace) -> int:
+    """How many final trainings each worker makes one after another."""
+    return -(-int(arguments.finals) // int(arguments.workers))
 
 
 def seeds(cell: Cell, count: int) -> list[int]:
@@ -171,7 +167,8 @@ def main() -> None:
         for system in (STOCK, *arguments.systems)
     ]
     for cell in wanted:
-        if cell in rows:
+        confirms = arguments.confirm and cell.system != STOCK
+        if cell in rows and not (confirms and "confirmed" not in rows[cell]):
             continue
         if cell.system == STOCK:
             found = run_stock(cell, arguments)

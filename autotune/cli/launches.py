@@ -107,11 +107,14 @@ def cluster_of(given: argparse.Namespace, made: bool = False) -> Cluster:
     Raises:
         ConfigurationError: With every finding, unless it was made.
     """
+    from autotune.cluster.description.findings import refuse
     from autotune.cluster.description.spec_yaml import read_spec
     from autotune.cluster.launch.files import folder_of, ready
     from autotune.cluster.launch.lifecycle import Cluster
+    from autotune.cluster.lint.nodes import names
 
     spec = read_spec(given.spec).spec
+    refuse(names(spec))  # by its name it is found
     folder = given.out or folder_of(spec, given.spec)
     if not (made and folder.exists()):
         spec = ready(given.spec)

@@ -38,6 +38,7 @@ class Modelled(Searcher[Observed]):
 
     Attributes:
         copes_with_gaps: Whether the sampler models trials that lack some of the parameters.
+        takes_fractions: Whether whole numbers of a wide range may be told to it as fractions.
         copes_with_failures: Whether it takes trials that failed, told as running, for ones to keep away from.
         startup: Finite results that a rung needs, beside one more than a configuration has parameters.
         history: Most finished trials a model is built from: the best 25 and the most recent of the rest; as
@@ -46,6 +47,7 @@ class Modelled(Searcher[Observed]):
     """
 
     copes_with_gaps: ClassVar[bool] = False
+    takes_fractions: ClassVar[bool] = False
     copes_with_failures: ClassVar[bool] = True
     several: ClassVar[bool] = True
 
@@ -89,4 +91,5 @@ class Modelled(Searcher[Observed]):
         ]
         sampler = self.sampler(derive(seed, "searching", trial) % 2**32)
         objectives = 1 + len(state.aims.objectives)
-        return suggest(state.space, told, sampler, self.copes_with_gaps, objectives)
+        gaps, fractions = self.copes_with_gaps, self.takes_fractions
+        return suggest(state.space, told, sampler, gaps, objectives, fractions)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from autotune.searching.observed import Observation
 
 STUDY = "snapshot"
-FINE: Final = 1 / 32  # of a range; what no single whole number takes more of may be taken for fractions
+FINE: Final = 1 / 50  # of a range; where no whole number takes more, kernels are hardly narrower than one
 ENOUGH: Final = 10  # results of its own, with which a branch borrows none
 CONSTRAINTS = "constraints"  # where Optuna keeps what `Trial.set_constraint` is given
 
@@ -52,7 +52,12 @@ class Snapshot(InMemoryStorage):
 
 
 def suggest(
-    space: SearchSpace, told: Sequence[Observation], sampler: BaseSampler, gaps: bool, objectives: int = 1
+    space: SearchSpace,
+    told: Sequence[Observation],
+    sampler: BaseSampler,
+    gaps: bool,
+    objectives: int = 1,
+    fractions: bool = False,
 ) -> dict[str, Any]:
     """Draw a configuration from the sampler's model of the observations; a function of its arguments alone.
 
@@ -62,6 +67,7 @@ def suggest(
         sampler: A fresh one, with a seed.
         gaps: Whether it copes with trials that lack some of the parameters.
         objectives: How many there are, the score included.
+        fractions: Whether whole numbers of a wide range may be told to it as fractions.
     """
     keyed: dict[str, Any] = {}
     trials = [_frozen(one) for one in told]
@@ -69,7 +75,8 @@ def suggest(
     def study(of: Sequence[FrozenTrial]) -> Study:
         return Study(STUDY, Snapshot(of, objectives), sampler)
 
-    _suggest_level(space.parameters, "", {}, trials, study, gaps, keyed)
+    model = _as_fractions if fractions else distribution
+    _suggest_level(space.parameters, "", {}, trials, study, gaps, model, keyed)
     return space.config_of(keyed)
 
 
@@ -80,6 +87,7 @@ def _suggest_level(
     trials: Sequence[FrozenTrial],
     study_of: Callable[[Sequence[FrozenTrial]], Study],
     gaps: bool,
+    model: Callable[[Dimension], BaseDistribution],
     keyed: dict[str, Any],
 ) -> None:
     """Draw the parameters of one level jointly, then those under each option that was drawn.
@@ -96,7 +104,7 @@ def _suggest_level(
         if isinstance(dim, Fixed) or len(set(dim.extremes())) == 1:
             keyed[prefix + own] = dim.middle()
         else:
-            free[prefix + own] = _modelled(dim)
+            free[prefix + own] = model(dim)
     for others, part in _parts(free, prefix, alike, trials).items():
         known = [_borrowed(trial, part, prefix, others) for trial in trials] if others else trials
         with_all = [trial for trial in known if gaps or part.keys() <= trial.params.keys()]
@@ -115,7 +123,7 @@ def _suggest_level(
                 name: tuple(other for other, theirs in rest.items() if theirs.get(name) == child)
                 for name, child in children.items()
             }
-            _suggest_level(children, f"{prefix}{own}[{option}].", same, trials, study_of, gaps, keyed)
+            _suggest_level(children, f"{prefix}{own}[{option}].", same, trials, study_of, gaps, model, keyed)
 
 
 def _parts(
@@ -148,8 +156,8 @@ def _borrowed(trial: FrozenTrial, wanted: Container[str], prefix: str, others: S
     return same
 
 
-def _modelled(dim: Dimension) -> BaseDistribution:
-    """What the sampler is told of a dimension; whole numbers of a wide range are fractions to it.
+def _as_fractions(dim: Dimension) -> BaseDistribution:
+    """What TPE is told of a dimension; whole numbers of a wide range are fractions to it.
 
     Optuna's TPE integrates its density over each whole number, value by value in Python, which took more than
     half of a proposal; over so many, a fraction that is rounded says the same. Where the lowest takes much of

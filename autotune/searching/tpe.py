@@ -22,6 +22,7 @@ class TPE(Modelled):
     """
 
     copes_with_gaps: ClassVar[bool] = True
+    takes_fractions: ClassVar[bool] = True
 
     def sampler(self, seed: int) -> BaseSampler:
         """Jointly over the parameters of a level."""

@@ -34,13 +34,21 @@ def encode(data: Dataset, module: nn.Module, device: str = "auto") -> Dataset:
         device: `auto`, or a torch device. The outputs are in memory, on the CPU.
 
     Raises:
-        DataError: When the module gives something else, or numbers that are not finite.
+        DataError: When the module gives something else, rows of several shapes, or no finite numbers.
     """
     samples = Samples(data, find_device(device), prepare_inputs)
     module, kept = copy.deepcopy(module).to(samples.device), RowBuffer(data.n)
+    shape: tuple[int, ...] = ()
     with evaluating(module), torch.inference_mode():
         for batch in samples.batches(torch.arange(data.n), BATCH):
-            kept.add(_rows(module(batch.inputs), len(batch)))
+            found = _rows(module(batch.inputs), len(batch))
+            shape = shape or tuple(found.shape[1:])
+            if found.shape[1:] != shape:
+                raise DataError(
+                    f"the module must give rows of one shape, got {shape} and then {tuple(found.shape[1:])}; "
+                    "pad them to one length in a module around it"
+                )
+            kept.add(found)
     return data.with_columns(**{INPUTS: kept.rows.numpy()})
 
 

@@ -73,8 +73,7 @@ def _refuse_another(address: str | None) -> None:
     if address is None or address in ("local", "auto"):
         return
     joined = ray.get_runtime_context().gcs_address
-    (host, port), (ours, our_port) = (_place(given) for given in (address, joined))
-    if port != our_port or (host != ours and not (is_loopback(host) or is_loopback(ours))):
+    if _place(address) != _place(joined):
         raise ConfigurationError(
             f"address={address!r} is not the cluster that this process is connected to, {joined}; call "
             "ray.shutdown() first, or leave the address out to train on that one"
@@ -82,11 +81,13 @@ def _refuse_another(address: str | None) -> None:
 
 
 def _place(address: str) -> tuple[str, str]:
-    """Host, as a number where its name is known here, and port."""
+    """Host and port; the host is a number where its name is known here, and loopback where it is this one."""
     host, _, port = address.rpartition(":")
-    with suppress(OSError):
-        host = socket.gethostbyname(host.strip("[]"))
-    return host, port
+    host = host.strip("[]")
+    with suppress(OSError, UnicodeError):
+        host = socket.gethostbyname(host)
+    here = is_loopback(host) or host == ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # Ray's
+    return "127.0.0.1" if here else host, port
 
 
 def _show_token(address: str) -> None:

@@ -315,6 +315,9 @@ def test_another_cluster_than_this_process_has_joined_is_refused(ray_cluster, ho
     engine = RayEngine(workers=1, address=f"{host}:{int(port) - 1}")
     with pytest.raises(ConfigurationError, match="is not the cluster that this process is connected to"):
         engine.start(FunctionWorkload(lambda config, fidelity, seed: 0.0))
+    for elsewhere in (f"203.0.113.7:{port}", f"{'x' * 70}.example:{port}"):
+        with pytest.raises(ConfigurationError, match="is not the cluster"):
+            connect(elsewhere, {"CPU": 1.0}, 1)
     for same in (f"{ours}:{port}", f"localhost:{port}", "auto", "local"):
         assert not connect(same, {"CPU": 1.0}, 1)
 

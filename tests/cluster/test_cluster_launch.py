@@ -220,6 +220,9 @@ def test_what_was_made_is_seen_and_ended_whatever_is_wrong_with_its_spec_now(hom
     assert run("status", "c.yaml") == 0
     assert run("down", "c.yaml") == 0
     assert asked(home)[-1] == "ray down -y launch/mine/cluster.yaml"
+    (home / "c.yaml").write_text((home / "c.yaml").read_text().replace("name: mine", 'name: ""'))
+    assert run("down", "c.yaml", "--yes") == 4  # by its name it is found
+    assert "cannot be a name" in capsys.readouterr().err
 
 
 class Ending:

@@ -168,7 +168,7 @@ def test_a_gaussian_process_is_told_of_no_failure(monkeypatch):
     """Optuna's would take them for trials that run, and expect of them what it expects of those."""
     seen, line = [], SearchSpace({"x": Float(0.0, 1.0)})
 
-    def suggest(space, told, sampler, gaps, objectives):
+    def suggest(space, told, sampler, gaps, objectives, fractions):
         seen.append([one.score for one in told])
         return space.reference()
 

@@ -65,6 +65,10 @@ def test_the_training_mode_of_the_given_module_is_left_alone():
         (Gives(lambda inputs: inputs.mean()), r"got \(\)"),
         (Gives(lambda inputs: inputs[:1]), r"a row for each of 256 samples"),
         (Gives(lambda inputs: inputs.flatten(1) * float("nan")), "finite"),
+        (
+            Gives(lambda inputs: inputs.flatten(1)[:, : len(inputs)]),
+            r"rows of one shape, got \(64,\) and then",
+        ),
     ],
 )
 def test_what_is_no_row_per_sample_is_refused(module, text):
