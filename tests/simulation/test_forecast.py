@@ -93,7 +93,7 @@ def test_idle_workers_are_part_of_a_budget_in_hours(study):
     """An hour is an hour, however few of the workers have something to do."""
     one = study(replace(PLAN, budget=at.Budget(hours=0.1)))
     found = forecast(one, paced(one), Fleet(8, startup=20.0, stragglers=0.3))
-    assert found.utilisation < 0.8
+    assert found.utilisation < 0.9  # a tenth of the hour and more, nobody had work
     assert 0.1 * 3600 < found.searched < 0.1 * 3600 + 3 * (20.0 + 45.0)  # what runs then is finished
 
 
