@@ -187,11 +187,8 @@ def main() -> None:
     print()
     reached = verdicts(seconds, growth, asks, asks_joint)
     print("\n".join(f"{'reached' if met else 'MISSED'}: {bar}" for bar, met in reached.items()))
-    result |= {
-        "growth_kb": growth,
-        "reached": reached,
-    }
-    write(result | {"runs": runs, "seconds": seconds}, given.json)
+    result |= {"growth_kb": growth, "reached": reached, "runs": runs, "seconds": seconds}
+    write(result, given.json)
 
 
 if __name__ == "__main__":

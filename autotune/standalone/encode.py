@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +10,12 @@ from torch import Tensor, nn
 from autotune.data import Dataset
 from autotune.data.columns import INPUTS
 from autotune.errors import DataError
+from autotune.standalone.features import BATCH
 from autotune.task import prepare_inputs
 from autotune.training.buffer import RowBuffer
 from autotune.training.device import find_device
-from autotune.training.modes import evaluating
 from autotune.training.samples import Samples
-
-BATCH: Final = 256  # samples that the module is given at once
+from autotune.training.statics import outputs
 
 
 def encode(data: Dataset, module: nn.Module, device: str = "auto") -> Dataset:
@@ -38,25 +36,14 @@ def encode(data: Dataset, module: nn.Module, device: str = "auto") -> Dataset:
     """
     samples = Samples(data, find_device(device), prepare_inputs)
     module, kept = copy.deepcopy(module).to(samples.device), RowBuffer(data.n)
-    shape: tuple[int, ...] = ()
-    with evaluating(module), torch.inference_mode():
-        for batch in samples.batches(torch.arange(data.n), BATCH):
-            found = _rows(module(batch.inputs), len(batch))
-            shape = shape or tuple(found.shape[1:])
-            if found.shape[1:] != shape:
-                raise DataError(
-                    f"the module must give rows of one shape, got {shape} and then {tuple(found.shape[1:])}; "
-                    "pad them to one length in a module around it"
-                )
-            kept.add(found)
+    first: Tensor | None = None
+    for batch in samples.batches(torch.arange(data.n), BATCH):
+        found = outputs(module, batch, "module", DataError)
+        first = found[0] if first is None else first
+        if found.shape[1:] != first.shape:
+            raise DataError(
+                f"the module must give rows of one shape, got {tuple(first.shape)} and then "
+                f"{tuple(found.shape[1:])}; pad them to one length in a module around it"
+            )
+        kept.add(found)
     return data.with_columns(**{INPUTS: kept.rows.numpy()})
-
-
-def _rows(found: object, count: int) -> Tensor:
-    if not isinstance(found, Tensor) or found.dim() == 0 or len(found) != count:
-        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        raise DataError(
-            f"the module must give one tensor with a row for each of {count} samples, got {shape}; wrap it "
-            "in a module that does"
-        )
-    return found.float()

@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from autotune.errors import SelectorError
+from autotune.errors import ConfigurationError, SelectorError
 from autotune.policy import Policy, settings_of
 from autotune.seeds import derive
 from autotune.signals import Signal
@@ -101,15 +101,27 @@ def encoded(encoder: nn.Module, batch: Batch) -> Tensor:
     Raises:
         SelectorError: When the encoder gives something else than one row per sample.
     """
-    with evaluating(encoder), torch.no_grad():
-        features: object = encoder(batch.inputs)
-    if not isinstance(features, Tensor) or features.dim() == 0 or len(features) != len(batch):
-        shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
-        raise SelectorError(
-            f"the encoder must give one tensor with a row for each of {len(batch)} samples, got {shape}; "
+    return outputs(encoder, batch, "encoder", SelectorError).reshape(len(batch), -1)
+
+
+def outputs(module: nn.Module, batch: Batch, called: str, error: type[ConfigurationError]) -> Tensor:
+    """What a module gives for a batch in evaluation mode, a row for each sample, float32.
+
+    Args:
+        module: On the device of the batch.
+        batch: Prepared inputs.
+        called: What the module is to whoever gave it.
+        error: Raised when it gives something else.
+    """
+    with evaluating(module), torch.no_grad():
+        found: object = module(batch.inputs)
+    if not isinstance(found, Tensor) or found.dim() == 0 or len(found) != len(batch):
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise error(
+            f"the {called} must give one tensor with a row for each of {len(batch)} samples, got {shape}; "
             "wrap it in a module that does"
         )
-    return features.reshape(len(batch), -1).float()
+    return found.float()
 
 
 def fingerprint(module: nn.Module) -> str:
